@@ -1,0 +1,71 @@
+# The short way to everything. Each target makes the environment that it needs; nothing has to be installed before.
+
+PYTHON ?= python3
+PORT ?= 3000
+MODEL ?=
+
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export BENTOML_DO_NOT_TRACK := True
+UV := $(BIN)/python -m uv
+INSTALL = $(UV) pip install --quiet --require-hashes --requirement
+
+.DEFAULT_GOAL := help
+
+help:  ## What there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+serve: .venv/train  ## Train whatever model is missing and serve all of them (PORT=3000)
+	@python -m training --missing
+	@echo
+	@echo "Serving on http://localhost:$(PORT): open it in a browser, see GET /models, or try"
+	@echo
+	@python -m training --curl $(PORT)
+	@echo
+	@exec bentoml serve --port $(PORT)
+
+train: .venv/train  ## Train all models, and promote those that are better
+	@python -m training
+
+bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_quality
+	@python -m training --missing
+	@bentoml build $(if $(MODEL),bentos.$(MODEL).service)
+
+test: .venv/dev  ## Run all tests
+	@python -m pytest
+
+check: .venv/dev  ## Format, lint and types
+	@ruff format --check .
+	@ruff check .
+	@mypy
+
+format: .venv/dev  ## Put the code in shape
+	@ruff format .
+	@ruff check --fix .
+
+pictures: .venv/train  ## Draw the pictures of the README from the models in the store
+	@python -m training.pictures
+
+lock: .venv/dev  ## Pin the newest versions that work together
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --group dev pyproject.toml
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --constraint requirements/dev.txt --output-file requirements/train.txt --group train pyproject.toml
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --constraint requirements/dev.txt --output-file requirements/serve.txt pyproject.toml
+
+.venv/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	@echo "making the environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $@
+
+.venv/train: .venv/bin/uv requirements/train.txt
+	@echo "installing what training and serving need"
+	@$(INSTALL) requirements/train.txt
+	@touch $@
+
+.venv/dev: .venv/bin/uv requirements/dev.txt
+	@echo "installing what testing needs"
+	@$(INSTALL) requirements/dev.txt
+	@touch $@
+
+.PHONY: help serve train bento test check format pictures lock

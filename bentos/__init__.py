@@ -1,0 +1,1 @@
+"""What is served: one folder per model, with its contract and its service."""

@@ -1,0 +1,71 @@
+"""What the stock forecaster takes and gives: a window of daily closes in, a path of the next days out."""
+
+import math
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, FailFast, Field
+
+from marmita.contract import Answer, Rows, Strict
+
+NAME = "stock_forecast"
+WINDOW = 60
+"""Closes that a forecast looks at."""
+HORIZON = 10
+"""Days that a forecast reaches at most."""
+MAX_CLOSES = 10_000
+"""Forty years of trading days."""
+
+Close = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=1e-6, le=1e9)]
+
+
+class Series(Strict):
+    """The recent past of one stock."""
+
+    closes: Annotated[list[Close], FailFast()] = Field(
+        min_length=WINDOW,
+        max_length=MAX_CLOSES,
+        description=f"Daily closes (any currency), adjusted for splits, oldest first. The last {WINDOW} are looked at.",
+    )
+    horizon: int = Field(default=5, ge=1, le=HORIZON, strict=True, description="How many trading days to forecast")
+
+
+EXAMPLE: dict[str, Any] = {
+    "series": [{"closes": [round(25 + 2 * math.sin(day / 9) + day / 40, 2) for day in range(WINDOW)], "horizon": 5}]
+}
+CONTRACT: dict[str, Any] = {
+    "features": [
+        {
+            "name": f"close_{WINDOW - day}_days_ago" if day < WINDOW - 1 else "last_close",
+            "unit": "currency",
+            "low": 1e-6,
+            "high": 1e9,
+        }
+        for day in range(WINDOW)
+    ],
+    "horizon": HORIZON,
+}
+
+
+class AllSeries(Strict):
+    """Series to forecast."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
+    series: Rows[Series] = Field(description="The series, one forecast for each")
+
+
+class Step(Answer):
+    """One day of a forecast."""
+
+    step: int = Field(description="Trading days ahead", examples=[1])
+    close: float = Field(description="The forecast")
+    low: float = Field(description="The lower end of the interval")
+    high: float = Field(description="The upper end of the interval")
+
+
+class Forecast(Answer):
+    """The path of the next days."""
+
+    path: list[Step]
+    coverage: float = Field(description="The share of days on which the close lies in its interval", examples=[0.9])
+    model: str = Field(description="The version that answered", examples=["stock_forecast:xf2cl6wbqsz7aaav"])

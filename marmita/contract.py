@@ -1,0 +1,106 @@
+"""What every model's contract is made of: rows with described features, requests that hold rows, and errors.
+
+A contract is the one place that names a model's features, their units, ranges and examples. The service takes its
+validation from it, OpenAPI its descriptions, training its columns.
+"""
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, FailFast, Field
+
+MAX_ROWS = 10_000
+
+Floats = npt.NDArray[np.float32]
+"""Rows on their way into a model, or its outputs on their way out: always two dimensions."""
+
+Row = TypeVar("Row")
+Rows = Annotated[list[Row], Field(min_length=1, max_length=MAX_ROWS), FailFast()]
+"""At least one row and no more than a model should be asked for at once. The first wrong row ends the reading, so
+that an answer about errors stays small whatever was sent."""
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+"""A JSON number: not a string that looks like one, not NaN, not infinite."""
+
+
+class Strict(BaseModel):
+    """What comes in: unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Answer(BaseModel):
+    """What goes out."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorDetail(Answer):
+    """One thing that is wrong with a request, and where."""
+
+    loc: list[str | int] = Field(description="The path to what is wrong: names of fields and indices of rows.")
+    msg: str = Field(description="What is wrong with it.")
+    type: str = Field(description="The kind of error, for programs.")
+
+
+class Error(Answer):
+    """The one shape of every error."""
+
+    error: str = Field(description="One sentence for people.")
+    detail: list[ErrorDetail] = Field(description="Every single thing that is wrong, where that is known.")
+
+
+def feature(about: str, *, unit: str, low: float, high: float, example: float) -> Any:
+    """Describe one feature. `low` and `high` bound what can exist at all; a row beyond them is an error."""
+    return Field(
+        ge=low,
+        le=high,
+        strict=True,
+        allow_inf_nan=False,
+        description=f"{about} ({unit})",
+        examples=[example],
+        json_schema_extra={"unit": unit},
+    )
+
+
+def also_known_as(headers: Mapping[str, str]) -> AliasGenerator:
+    """Let features go by the data set's own column names too."""
+
+    def names(field: str) -> AliasChoices:
+        return AliasChoices(field, *([headers[field]] if field in headers else []))
+
+    return AliasGenerator(validation_alias=names)
+
+
+def features(row: type[BaseModel]) -> list[str]:
+    """The names of a row's features, in the order in which the model takes them."""
+    return list(row.model_fields)
+
+
+def example(row: type[BaseModel]) -> dict[str, Any]:
+    """A row that can be sent as it is."""
+    return {name: (field.examples or [None])[0] for name, field in row.model_fields.items()}
+
+
+def describe(row: type[BaseModel]) -> list[dict[str, Any]]:
+    """The contract as data: what is packed with a model, and what a model is held against when it is loaded."""
+    properties = row.model_json_schema(by_alias=False)["properties"]
+    return [
+        {
+            "name": name,
+            "unit": schema.get("unit"),
+            "low": schema.get("minimum"),
+            "high": schema.get("maximum"),
+            "description": schema["description"],
+        }
+        for name, schema in properties.items()
+    ]
+
+
+def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:
+    """Rows of a contract as the array that a model takes."""
+    values = attrgetter(*names)
+    return np.array([values(row) for row in rows], dtype=np.float32)

@@ -1,0 +1,74 @@
+"""The BentoML service that all services here are: BentoML's own, with our front, configuration and document.
+
+It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way of extending it.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from starlette.types import ASGIApp
+
+import bentoml
+from _bentoml_sdk.io_models import IOMixin
+from bentoml._internal.configuration.containers import BentoMLContainer
+from marmita import logs, openapi
+from marmita.catalog import catalog
+from marmita.front import Front
+from marmita.settings import settings
+from marmita.store import Packed
+
+CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
+
+T = TypeVar("T")
+
+
+class Service(bentoml.Service[T]):
+    """A service of this house."""
+
+    def all_services(self, exclude_urls: bool = False) -> dict[str, bentoml.Service[Any]]:
+        """The service and those it depends on.
+
+        With `exclude_urls` BentoML asks which of them need processes of their own. Colocated, none does: BentoML
+        then makes each of them inside the worker that asks for it.
+        """
+        if exclude_urls and settings().topology == "colocated":
+            return {self.name: self}
+        return super().all_services(exclude_urls=exclude_urls)
+
+    def inject_config(self) -> None:
+        """Follow `configuration.yaml`, wherever `bentoml` was started. Without an endpoint to send traces to, the
+        tracing middleware is told to look at nothing: it would otherwise cost as much as all the rest."""
+        os.environ.setdefault("BENTOML_CONFIG", str(CONFIGURATION))
+        super().inject_config()
+        config: dict[str, Any] = BentoMLContainer.config.get()
+        if not config["tracing"]["otlp"]["endpoint"]:
+            config["tracing"] |= {"exporter_type": None, "excluded_urls": ".*"}
+            BentoMLContainer.config.set(config)
+
+    def to_asgi(self, is_main: bool = True) -> ASGIApp:
+        logs.configure()
+        if not is_main:
+            return super().to_asgi(is_main)
+        self.mount_asgi_app(catalog(self._served()), name="models")
+        routes = [method.route for method in self.apis.values()]
+        return Front(super().to_asgi(is_main), routes, settings())
+
+    @property
+    def openapi_spec(self) -> Any:
+        inferences = [
+            openapi.Inference(
+                path=method.route,
+                operation=method.name,
+                about=method.doc or method.name,
+                request=next(base for base in method.input_spec.__mro__ if not issubclass(base, IOMixin)),
+                answer=get_args(method.output_spec.model_fields["root"].annotation)[0],
+            )
+            for method in self.apis.values()
+        ]
+        version = str(self.bento.tag.version) if self.bento else "development"
+        return openapi.document(self.name, self.description or "", version, inferences)
+
+    def _served(self) -> list[Packed]:
+        models = [model for service in self.all_services().values() for model in service.models]
+        return [Packed.of(model.resolve()) for model in models]

@@ -1,0 +1,38 @@
+"""The settings of this house: environment variables `MARMITA_*`, or the same names in a file `.env`.
+
+How the service is served (workers, batching, timeouts, logging, tracing) is BentoML's business and stands in
+`configuration.yaml`.
+"""
+
+from functools import cache
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from bentoml.exceptions import BentoMLConfigException
+
+
+class Settings(BaseSettings):
+    """One typed object for everything that an operator may set."""
+
+    model_config = SettingsConfigDict(env_prefix="MARMITA_", env_file=".env", extra="ignore", frozen=True)
+
+    topology: Literal["colocated", "split"] = "colocated"
+    """Runners inside the workers of the front door, or each in processes of its own."""
+
+    max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
+    """A larger request body is answered with 413."""
+
+    body_timeout_s: float = Field(default=30.0, gt=0)
+    """A client that has not sent its body by then is answered with 408."""
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"MARMITA_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+        raise BentoMLConfigException(wrong) from None

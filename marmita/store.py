@@ -1,0 +1,192 @@
+"""Packed models in the BentoML store, and which of them is the champion.
+
+A packed model is one tag. Beside the native model, which BentoML loads as it always does, it holds
+
+    compiled.onnx    what is served
+    contract.json    features (names, order, units) that it was trained with
+    card.json        how good it is, beside its baselines, and how it was made
+    reference.json   what its inputs and predictions look like, for telling unusual inputs and drift
+
+The champion is the version that is served. A file `champion` beside the store's own `latest` names it. A Bento names
+its models itself: inside one, that is what counts.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.models import BentoModel, ModelContext
+from marmita.card import Card
+from marmita.compiled import Compiled
+
+COMPILED = "compiled.onnx"
+BENTO = Path(__file__).resolve().parents[2] / "bento.yaml"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A packed model, as it lies in the store."""
+
+    tag: str
+    path: Path
+    digest: str
+
+    @classmethod
+    def of(cls, stored: bentoml.Model) -> "Packed":
+        return cls(str(stored.tag), Path(stored.path), str(stored.info.metadata.get("compiled_sha256")))
+
+    @property
+    def name(self) -> str:
+        return self.tag.partition(":")[0]
+
+    @property
+    def version(self) -> str:
+        return self.tag.partition(":")[2]
+
+    @cached_property
+    def contract(self) -> dict[str, Any]:
+        return self._read("contract.json")
+
+    @cached_property
+    def reference(self) -> dict[str, Any]:
+        return self._read("reference.json")
+
+    @cached_property
+    def card(self) -> Card:
+        return Card.model_validate(self._read("card.json"))
+
+    def verify(self) -> bytes:
+        """The compiled model's bytes, if they are those that were packed."""
+        try:
+            content = (self.path / COMPILED).read_bytes()
+        except OSError as error:
+            raise BentoMLException(f"{self.tag} can't be read: {error}") from None
+        if hashlib.sha256(content).hexdigest() != self.digest:
+            raise BentoMLException(f"{self.tag} is damaged: {COMPILED} is not what was packed")
+        return content
+
+    def compiled(self) -> Compiled:
+        """The model, ready to run."""
+        return Compiled(self.verify())
+
+    def _read(self, file: str) -> dict[str, Any]:
+        try:
+            content: dict[str, Any] = json.loads((self.path / file).read_text())
+        except (OSError, ValueError) as error:
+            raise BentoMLException(f"{self.tag} is not a packed model: {file} can't be read ({error})") from None
+        return content
+
+
+def pack(
+    name: str,
+    *,
+    native: Callable[[Path], None],
+    module: str,
+    context: ModelContext,
+    compiled: bytes,
+    contract: dict[str, Any],
+    card: Card,
+    reference: dict[str, Any],
+    labels: dict[str, str],
+) -> Packed:
+    """Save a model as one tag, which appears in the store whole or not at all."""
+    store = Path(BentoMLContainer.model_store_dir.get()).resolve()
+    staging = _staging(store.parent / "tmp")
+    metadata = {
+        "metric": card.headline.metric,
+        "value": card.headline.value,
+        "baseline": card.headline.baseline_value,
+        "verdict": card.verdict.reason,
+        "compiled_sha256": hashlib.sha256(compiled).hexdigest(),
+    }
+    try:
+        with bentoml.models.create(
+            name,
+            module=module,
+            context=context,
+            labels=labels,
+            metadata=metadata,
+            _model_store=ModelStore(staging),
+        ) as model:
+            folder = Path(model.path)
+            native(folder)
+            (folder / COMPILED).write_bytes(compiled)
+            (folder / "contract.json").write_text(json.dumps(contract, indent=2))
+            (folder / "card.json").write_text(card.model_dump_json(indent=2))
+            (folder / "reference.json").write_text(json.dumps(reference, indent=2))
+        home = store / name
+        home.mkdir(parents=True, exist_ok=True)
+        version = str(model.tag.version)
+        os.rename(staging / name / version, home / version)
+        _write(home / "latest", version)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return Packed.of(bentoml.models.get(f"{name}:{version}"))
+
+
+def promote(packed: Packed) -> None:
+    """Make a version the champion."""
+    _write(packed.path.parent / "champion", packed.version)
+
+
+def champion(name: str) -> Packed | None:
+    """The champion in the store, if there is one."""
+    pointer = Path(BentoMLContainer.model_store_dir.get()) / name / "champion"
+    try:
+        return Packed.of(bentoml.models.get(f"{name}:{pointer.read_text().strip()}"))
+    except (FileNotFoundError, NotFound):
+        return None
+
+
+def served(name: str, contract: dict[str, Any]) -> BentoModel:
+    """The model that a service serves: the Bento's own inside a Bento, else the champion.
+
+    It is looked at before anything is started, so that a service that can't work says so at once and ends.
+    """
+    inside_bento = BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
+    found = _packed_in_bento(name) if inside_bento else champion(name)
+    retrain = f"python -m training.{name}"
+    if found is None:
+        raise NotFound(f"There is no champion of the model {name} to serve. Make one with: {retrain}")
+    if found.contract != contract:
+        raise BentoMLException(f"{found.tag} was trained with another contract than this code has. Run: {retrain}")
+    found.verify()
+    return BentoModel(found.tag)
+
+
+def _packed_in_bento(name: str) -> Packed:
+    bento = yaml.safe_load(BENTO.read_text())
+    models = [model for service in bento["services"] for model in service["models"]] + bento["models"]
+    for model in models:
+        if model["tag"].partition(":")[0] == name:
+            return Packed.of(bentoml.models.get(model["tag"]))
+    raise NotFound(f"The model {name} is not in this Bento: {BENTO.parent}")
+
+
+def _staging(folder: Path) -> Path:
+    """A fresh folder to pack in, on the store's file system. What killed runs have left is swept out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("packing-*"):
+        if not Path(f"/proc/{left.name.split('-')[1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"packing-{os.getpid()}-", dir=folder))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file so that nobody ever reads half of it."""
+    draft = path.with_name(f".{path.name}-{os.getpid()}")
+    draft.write_text(text)
+    os.replace(draft, path)

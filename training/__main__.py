@@ -1,0 +1,36 @@
+"""Train all models, one after the other: `python -m training`.
+
+Each is trained in a process of its own, so that none inherits another's threads and memory.
+"""
+
+import argparse
+import subprocess
+import sys
+from time import perf_counter
+
+from marmita.store import champion
+
+MODELS = ("fetal_health", "wine_quality", "stock_forecast")
+
+
+def train(models: list[str]) -> int:
+    """Train these models. The first one that fails ends it, with its exit status."""
+    for place, name in enumerate(models, start=1):
+        print(f"[{place}/{len(models)}] python -m training.{name}", flush=True)
+        start = perf_counter()
+        done = subprocess.run([sys.executable, "-m", f"training.{name}"], check=False)  # noqa: S603
+        if done.returncode:
+            return done.returncode
+        print(f"[{place}/{len(models)}] {name} took {perf_counter() - start:.0f} s\n", flush=True)
+    return 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
+    parser.add_argument("--missing", action="store_true", help="only the models that have no champion yet")
+    options = parser.parse_args()
+    sys.exit(train([name for name in MODELS if not (options.missing and champion(name))]))
+
+
+if __name__ == "__main__":
+    main()

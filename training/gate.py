@@ -1,0 +1,22 @@
+"""Who becomes the champion: only a model that beats its baselines and is no worse than the champion of today."""
+
+from marmita.card import Headline, Verdict
+
+
+def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | None = None) -> Verdict:
+    """Judge a model.
+
+    `champion` is today's champion's tag and its score on the same held-out rows. `flaw` names what disqualifies the
+    model whatever its score.
+    """
+    score = f"{headline.metric} {headline.value:.4f}"
+    against_baseline = f"{score} against {headline.baseline_value:.4f} of the best baseline, {headline.baseline}"
+    if flaw is not None:
+        return Verdict(promoted=False, reason=flaw)
+    if not headline.better(headline.value, headline.baseline_value):
+        return Verdict(promoted=False, reason=f"it does not beat its baselines: {against_baseline}")
+    if champion is not None and headline.better(champion[1], headline.value):
+        reason = f"it is worse than the champion {champion[0]}: {score} against {champion[1]:.4f}"
+        return Verdict(promoted=False, reason=reason)
+    beaten = f", and {champion[1]:.4f} of the champion {champion[0]}" if champion else ""
+    return Verdict(promoted=True, reason=against_baseline + beaten)

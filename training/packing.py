@@ -1,0 +1,120 @@
+"""The end of every training script: compare, judge, pack, and say what came of it."""
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bentoml.models import ModelContext
+from marmita import store
+from marmita.card import Card, Data, Headline
+from marmita.compiled import Compiled
+from marmita.contract import Floats
+from training.data import Doubles
+from training.gate import verdict
+
+TOLERANCE = 1e-4
+"""How far the compiled model's outputs may be from the native one's."""
+
+
+class NotTheSameError(Exception):
+    """The compiled model does not do what the native one does."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that a model is judged on, what the native model said, and how a model's outputs are scored.
+
+    `scale` says what a difference is measured in, where that is not the outputs' own unit.
+    """
+
+    rows: Floats
+    native_outputs: Doubles
+    score: Callable[[Doubles], float]
+    scale: Doubles | float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model with all that goes into its tag."""
+
+    name: str
+    about: str
+    seed: int
+    data: Data
+    parameters: Mapping[str, Any]
+    libraries: tuple[str, ...]
+    """The packages that the model's behaviour depends on; the first is the framework that it is loaded with."""
+    module: str
+    native: Callable[[Path], None]
+    compiled: bytes
+    contract: dict[str, Any]
+    reference: dict[str, Any]
+    headline: Headline
+    held_out: HeldOut
+    scores: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+    cross_validation: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    flaw: str | None = None
+
+
+def pack(candidate: Candidate) -> store.Packed:
+    """Save a model, and make it the champion if it deserves it."""
+    difference = compare(candidate.compiled, candidate.held_out)
+    judged = verdict(candidate.headline, _champion(candidate), candidate.flaw)
+    libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
+    framework = candidate.libraries[0]
+    card = Card(
+        model=candidate.name,
+        about=candidate.about,
+        made=datetime.now(UTC),
+        seed=candidate.seed,
+        data=candidate.data,
+        parameters=dict(candidate.parameters),
+        libraries=libraries,
+        headline=candidate.headline,
+        held_out=candidate.scores,
+        baselines=candidate.baselines,
+        cross_validation=candidate.cross_validation,
+        compiled_difference=difference,
+        verdict=judged,
+    )
+    packed = store.pack(
+        candidate.name,
+        native=candidate.native,
+        module=candidate.module,
+        context=ModelContext(framework_name=framework, framework_versions={framework: libraries[framework]}),
+        compiled=candidate.compiled,
+        contract=candidate.contract,
+        card=card,
+        reference=candidate.reference,
+        labels=candidate.labels,
+    )
+    if judged.promoted:
+        store.promote(packed)
+    print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
+    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
+    return packed
+
+
+def compare(compiled: bytes, held_out: HeldOut) -> float:
+    """The largest difference of the compiled model from the native one on all held-out rows. Too much is an error."""
+    outputs = Compiled(compiled)(held_out.rows).astype(float)
+    difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
+    if not difference <= TOLERANCE:
+        raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
+    return difference
+
+
+def _champion(candidate: Candidate) -> tuple[str, float] | None:
+    """Today's champion and its score on the candidate's held-out rows. One with another contract can't be compared."""
+    champion = store.champion(candidate.name)
+    if champion is None or champion.contract != candidate.contract:
+        return None
+    outputs = champion.compiled()(candidate.held_out.rows).astype(float)
+    return champion.tag, candidate.held_out.score(outputs)

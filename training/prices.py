@@ -1,0 +1,87 @@
+"""Daily closes, from the reference file or from Yahoo Finance, adjusted for splits and dividends."""
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yfinance
+
+from training.data import FOLDER, Doubles, fingerprint
+
+
+class PricesError(Exception):
+    """Prices that can't be had or can't be trusted."""
+
+
+@dataclass(frozen=True)
+class Closes:
+    """One close a day, oldest first."""
+
+    values: Doubles
+    days: pd.DatetimeIndex
+    source: str
+    licence: str
+    fingerprint: str
+
+
+def read(path: Path = FOLDER / "msft_daily.csv") -> Closes:
+    """The reference file: MSFT, 2000 to 2013. Its `Close` halves when a share is split, its `Adj Close` does not."""
+    table = pd.read_csv(path, parse_dates=["Date"], index_col="Date")
+    return _checked(table["Adj Close"], f"{path.name}: MSFT, Quandl WIKI", "public domain")
+
+
+def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
+    """From Yahoo Finance. yfinance answers an empty table when anything fails, and only its log says what."""
+    reasons = _Reasons()
+    logger = logging.getLogger("yfinance")
+    logger.addHandler(reasons)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            table = yfinance.download(
+                ticker,
+                start=start,
+                end=end,
+                auto_adjust=True,
+                progress=False,
+                threads=False,
+                multi_level_index=False,
+                session=session,
+            )
+    finally:
+        logger.removeHandler(reasons)
+    if table is None or table.empty:
+        why = f" ({reasons})" if reasons.said else ""
+        raise PricesError(f"Yahoo Finance has no prices of {ticker} from {start} to {end}{why}")
+    return _checked(table["Close"], f"Yahoo Finance: {ticker}, {start} to {end}", "Yahoo's terms of use")
+
+
+def _checked(series: pd.Series, source: str, licence: str) -> Closes:  # type: ignore[type-arg]
+    closes = series.astype(float).sort_index()
+    if closes.index.has_duplicates:
+        raise PricesError(f"{source}: {closes.index[closes.index.duplicated()][0]:%Y-%m-%d} occurs twice")
+    bad = closes[~(np.isfinite(closes) & (closes > 0))]
+    if len(bad):
+        raise PricesError(f"{source}: the close of {bad.index[0]:%Y-%m-%d} is {bad.iloc[0]}, not a positive number")
+    days = pd.DatetimeIndex(closes.index)
+    return Closes(closes.to_numpy(dtype=np.float64), days, source, licence, fingerprint(closes))
+
+
+class _Reasons(logging.Handler):
+    """Keeps what yfinance logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = " ".join(record.getMessage().split())
+        if text and text not in self.said:
+            self.said.append(text)
+
+    def __str__(self) -> str:
+        return "; ".join(self.said)[:300]

@@ -1,0 +1,13 @@
+"""Tables for people."""
+
+from collections.abc import Mapping, Sequence
+
+
+def table(title: str, columns: Sequence[str], lines: Mapping[str, Mapping[str, float]]) -> str:
+    """One line a model, one column a score. A score that a model does not have is left out."""
+    width = max(len(name) for name in [title, *lines])
+    cells = [f"{title:<{width}}" + "".join(f"{column:>20}" for column in columns)]
+    for name, scores in lines.items():
+        numbers = (f"{scores[column]:20.4f}" if column in scores else " " * 20 for column in columns)
+        cells.append(f"{name:<{width}}" + "".join(numbers))
+    return "\n".join(cells)
