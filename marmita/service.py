@@ -3,6 +3,7 @@
 It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way of extending it.
 """
 
+import inspect
 import os
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -60,7 +61,7 @@ class Service(bentoml.Service[T]):
             openapi.Inference(
                 path=method.route,
                 operation=method.name,
-                about=method.doc or method.name,
+                about=inspect.cleandoc(method.doc or method.name),
                 request=next(base for base in method.input_spec.__mro__ if not issubclass(base, IOMixin)),
                 answer=get_args(method.output_spec.model_fields["root"].annotation)[0],
             )
