@@ -9,6 +9,9 @@ import aiohttp
 from bentoml.exceptions import ServiceUnavailable
 from marmita.runner import Runner
 
+PATIENCE_S = 2.0
+"""How long a runner in another process may take to say that it is ready."""
+
 T = TypeVar("T")
 
 
@@ -16,11 +19,20 @@ async def ask(answer: Awaitable[T]) -> T:
     """Wait for a runner's answer. One that can't be reached is about to be started again: that is a 503."""
     try:
         return await answer
-    except (aiohttp.ClientError, OSError):
-        raise ServiceUnavailable("the model is not answering: try again in a moment") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise ServiceUnavailable("the model is not answering: try again in a moment") from error
 
 
 async def ready(*runners: Any) -> bool:
-    """Whether the runners that live in this process can answer. BentoML asks those elsewhere by itself."""
-    here = [runner for runner in runners if isinstance(runner, Runner)]
-    return all(await asyncio.gather(*(runner.__is_ready__() for runner in here)))
+    """Whether all runners can answer, wherever they live."""
+    return all(await asyncio.gather(*(_ready(runner) for runner in runners)))
+
+
+async def _ready(runner: Any) -> bool:
+    if isinstance(runner, Runner):
+        return await runner.__is_ready__()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return bool(await runner.is_ready())
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False

@@ -13,7 +13,7 @@ from marmita.contract import features
 from training import fetal_health, wine_quality
 from training.data import FOLDER
 
-FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2)
+FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2, shufflings=1)
 WINE_QUALITY = wine_quality.Recipe(trees=10, iterations=10, folds=2, residual_folds=2)
 
 CLASSIFY, SCORE, FORECAST = "/fetal-health/classify", "/wine-quality/score", "/stock-forecast/forecast"

@@ -1,0 +1,124 @@
+"""A real `bentoml serve` with a home of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+BENTOML = str(Path(sys.executable).with_name("bentoml"))
+STARTUP_S = 90.0
+
+
+def home(folder: Path) -> Path:
+    """A BentoML home with the run's models. BentoML keeps metrics in the home: two servers must not share one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "models").symlink_to(Path(os.environ["BENTOML_HOME"]) / "models")
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """What a server's process sees: nothing of this run but its home."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
+    return kept | {"BENTOML_HOME": str(home), **more}
+
+
+@dataclass
+class Server:
+    """A server that is ready, and its processes."""
+
+    url: str
+    process: "subprocess.Popen[bytes]"
+    log: Path
+    ready_after_s: float
+
+    def processes(self) -> list[psutil.Process]:
+        """The server's own process and all that it has started."""
+        parent = psutil.Process(self.process.pid)
+        return [parent, *parent.children(recursive=True)]
+
+    def workers(self, service: str) -> list[psutil.Process]:
+        """The workers of one service."""
+        return [
+            process
+            for process in self.processes()
+            if "_bentoml_impl.worker.service" in (command := process.cmdline())
+            and command[command.index("--service-name") + 1] == service
+        ]
+
+    def memory(self) -> int:
+        """Resident bytes of all processes."""
+        return sum(process.memory_info().rss for process in self.processes())
+
+
+@contextmanager
+def serve(
+    home: Path, target: str = ".", cwd: Path = ROOT, bentoml: str = BENTOML, wait: bool = True, **variables: str
+) -> Iterator[Server]:
+    """Run `bentoml serve` until the block ends."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = home / f"server-{port}.log"
+    start = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [bentoml, "serve", target, "--host", "127.0.0.1", "--port", str(port)],
+            cwd=cwd,
+            env=environment(home, **variables),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    server = Server(url, process, log, 0.0)
+    try:
+        if wait:
+            wait_until_ready(server)
+            server.ready_after_s = time.monotonic() - start
+        yield server
+    finally:
+        _stop(process)
+
+
+def wait_until_ready(server: Server, within_s: float = STARTUP_S) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise AssertionError(f"the server ended with {server.process.returncode}:\n{server.log.read_text()}")
+        if readiness(server) == 200:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"not ready within {within_s} s:\n{server.log.read_text()}")
+
+
+def readiness(server: Server) -> int | None:
+    """The status of `/readyz`, or None when nobody answers."""
+    try:
+        return httpx.get(f"{server.url}/readyz", timeout=5).status_code
+    except httpx.TransportError:
+        return None
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

@@ -1,0 +1,119 @@
+"""Callers share batches, get their own answers, and don't pay for each other's mistakes."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from marmita.batching import Batcher, Batching
+from marmita.contract import Floats
+
+
+class Doubler:
+    """A model that doubles its rows, slowly enough for callers to meet, and fails on a negative one."""
+
+    def __init__(self) -> None:
+        self.ran: list[int] = []
+
+    def __call__(self, rows: Floats) -> Floats:
+        if (rows < 0).any():
+            raise ValueError("negative")
+        return rows * 2
+
+    def note(self, rows: int, seconds: float) -> None:
+        assert seconds >= 0
+        self.ran.append(rows)
+
+
+def rows(count: int, value: float) -> Floats:
+    return np.full((count, 3), value, dtype=np.float32)
+
+
+def batcher(model: Doubler, **batching: int | bool) -> Batcher:
+    return Batcher(model, Batching.model_validate(batching), model.note)
+
+
+async def warm_up(run: Batcher) -> None:
+    """BentoML's dispatcher lets its first requests through one by one, to learn what they take."""
+    for _ in range(20):
+        await run(rows(1, 1))
+
+
+async def test_callers_share_batches_and_get_their_own_answers() -> None:
+    model = Doubler()
+    run = batcher(model)
+    await warm_up(run)
+    model.ran.clear()
+
+    answers = await asyncio.gather(*(run(rows(1 + caller % 3, caller)) for caller in range(60)))
+
+    for caller, answer in enumerate(answers):
+        assert (answer == rows(1 + caller % 3, 2 * caller)).all()
+    assert sum(model.ran) == sum(1 + caller % 3 for caller in range(60))
+    assert len(model.ran) < 20
+    assert max(model.ran) > 3
+
+
+async def test_no_batch_is_larger_than_allowed() -> None:
+    model = Doubler()
+    run = batcher(model, max_batch_size=8)
+    await warm_up(run)
+
+    answers = await asyncio.gather(*(run(rows(3, caller)) for caller in range(40)))
+
+    assert max(model.ran) <= 8
+    assert all((answer == rows(3, 2 * caller)).all() for caller, answer in enumerate(answers))
+
+
+async def test_a_request_as_large_as_a_batch_is_one_by_itself() -> None:
+    model = Doubler()
+
+    answer = await batcher(model, max_batch_size=8)(rows(5000, 1))
+
+    assert answer.shape == (5000, 3)
+    assert model.ran == [5000]
+
+
+async def test_switched_off_each_request_runs_alone() -> None:
+    model = Doubler()
+    run = batcher(model, enabled=False)
+
+    await asyncio.gather(*(run(rows(2, caller)) for caller in range(30)))
+
+    assert model.ran == [2] * 30
+
+
+async def test_a_row_that_fails_costs_no_one_else() -> None:
+    run = batcher(Doubler())
+    await warm_up(run)
+
+    answers = await asyncio.gather(
+        *(run(rows(1, -1 if caller == 7 else caller)) for caller in range(30)), return_exceptions=True
+    )
+
+    for caller, answer in enumerate(answers):
+        if caller == 7:
+            assert isinstance(answer, ValueError)
+        else:
+            assert isinstance(answer, np.ndarray)
+            assert (answer == rows(1, 2 * caller)).all()
+
+
+async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
+    run = batcher(Doubler())
+    await warm_up(run)
+    calls = [asyncio.create_task(run(rows(1, caller))) for caller in range(10)]
+    await asyncio.sleep(0)
+    calls[3].cancel()
+
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+
+    stayed = [answer for caller, answer in enumerate(answers) if caller != 3]
+    assert all(isinstance(answer, np.ndarray) for answer in stayed)
+
+
+@pytest.mark.parametrize("wrong", [{"max_batch_size": 0}, {"max_latency_ms": -1}, {"max_size": 3}])
+def test_a_wrong_setting_is_refused(wrong: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        Batching.model_validate(wrong)

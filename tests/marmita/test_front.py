@@ -1,0 +1,137 @@
+"""The front by itself, around small applications that each show one way in which things go."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import Receive, Scope, Send
+
+from marmita.front import Front
+from marmita.settings import Settings
+
+ROUTE = "/ask"
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with the size of the body that it was given."""
+    message = await receive()
+    await JSONResponse({"size": len(message["body"])})(scope, receive, send)
+
+
+async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+    raise RuntimeError("the secret of the house")
+
+
+async def in_its_own_words(scope: Scope, receive: Receive, send: Send) -> None:
+    """Errors as BentoML and Starlette put them."""
+    said = {
+        "/array": JSONResponse([{"error": "not like this"}], 400),
+        "/object": JSONResponse({"error": "too many"}, 429),
+        "/text": PlainTextResponse("not here", 404),
+        "/empty": PlainTextResponse("", 503),
+    }
+    await said[scope["path"]](scope, receive, send)
+
+
+def client(app: object, **settings: float) -> httpx.AsyncClient:
+    front = Front(app, [ROUTE], Settings.model_validate(settings))  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front")
+
+
+async def test_a_request_gets_an_id_and_keeps_its_own() -> None:
+    async with client(echo) as front:
+        new, kept = await front.post(ROUTE, json=1), await front.post(ROUTE, json=1, headers={"x-request-id": "abc-1"})
+
+    assert re.fullmatch("[0-9a-f]{32}", new.headers["x-request-id"])
+    assert kept.headers["x-request-id"] == "abc-1"
+
+
+@pytest.mark.parametrize("id", ["", "a b", "x" * 129, 'quote"', "ä"])
+async def test_an_id_that_could_do_harm_is_replaced(id: str) -> None:
+    async with client(echo) as front:
+        answer = await front.post(ROUTE, json=1, headers={"x-request-id": id.encode()})
+
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+
+
+async def test_a_body_is_handed_on_whole() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 10
+
+    async with client(echo) as front:
+        answer = await front.post(ROUTE, content=chunks(), headers={"content-type": "application/json"})
+
+    assert answer.json() == {"size": 1000}
+
+
+@pytest.mark.parametrize("declared", [True, False])
+async def test_a_body_that_is_too_large_is_refused(declared: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(300):
+            yield b"x"
+
+    async with client(echo, max_body_bytes=100) as front:
+        content = b"x" * 300 if declared else chunks()
+        answer = await front.post(ROUTE, content=content, headers={"content-type": "application/json"})
+        fits = await front.post(ROUTE, content=b"x" * 100, headers={"content-type": "application/json"})
+
+    assert answer.status_code == 413
+    assert answer.json() == {"error": "the body is larger than 100 bytes", "detail": []}
+    assert fits.status_code == 200
+
+
+async def test_a_body_that_does_not_end_is_not_waited_for() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x"
+        await asyncio.sleep(30)
+
+    async with client(echo, body_timeout_s=0.1) as front:
+        answer = await front.post(ROUTE, content=chunks(), headers={"content-type": "application/json"})
+
+    assert answer.status_code == 408
+
+
+async def test_a_fault_is_a_500_without_its_reason(caplog: pytest.LogCaptureFixture) -> None:
+    async with client(broken) as front:
+        answer = await front.post(ROUTE, json=1)
+
+    assert answer.status_code == 500
+    assert set(answer.json()) == {"error", "detail"}
+    assert "secret" not in answer.text
+    assert "the secret of the house" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("/array", 400, "not like this"),
+        ("/object", 429, "too many"),
+        ("/text", 404, "not here"),
+        ("/empty", 503, "Service Unavailable"),
+    ],
+)
+async def test_errors_get_the_one_shape(path: str, status: int, error: str) -> None:
+    async with client(in_its_own_words) as front:
+        answer = await front.get(path)
+
+    assert answer.status_code == status
+    assert answer.json() == {"error": error, "detail": []}
+    assert int(answer.headers["content-length"]) == len(answer.content)
+
+
+async def test_each_request_is_logged_with_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "bentoml.access"):
+        async with client(echo) as front:
+            await front.post(ROUTE, json=1)
+            await front.get("/livez")
+
+    (record,) = [record for record in caplog.records if record.name == "bentoml.access"]
+    fields = vars(record)["fields"]
+    assert fields["path"] == ROUTE
+    assert fields["status"] == 200
+    assert json.dumps(fields)

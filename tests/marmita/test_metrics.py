@@ -1,0 +1,22 @@
+from prometheus_client import REGISTRY
+
+from marmita.metrics import ModelMetrics
+
+
+def value(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"model": "test_model", **labels}) or 0.0
+
+
+def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
+    metrics = ModelMetrics("test_model", "v1")
+
+    metrics.ran(3, 0.002)
+    metrics.answered(["good", "bad", "good"], ["alcohol"])
+
+    assert value("marmita_model_served", version="v1") == 1
+    assert value("marmita_batch_rows_sum") == 3
+    assert value("marmita_inference_seconds_count") == 1
+    assert value("marmita_rows_total") == 3
+    assert value("marmita_predictions_total", outcome="good") == 2
+    assert value("marmita_predictions_total", outcome="bad") == 1
+    assert value("marmita_unusual_inputs_total", feature="alcohol") == 1
