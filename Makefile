@@ -29,7 +29,7 @@ train: .venv/train  ## Train all models, and promote those that are better
 
 bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_quality
 	@python -m training --missing
-	@bentoml build $(if $(MODEL),bentos.$(MODEL).service)
+	@bentoml build $(if $(MODEL),-f bentos/$(MODEL)/bentofile.yaml)
 
 test: .venv/dev  ## Run all tests
 	@python -m pytest

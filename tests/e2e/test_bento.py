@@ -1,0 +1,119 @@
+"""The Bento: what is in it, and that it serves where nothing else is."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from marmita.store import Packed
+from tests.e2e.server import BENTOML, ROOT, environment, home, serve
+from tests.samples import REQUESTS, SCORE, wines
+
+
+def bentoml(*arguments: str, home: Path, cwd: Path = ROOT) -> str:
+    done = subprocess.run(
+        [BENTOML, *arguments], cwd=cwd, env=environment(home), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home with the built Bento in it, and its tag."""
+    folder = home(tmp_path_factory.mktemp("built") / "home")
+    output = bentoml("build", "--output", "tag", home=folder)
+    return folder, output.strip().removeprefix("__tag__:")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(built: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Another home, as on another machine, that got the Bento as a file and has no model of its own."""
+    folder, tag = built
+    other = tmp_path_factory.mktemp("elsewhere")
+    bentoml("export", tag, str(other / "marmita.bento"), home=folder)
+    bentoml("import", str(other / "marmita.bento"), home=other / "home")
+    return other / "home", tag
+
+
+@pytest.fixture(scope="module")
+def serving_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `bentoml` of an environment that has what the Bento asks for and nothing else."""
+    folder = tmp_path_factory.mktemp("serving-only") / "venv"
+    uv = [sys.executable, "-m", "uv"]
+    requirements = ROOT / "requirements" / "serve.txt"
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], cwd=ROOT, check=True)
+    install = [*uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
+    subprocess.run([*install, "--requirement", requirements], cwd=ROOT, check=True)
+    return folder / "bin" / "bentoml"
+
+
+def test_it_holds_the_champions_and_the_configuration(built: tuple[Path, str], champions: dict[str, Packed]) -> None:
+    folder, tag = built
+    bento = folder / "bentos" / tag.replace(":", "/")
+    described = yaml.safe_load((bento / "bento.yaml").read_text())
+
+    packed = {model["tag"] for service in described["services"] for model in service["models"]}
+    assert packed == {champion.tag for champion in champions.values()}
+    files = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
+    assert {"service.py", "configuration.yaml", "requirements/serve.txt"} <= files
+    assert not [file for file in files if file.startswith(("training", "tests", ".venv"))]
+    assert yaml.safe_load((bento / "apis" / "openapi.yaml").read_text())["paths"][SCORE]
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_it_serves_from_an_empty_folder(
+    elsewhere: tuple[Path, str], champions: dict[str, Packed], serving_only: Path, tmp_path: Path, topology: str
+) -> None:
+    """On another machine, with only its own requirements installed."""
+    folder, _ = elsewhere
+    with serve(
+        folder, "marmita:latest", cwd=tmp_path, bentoml=str(serving_only), MARMITA_TOPOLOGY=topology
+    ) as server:
+        for route, request in REQUESTS.items():
+            answers = httpx.post(f"{server.url}{route}", json=request(3)).json()
+            assert {answer["model"] for answer in answers} <= {champion.tag for champion in champions.values()}
+        assert len(server.workers("Marmita")) == 2
+        assert len(server.workers("StockForecast")) == (1 if topology == "split" else 0)
+        assert len(httpx.get(f"{server.url}/models").json()["models"]) == 3
+
+
+def test_it_serves_what_it_was_built_with_whatever_is_champion_now(
+    built: tuple[Path, str], champions: dict[str, Packed], tmp_path: Path
+) -> None:
+    folder, tag = built
+    other = tmp_path / "home"
+    (other / "models").mkdir(parents=True)
+    for champion in champions.values():
+        home_of_model = other / "models" / champion.name
+        home_of_model.mkdir()
+        (home_of_model / champion.version).symlink_to(champion.path)
+        (home_of_model / "champion").write_text("another")
+    (other / "bentos").symlink_to(folder / "bentos")
+
+    with serve(other, tag, cwd=tmp_path) as server:
+        (answer,) = httpx.post(f"{server.url}{SCORE}", json=wines(1)).json()
+
+    assert answer["model"] == champions["wine_quality"].tag
+
+
+@pytest.mark.parametrize("name", ["fetal_health", "wine_quality", "stock_forecast"])
+def test_each_model_has_a_bento_of_its_own(champions: dict[str, Packed], own_home: Path, name: str) -> None:
+    output = bentoml("build", "-f", f"bentos/{name}/bentofile.yaml", "--output", "tag", home=own_home)
+    tag = output.strip().removeprefix("__tag__:")
+
+    assert tag.startswith(f"{name}:")
+    described = yaml.safe_load((own_home / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
+    assert [m["tag"] for s in described["services"] for m in s["models"]] == [champions[name].tag]
+
+
+def test_one_models_bento_serves_it_alone(champions: dict[str, Packed], own_home: Path, tmp_path: Path) -> None:
+    bentoml("build", "-f", "bentos/wine_quality/bentofile.yaml", home=own_home)
+
+    with serve(own_home, "wine_quality:latest", cwd=tmp_path) as server:
+        (answer,) = httpx.post(f"{server.url}{SCORE}", json=wines(1)).json()
+
+    assert answer["model"] == champions["wine_quality"].tag

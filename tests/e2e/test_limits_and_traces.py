@@ -1,0 +1,104 @@
+"""What `configuration.yaml` and the settings turn on: limits, deadlines, traces."""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.e2e.server import readiness, serve
+from tests.e2e.volley import volley
+from tests.samples import REQUESTS, SCORE, wines
+
+
+def overrides(**service: object) -> str:
+    """BentoML's own variable for changing the configuration of one run."""
+    return json.dumps({"services": {"Marmita": service}})
+
+
+async def test_a_full_service_answers_429_at_once(own_home: Path) -> None:
+    configuration = overrides(workers=1, traffic={"max_concurrency": 2, "timeout": 30})
+    with serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration) as server:
+        answers = await volley(server.url, SCORE, [wines(400)] * 40)
+        after = httpx.post(f"{server.url}{SCORE}", json=wines(1))
+
+    statuses = Counter(status for status, _ in answers)
+    assert set(statuses) == {200, 429}
+    assert all(set(body) == {"error", "detail"} for status, body in answers if status == 429)
+    assert after.status_code == 200
+
+
+def test_a_body_that_never_ends_gets_a_408(own_home: Path) -> None:
+    with serve(own_home, MARMITA_BODY_TIMEOUT_S="1", MARMITA_MAX_BODY_BYTES="2000") as server:
+        address = urlsplit(server.url)
+        with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
+            head = f"POST {SCORE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"
+            slow.sendall(head.encode() + b"{")
+            start = time.monotonic()
+            answer = slow.recv(10_000)
+
+        assert b" 408 " in answer.splitlines()[0]
+        assert 0.5 < time.monotonic() - start < 5
+        assert httpx.post(f"{server.url}{SCORE}", json=wines(100)).status_code == 413
+        assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
+
+
+@contextmanager
+def collector() -> Iterator[tuple[str, list[str]]]:
+    """An OTLP collector that keeps the names of the spans that it is sent."""
+    names: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # noqa: N802
+            body = self.rfile.read(int(self.headers["content-length"]))
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                names.extend(span.name for scope in resource.scope_spans for span in scope.spans)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as listening:
+        thread = threading.Thread(target=listening.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_port}/v1/traces", names
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+async def test_an_endpoint_turns_traces_on(own_home: Path) -> None:
+    with collector() as (endpoint, names):
+        with serve(own_home, MARMITA_OTLP_ENDPOINT=endpoint, MARMITA_TOPOLOGY="split") as server:
+            for _ in range(5):
+                assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
+            deadline = time.monotonic() + 20
+            while not any(SCORE in name for name in names) and time.monotonic() < deadline:
+                await asyncio.sleep(0.1)
+
+    assert any(SCORE in name for name in names)
+
+
+def test_ready_is_never_said_too_early(own_home: Path) -> None:
+    with serve(own_home, wait=False) as server:
+        said = []
+        deadline = time.monotonic() + 90
+        while 200 not in said and time.monotonic() < deadline:
+            said.append(readiness(server))
+            time.sleep(0.02)
+        first = {route: httpx.post(f"{server.url}{route}", json=make(1)) for route, make in REQUESTS.items()}
+
+    assert set(said) <= {None, 503, 200}
+    assert said[-1] == 200
+    assert {answer.status_code for answer in first.values()} == {200}

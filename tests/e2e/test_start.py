@@ -1,0 +1,108 @@
+"""Starting: alone, without a model, and without what only training needs."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import httpx
+import pytest
+
+from marmita.store import Packed
+from tests.e2e.server import BENTOML, ROOT, environment, free_port, serve
+from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
+
+ALONE = {
+    "bentos.fetal_health:FetalHealth": CLASSIFY,
+    "bentos.wine_quality:WineQuality": SCORE,
+    "bentos.stock_forecast:StockForecast": FORECAST,
+}
+
+
+@pytest.mark.parametrize("target", ALONE)
+def test_each_model_is_served_alone(own_home: Path, target: str) -> None:
+    route = ALONE[target]
+    with serve(own_home, target) as server:
+        assert httpx.post(f"{server.url}{route}", json=REQUESTS[route](2)).status_code == 200
+        assert len(httpx.get(f"{server.url}/models").json()["models"]) == 1
+        others = [other for other in REQUESTS if other != route]
+        assert [httpx.post(f"{server.url}{other}", json={}).status_code for other in others] == [404, 404]
+
+
+def run(home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [BENTOML, "serve", "--host", "127.0.0.1", "--port", str(free_port())],
+        cwd=ROOT,
+        env=environment(home, **variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_without_a_model_it_says_what_makes_one_and_ends(tmp_path: Path) -> None:
+    done = run(tmp_path / "empty")
+
+    assert done.returncode != 0
+    assert "python -m training.fetal_health" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, Packed], tmp_path: Path) -> None:
+    for name, packed in champions.items():
+        folder = tmp_path / "models" / name
+        copy = folder / packed.version
+        copy.mkdir(parents=True)
+        for file in packed.path.iterdir():
+            (copy / file.name).write_bytes(file.read_bytes())
+        (folder / "champion").write_text(packed.version)
+    damaged = tmp_path / "models" / "stock_forecast" / champions["stock_forecast"].version / "compiled.onnx"
+    damaged.write_bytes(b"\x80\x04" + damaged.read_bytes())
+
+    done = run(tmp_path)
+
+    assert done.returncode != 0
+    assert f"{champions['stock_forecast'].tag} is damaged" in done.stdout + done.stderr
+
+
+def test_with_a_wrong_setting_it_names_it_and_ends(own_home: Path) -> None:
+    done = run(own_home, MARMITA_TOPOLOGY="scattered")
+
+    assert done.returncode != 0
+    assert "MARMITA_TOPOLOGY" in done.stdout + done.stderr
+
+
+def test_serving_unpickles_nothing_and_imports_nothing_of_training(champions: dict[str, Packed]) -> None:
+    """A process that serves all three models, watched by Python's own audit hook for every object unpickled."""
+    requests = {route: make(2) for route, make in REQUESTS.items()}
+    script = """
+        import json, sys
+        unpickled = []
+        sys.addaudithook(lambda event, args: unpickled.append(args) if event == "pickle.find_class" else None)
+        import pickle
+        pickle.loads(pickle.dumps(Exception))  # does the hook see?
+        assert unpickled.pop()
+
+        from starlette.testclient import TestClient
+        import service
+        with TestClient(service.Marmita.to_asgi()) as client:
+            for route, request in json.loads(sys.stdin.read()).items():
+                assert client.post(route, json=request).status_code == 200
+        training = ("tensorflow", "keras", "sklearn", "skl2onnx", "tf2onnx", "onnx", "pandas", "joblib", "training")
+        print(json.dumps([unpickled, [name for name in training if name in sys.modules]]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        env=os.environ,
+        input=json.dumps(requests),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [[], []]
