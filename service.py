@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import bentoml
 from bentoml.validators import ContentType
+
 from bentos.fetal_health.contract import Exam, Exams, ExamStatus
 from bentos.fetal_health.service import FetalHealth
 from bentos.stock_forecast.contract import AllSeries, Forecast, Series

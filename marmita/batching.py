@@ -12,11 +12,11 @@ from time import perf_counter
 from typing import Any, NoReturn
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
-
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.marshal.dispatcher import CorkDispatcher
 from bentoml.exceptions import ServiceUnavailable
+from pydantic import BaseModel, ConfigDict, Field
+
 from marmita.contract import Floats
 
 log = logging.getLogger("bentoml.marmita")
@@ -50,7 +50,7 @@ class Batcher:
         self._model = model
         self._batching = batching
         self._ran = ran
-        dispatcher: CorkDispatcher[Floats, Floats] = CorkDispatcher(
+        dispatcher: CorkDispatcher[Floats, Floats | Exception] = CorkDispatcher(
             max_latency_in_ms=batching.max_latency_ms,
             max_batch_size=batching.max_batch_size,
             fallback=_overloaded,
@@ -62,7 +62,7 @@ class Batcher:
         if not self._batching.enabled or len(rows) >= self._batching.max_batch_size:
             return await self._run(rows)
         outputs = await self._dispatch(rows)
-        assert outputs is not None
+        assert isinstance(outputs, np.ndarray)  # an exception in its place was raised by the dispatcher
         return outputs
 
     async def _run(self, rows: Floats) -> Floats:

@@ -31,7 +31,7 @@ have sent everything, and would see a broken connection in place of the error.""
 access = logging.getLogger("bentoml.access")
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """A request that goes no further."""
 
     def __init__(self, status: HTTPStatus, error: str) -> None:
@@ -61,7 +61,7 @@ class Front:
             if scope["method"] == "POST" and scope["path"] in self._routes:
                 receive = await self._body(headers, receive)
             await self._app(scope, receive, answer)
-        except Refused as refused:
+        except RefusedError as refused:
             await answer.refuse(refused.status, refused.error)
         except Exception:
             logging.getLogger("bentoml.marmita").exception("a request failed")
@@ -76,16 +76,16 @@ class Front:
         """Read the whole body, within bounds, and hand it on as one message."""
         media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
         if media_type != "application/json":
-            raise Refused(
+            raise RefusedError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be application/json, not {media_type[:100]}"
             )
         if headers.get("content-encoding", "identity") != "identity":
-            raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
         try:
             async with asyncio.timeout(self._body_timeout):
                 body = await self._read(headers, receive)
         except TimeoutError:
-            raise Refused(
+            raise RefusedError(
                 HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._body_timeout:g} s"
             ) from None
 
@@ -110,7 +110,7 @@ class Front:
         while more and size <= _DRAIN * self._max_body:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise Refused(HTTPStatus.BAD_REQUEST, "the client left before its body was complete")
+                raise RefusedError(HTTPStatus.BAD_REQUEST, "the client left before its body was complete")
             chunk = message.get("body", b"")
             size += len(chunk)
             if size <= self._max_body:
@@ -122,8 +122,8 @@ class Front:
             raise self._too_large()
         return b"".join(chunks)
 
-    def _too_large(self) -> Refused:
-        return Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._max_body} bytes")
+    def _too_large(self) -> RefusedError:
+        return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._max_body} bytes")
 
 
 class _Answer:

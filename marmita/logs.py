@@ -6,9 +6,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from pydantic import ValidationError
-
 from bentoml.exceptions import BentoMLException
+from pydantic import ValidationError
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 

@@ -4,7 +4,7 @@ BentoML writes one too, but drops units, ranges and examples, mixes JSON Schema 
 know, and leaves out the routes that are not its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -129,9 +129,7 @@ def _probe(path: str, about: str) -> dict[str, Any]:
 
 
 def _example(request: type[BaseModel]) -> Any:
-    extra = request.model_config.get("json_schema_extra")
-    assert isinstance(extra, Mapping), f"{request.__name__} has no example"
-    return extra["examples"][0]
+    return request.model_json_schema()["examples"][0]
 
 
 def _json(about: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import numpy as np
-
 from bentoml.models import BentoModel
+
 from marmita.batching import Batcher, Batching
 from marmita.contract import Floats
 from marmita.metrics import ModelMetrics

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from starlette.types import ASGIApp
-
 import bentoml
 from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.configuration.containers import BentoMLContainer
+from starlette.types import ASGIApp
+
 from marmita import logs, openapi
 from marmita.catalog import catalog
 from marmita.front import Front
@@ -39,10 +39,11 @@ class Service(bentoml.Service[T]):
 
     def inject_config(self) -> None:
         """Follow `configuration.yaml`, wherever `bentoml` was started. Without an endpoint to send traces to, the
-        tracing middleware is told to look at nothing: it would otherwise cost as much as all the rest."""
+        tracing middleware is told to look at nothing: it would otherwise cost as much as all the rest.
+        """
         os.environ.setdefault("BENTOML_CONFIG", str(CONFIGURATION))
         super().inject_config()
-        config: dict[str, Any] = BentoMLContainer.config.get()
+        config: Any = BentoMLContainer.config.get()
         if not config["tracing"]["otlp"]["endpoint"]:
             config["tracing"] |= {"exporter_type": None, "excluded_urls": ".*"}
             BentoMLContainer.config.set(config)

@@ -7,10 +7,9 @@ How the service is served (workers, batching, timeouts, logging, tracing) is Ben
 from functools import cache
 from typing import Literal
 
+from bentoml.exceptions import BentoMLConfigException
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from bentoml.exceptions import BentoMLConfigException
 
 
 class Settings(BaseSettings):

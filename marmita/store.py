@@ -22,13 +22,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import bentoml
+import yaml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel, ModelContext
+
 from marmita.card import Card
 from marmita.compiled import Compiled
 
@@ -130,7 +130,7 @@ def pack(
         home = store / name
         home.mkdir(parents=True, exist_ok=True)
         version = str(model.tag.version)
-        os.rename(staging / name / version, home / version)
+        (staging / name / version).rename(home / version)
         _write(home / "latest", version)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -189,4 +189,4 @@ def _write(path: Path, text: str) -> None:
     """Write a small file so that nobody ever reads half of it."""
     draft = path.with_name(f".{path.name}-{os.getpid()}")
     draft.write_text(text)
-    os.replace(draft, path)
+    draft.replace(path)

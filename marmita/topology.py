@@ -5,8 +5,8 @@ from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import aiohttp
-
 from bentoml.exceptions import ServiceUnavailable
+
 from marmita.runner import Runner
 
 PATIENCE_S = 2.0

@@ -12,9 +12,11 @@ from bentos.wine_quality.contract import Wine
 from marmita.contract import features
 from training import fetal_health, wine_quality
 from training.data import FOLDER
+from training.windows import Recipe
 
 FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2, shufflings=1)
 WINE_QUALITY = wine_quality.Recipe(trees=10, iterations=10, folds=2, residual_folds=2)
+STOCK_FORECAST = Recipe(units=4, epochs=1)
 
 CLASSIFY, SCORE, FORECAST = "/fetal-health/classify", "/wine-quality/score", "/stock-forecast/forecast"
 

@@ -28,6 +28,6 @@ def _bucket(row: Doubles) -> int:
     return int.from_bytes(digest, "big") % 100
 
 
-def fingerprint(table: pd.DataFrame | pd.Series) -> str:  # type: ignore[type-arg]
+def fingerprint(table: pd.DataFrame | pd.Series) -> str:
     """SHA-256 of the values: the same data, the same fingerprint."""
     return hashlib.sha256(table.to_csv().encode()).hexdigest()

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from bentoml.models import ModelContext
+
 from marmita import store
 from marmita.card import Card, Data, Headline
 from marmita.compiled import Compiled

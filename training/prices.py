@@ -60,7 +60,7 @@ def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
     return _checked(table["Close"], f"Yahoo Finance: {ticker}, {start} to {end}", "Yahoo's terms of use")
 
 
-def _checked(series: pd.Series, source: str, licence: str) -> Closes:  # type: ignore[type-arg]
+def _checked(series: pd.Series, source: str, licence: str) -> Closes:
     closes = series.astype(float).sort_index()
     if closes.index.has_duplicates:
         raise PricesError(f"{source}: {closes.index[closes.index.duplicated()][0]:%Y-%m-%d} occurs twice")
@@ -68,7 +68,7 @@ def _checked(series: pd.Series, source: str, licence: str) -> Closes:  # type: i
     if len(bad):
         raise PricesError(f"{source}: the close of {bad.index[0]:%Y-%m-%d} is {bad.iloc[0]}, not a positive number")
     days = pd.DatetimeIndex(closes.index)
-    return Closes(closes.to_numpy(dtype=np.float64), days, source, licence, fingerprint(closes))
+    return Closes(np.asarray(closes, dtype=np.float64), days, source, licence, fingerprint(closes))
 
 
 class _Reasons(logging.Handler):

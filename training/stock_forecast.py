@@ -10,12 +10,12 @@ import numpy as np
 from bentos.stock_forecast.contract import CONTRACT, HORIZON, NAME, WINDOW
 from marmita.card import Data, Headline
 from marmita.store import Packed
-from training import lstm, prices
+from training import prices
 from training.data import Doubles
-from training.lstm import COVERAGE, QUANTILES, Recipe, Samples
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
+from training.windows import COVERAGE, QUANTILES, Recipe, Samples, volatility, windows
 
 TRAINING_SHARE = 0.68
 CALIBRATION_SHARE = 0.155
@@ -104,11 +104,14 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
     recipe, closes = recipe or Recipe(window=WINDOW, horizon=HORIZON), closes or prices.read()
     periods = split(closes)
     fitting, calibration, unseen = (
-        lstm.windows(period, recipe) for period in (periods.fitting, periods.calibration, periods.unseen)
+        windows(period, recipe) for period in (periods.fitting, periods.calibration, periods.unseen)
     )
-    first_unseen = closes.days[-len(periods.unseen)]
     print(f"stock_forecast: {closes.source}, {len(closes.values)} closes, seed {recipe.seed}")
-    print(f"  learning from {closes.days[0]:%Y-%m-%d} on, judged from {first_unseen:%Y-%m-%d} to {closes.days[-1]:%Y-%m-%d}")
+    print(f"  learning from {closes.days[0]:%Y-%m-%d} on")
+    print(f"  judged from {closes.days[-len(periods.unseen)]:%Y-%m-%d} to {closes.days[-1]:%Y-%m-%d}")
+
+    from training import lstm  # TensorFlow takes seconds to load: who asks for help, or errs, need not wait for it
+
     model = lstm.train(fitting, calibration, recipe)
 
     outputs = lstm.predict(model, unseen.closes)
@@ -140,7 +143,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
             compiled=lstm.compiled(model),
             contract=CONTRACT,
             reference=reference(
-                {"daily_return": returns, "volatility": lstm.volatility(fitting.closes)[:, 0]},
+                {"daily_return": returns, "volatility": volatility(fitting.closes)[:, 0]},
                 {"path_end": path_ends},
                 coverage=COVERAGE,
             ),
@@ -188,6 +191,12 @@ def _summary(days: list[dict[str, float]], still: list[dict[str, float]], plainl
     print(plainly)
 
 
+def _closes(options: argparse.Namespace) -> prices.Closes:
+    if options.source == "csv":
+        return prices.read()
+    return prices.fetch(options.ticker, options.start, options.end)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.stock_forecast", description=__doc__)
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="the same seed gives the same model")
@@ -199,11 +208,7 @@ def main() -> None:
     if options.source == "yfinance" and not (options.start and options.end):
         parser.error("--source yfinance needs --start and --end")
     try:
-        if options.source == "csv":
-            closes = prices.read()
-        else:
-            closes = prices.fetch(options.ticker, options.start, options.end)
-        train(Recipe(seed=options.seed), closes)
+        train(Recipe(seed=options.seed), _closes(options))
     except prices.PricesError as error:
         sys.exit(f"error: {error}. Nothing was saved.")
 

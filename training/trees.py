@@ -27,7 +27,8 @@ def to_graph(model: BaseEstimator, members: list[BaseEstimator], features: int, 
     for index in boosting:
         _settle_thresholds(members[index])
     inputs = [("features", FloatTensorType([None, features]))]
-    return to_onnx(model, initial_types=inputs, target_opset=OPSETS, **options)
+    graph: onnx.ModelProto = to_onnx(model, initial_types=inputs, target_opset=OPSETS, **options)
+    return graph
 
 
 def to_bytes(graph: onnx.ModelProto) -> bytes:

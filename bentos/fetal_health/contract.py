@@ -39,7 +39,9 @@ class Exam(Strict):
     mean_value_of_long_term_variability: float = feature(
         "Mean long-term variability", unit="ms", low=0, high=500, example=13.4
     )
-    histogram_width: float = feature("Width of the heart-rate histogram", unit="beats/min", low=0, high=300, example=130)
+    histogram_width: float = feature(
+        "Width of the heart-rate histogram", unit="beats/min", low=0, high=300, example=130
+    )
     histogram_min: float = feature("Lowest rate in the histogram", unit="beats/min", low=0, high=300, example=68)
     histogram_max: float = feature("Highest rate in the histogram", unit="beats/min", low=0, high=300, example=198)
     histogram_number_of_peaks: float = feature("Peaks of the histogram", unit="count", low=0, high=300, example=5)

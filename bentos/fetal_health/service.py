@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
-
 import bentoml
+import numpy as np
 from bentoml.validators import ContentType
+
 from bentos.fetal_health.contract import CONTRACT, EXAMPLE, NAME, STATUSES, Exam, Exams, ExamStatus, Probabilities
 from marmita.contract import features, to_array
 from marmita.runner import FeatureRanges, Runner, flatten

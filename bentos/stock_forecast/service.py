@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
-
 import bentoml
+import numpy as np
 from bentoml.validators import ContentType
+
 from bentos.stock_forecast.contract import CONTRACT, EXAMPLE, HORIZON, NAME, WINDOW, AllSeries, Forecast, Series, Step
 from marmita.contract import Floats
 from marmita.runner import Runner
@@ -48,9 +48,7 @@ class StockForecast(Runner):
         """
         rows = to_array(series)
         outputs = _shortest(await self.run(rows)).reshape(len(rows), 3, HORIZON)
-        forecasts = [
-            self._path(*path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)
-        ]
+        forecasts = [self._path(*path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)]
         ends = (
             outcome(one.closes[-1], forecast.path[-1].close) for one, forecast in zip(series, forecasts, strict=True)
         )

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-import numpy as np
-
 import bentoml
+import numpy as np
 from bentoml.validators import ContentType
+
 from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Interval, Wine, Wines, WineScore
 from marmita.contract import features, to_array
 from marmita.runner import FeatureRanges, Runner, flatten

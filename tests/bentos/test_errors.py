@@ -111,7 +111,7 @@ def test_one_row_too_many_is_too_much(client: TestClient, route: str) -> None:
 
 
 def test_ten_thousand_wrong_rows_get_a_short_answer(client: TestClient) -> None:
-    answer = client.post(SCORE, json={"wines": [{name: "x" for name in wines(1)["wines"][0]}] * 10_000})
+    answer = client.post(SCORE, json={"wines": [dict.fromkeys(wines(1)["wines"][0], "x")] * 10_000})
 
     assert answer.status_code == 400
     assert len(answer.content) < 5_000

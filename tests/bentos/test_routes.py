@@ -38,9 +38,7 @@ def test_each_wine_gets_a_score_inside_its_interval(client: TestClient, champion
 
 
 @pytest.mark.parametrize("horizon", [1, 5, 10])
-def test_a_forecast_is_as_long_as_its_horizon(
-    client: TestClient, champions: dict[str, Packed], horizon: int
-) -> None:
+def test_a_forecast_is_as_long_as_its_horizon(client: TestClient, champions: dict[str, Packed], horizon: int) -> None:
     (answer,) = client.post(FORECAST, json=series(1, horizon=horizon)).json()
 
     assert answer["model"] == champions["stock_forecast"].tag

@@ -45,9 +45,9 @@ def serving_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("serving-only") / "venv"
     uv = [sys.executable, "-m", "uv"]
     requirements = ROOT / "requirements" / "serve.txt"
-    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, folder], cwd=ROOT, check=True)
-    install = [*uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--require-hashes"]
-    subprocess.run([*install, "--requirement", requirements], cwd=ROOT, check=True)
+    subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], cwd=ROOT, check=True)
+    install = [*uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), "--require-hashes"]
+    subprocess.run([*install, "--requirement", str(requirements)], cwd=ROOT, check=True)
     return folder / "bin" / "bentoml"
 
 
@@ -70,9 +70,7 @@ def test_it_serves_from_an_empty_folder(
 ) -> None:
     """On another machine, with only its own requirements installed."""
     folder, _ = elsewhere
-    with serve(
-        folder, "marmita:latest", cwd=tmp_path, bentoml=str(serving_only), MARMITA_TOPOLOGY=topology
-    ) as server:
+    with serve(folder, "marmita:latest", cwd=tmp_path, bentoml=str(serving_only), MARMITA_TOPOLOGY=topology) as server:
         for route, request in REQUESTS.items():
             answers = httpx.post(f"{server.url}{route}", json=request(3)).json()
             assert {answer["model"] for answer in answers} <= {champion.tag for champion in champions.values()}

@@ -1,6 +1,5 @@
 """What `configuration.yaml` and the settings turn on: limits, deadlines, traces."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -58,7 +57,7 @@ def collector() -> Iterator[tuple[str, list[str]]]:
     names: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # noqa: N802
+        def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 names.extend(span.name for scope in resource.scope_spans for span in scope.spans)
@@ -78,14 +77,16 @@ def collector() -> Iterator[tuple[str, list[str]]]:
             thread.join()
 
 
-async def test_an_endpoint_turns_traces_on(own_home: Path) -> None:
-    with collector() as (endpoint, names):
-        with serve(own_home, MARMITA_OTLP_ENDPOINT=endpoint, MARMITA_TOPOLOGY="split") as server:
-            for _ in range(5):
-                assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
-            deadline = time.monotonic() + 20
-            while not any(SCORE in name for name in names) and time.monotonic() < deadline:
-                await asyncio.sleep(0.1)
+def test_an_endpoint_turns_traces_on(own_home: Path) -> None:
+    with (
+        collector() as (endpoint, names),
+        serve(own_home, MARMITA_OTLP_ENDPOINT=endpoint, MARMITA_TOPOLOGY="split") as server,
+    ):
+        for _ in range(5):
+            assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
+        deadline = time.monotonic() + 20
+        while not any(SCORE in name for name in names) and time.monotonic() < deadline:
+            time.sleep(0.1)
 
     assert any(SCORE in name for name in names)
 

@@ -57,8 +57,11 @@ def generated(document: dict[str, Any], colocated: Server, tmp_path_factory: pyt
     folder = tmp_path_factory.mktemp("generated")
     (folder / "docs.json").write_text(httpx.get(f"{colocated.url}/docs.json").text)
     done = subprocess.run(
-        [Path(sys.executable).with_name("openapi-python-client"), "generate", "--path", "docs.json"]
-        + ["--meta", "none", "--output-path", "marmita_client", "--fail-on-warning"],
+        [
+            str(Path(sys.executable).with_name("openapi-python-client")),
+            *("generate", "--path", "docs.json", "--meta", "none", "--output-path", "marmita_client"),
+            "--fail-on-warning",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,

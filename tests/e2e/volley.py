@@ -1,4 +1,4 @@
-"""Many requests at the same instant: an ordinary client in Python is slower than the service and never fills a batch."""
+"""Many requests at the same instant: an ordinary client in Python is slower than the service, and fills no batch."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 async def volley(url: str, route: str, requests: list[dict[str, Any]]) -> list[tuple[int, Any]]:
-    """Open a connection for each request, then send all of them at once. The answers' statuses and bodies, in order."""
+    """Open a connection for each request, then send all at once. Returns statuses and bodies, in order."""
     address = urlsplit(url)
     connections = [await asyncio.open_connection(address.hostname, address.port) for _ in requests]
     for (_, writer), request in zip(connections, requests, strict=True):

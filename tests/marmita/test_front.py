@@ -53,7 +53,7 @@ async def test_a_request_gets_an_id_and_keeps_its_own() -> None:
 @pytest.mark.parametrize("id", ["", "a b", "x" * 129, 'quote"', "ä"])
 async def test_an_id_that_could_do_harm_is_replaced(id: str) -> None:
     async with client(echo) as front:
-        answer = await front.post(ROUTE, json=1, headers={"x-request-id": id.encode()})
+        answer = await front.post(ROUTE, json=1, headers={b"x-request-id": id.encode()})
 
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 

@@ -5,9 +5,9 @@ import logging
 from http import HTTPStatus
 
 import pytest
+from bentoml.exceptions import BentoMLException
 from pydantic import BaseModel, ValidationError
 
-from bentoml.exceptions import BentoMLException
 from marmita import logs
 
 

@@ -1,6 +1,6 @@
 import pytest
-
 from bentoml.exceptions import BentoMLConfigException
+
 from marmita.settings import Settings, settings
 
 

@@ -7,10 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-
 import bentoml
+import pytest
 from bentoml.exceptions import BentoMLException, NotFound
+
 from marmita import store
 from marmita.store import Packed
 
@@ -21,7 +21,7 @@ def repack(champion: Packed) -> Packed:
 
     return store.pack(
         champion.name,
-        native=lambda folder: None,
+        native=lambda _: None,
         module="",
         context=ModelContext(framework_name="", framework_versions={}),
         compiled=(champion.path / store.COMPILED).read_bytes(),
@@ -46,7 +46,7 @@ def test_a_tag_holds_everything_and_shows_its_score(champions: dict[str, Packed]
 
 
 def test_a_store_without_champion_says_how_to_make_one(empty_store: Path) -> None:
-    with pytest.raises(NotFound, match="python -m training.wine_quality"):
+    with pytest.raises(NotFound, match="python -m training\\.wine_quality"):
         store.served("wine_quality", {})
 
 

@@ -1,0 +1,118 @@
+"""The commands as a person runs them: all models from nothing, with the scores that the README promises."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from marmita.card import Card
+from tests.e2e.server import BENTOML, ROOT
+
+
+def run(home: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"BENTOML_HOME": str(home)}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home in which all models were trained as they are served, and what was said."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    done = run(home, sys.executable, "-m", "training", "--missing")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return home, done.stdout
+
+
+def card(trained: tuple[Path, str], name: str) -> Card:
+    folder = trained[0] / "models" / name
+    version = (folder / "champion").read_text()
+    return Card.model_validate_json((folder / version / "card.json").read_text())
+
+
+def test_fetal_health_reaches_its_goal(trained: tuple[Path, str]) -> None:
+    found = card(trained, "fetal_health")
+
+    assert found.cross_validation["macro_f1"] >= 0.92
+    assert found.cross_validation["calibration_error"] <= 0.02
+    assert found.held_out["calibration_error"] <= 0.03
+    assert found.held_out["log_loss"] < found.baselines["logistic regression"]["log_loss"]
+    assert found.held_out["classes"]["pathological"]["recall"] > 0.85
+    assert found.compiled_difference <= 1e-4
+
+
+def test_wine_quality_reaches_its_goal(trained: tuple[Path, str]) -> None:
+    found = card(trained, "wine_quality")
+
+    assert found.cross_validation["mae"] <= 0.49
+    assert found.cross_validation["r2"] >= 0.39
+    assert 0.87 <= found.held_out["interval_coverage"] <= 0.93
+    assert found.held_out["mae"] < found.baselines["ridge regression"]["mae"]
+    assert found.compiled_difference <= 1e-4
+
+
+def test_the_forecaster_is_as_good_as_persistence_and_says_so(trained: tuple[Path, str]) -> None:
+    found = card(trained, "stock_forecast")
+
+    for day in found.held_out["days"]:
+        assert day["mae_ratio"] <= 1.01
+        assert 0.85 <= day["coverage"] <= 0.95
+    assert found.held_out["plainly"] in trained[1]
+    assert found.headline.value < found.headline.baseline_value
+    assert found.compiled_difference <= 1e-4
+
+
+def test_progress_can_be_followed(trained: tuple[Path, str]) -> None:
+    for place, name in enumerate(["fetal_health", "wine_quality", "stock_forecast"], start=1):
+        assert f"[{place}/3] python -m training.{name}" in trained[1]
+    assert "cross-validating" in trained[1]
+    assert "epoch  1" in trained[1]
+
+
+def test_what_is_there_is_not_trained_again(trained: tuple[Path, str]) -> None:
+    start = time.monotonic()
+    done = run(trained[0], sys.executable, "-m", "training", "--missing")
+
+    assert done.returncode == 0
+    assert done.stdout == ""
+    assert time.monotonic() - start < 15
+
+
+def test_bentoml_lists_and_shows_the_models(trained: tuple[Path, str]) -> None:
+    listed = run(trained[0], BENTOML, "models", "list", "--output", "json").stdout
+    shown = run(trained[0], BENTOML, "models", "get", "wine_quality:latest", "--output", "json").stdout
+
+    assert all(f"{name}:" in listed for name in ("fetal_health", "wine_quality", "stock_forecast"))
+    assert '"task": "regression"' in shown
+    assert '"metric": "mae"' in shown
+
+
+@pytest.mark.parametrize("name", ["fetal_health", "wine_quality", "stock_forecast"])
+def test_each_script_explains_itself(tmp_path: Path, name: str) -> None:
+    done = run(tmp_path, sys.executable, "-m", f"training.{name}", "--help")
+
+    assert done.returncode == 0
+    assert "--seed" in done.stdout
+
+
+def test_prices_that_can_not_be_had_end_the_script_and_save_nothing(tmp_path: Path) -> None:
+    """Where no network is, yfinance answers an empty table."""
+    where_no_one_answers = {"HTTPS_PROXY": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "training.stock_forecast", "--source", "yfinance"),
+            *("--ticker", "MSFT", "--start", "2010-01-01", "--end", "2020-01-01"),
+        ],
+        cwd=ROOT,
+        env=os.environ | where_no_one_answers | {"BENTOML_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert "no prices of MSFT" in done.stderr
+    assert "Nothing was saved" in done.stderr
+    assert list((tmp_path / "models").glob("*")) == []

@@ -1,0 +1,147 @@
+"""The scripts: the same seed the same scores, honest scores, and only what is right is packed."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bentoml
+import numpy as np
+import pytest
+
+from marmita import store
+from marmita.store import Packed
+from tests import samples
+from training import fetal_health, packing, prices, stock_forecast, wine_quality
+from training.packing import HeldOut, NotTheSameError
+from training.windows import OUTPUTS, Recipe, windows
+
+TRAIN: dict[str, Callable[[], Packed]] = {
+    "fetal_health": lambda: fetal_health.train(samples.FETAL_HEALTH),
+    "wine_quality": lambda: wine_quality.train(samples.WINE_QUALITY),
+    "stock_forecast": lambda: stock_forecast.train(samples.STOCK_FORECAST),
+}
+
+
+@pytest.mark.parametrize("name", TRAIN)
+def test_the_same_seed_gives_the_same_scores(champions: dict[str, Packed], empty_store: Path, name: str) -> None:
+    again = TRAIN[name]()
+
+    first = champions[name].card
+    assert again.card.held_out == first.held_out
+    assert again.card.cross_validation == first.cross_validation
+    assert again.card.baselines == first.baselines
+    assert again.card.data == first.data
+
+
+def test_another_seed_gives_another_model(champions: dict[str, Packed], empty_store: Path) -> None:
+    other = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, seed=8))
+
+    assert other.card.held_out != champions["wine_quality"].card.held_out
+    assert other.card.data == champions["wine_quality"].card.data
+
+
+@pytest.mark.parametrize("name", TRAIN)
+def test_a_script_ends_with_scores_beside_the_baselines(
+    empty_store: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    packed = TRAIN[name]()
+
+    said = capsys.readouterr().out
+    assert packed.tag in said
+    assert packed.card.headline.baseline in said
+    assert packed.card.verdict.reason in said
+
+
+def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
+    good = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=60, iterations=150))
+    assert good.card.verdict.promoted
+
+    worse = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=1, iterations=2))
+
+    assert not worse.card.verdict.promoted
+    assert store.champion("wine_quality") == good
+    assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
+    assert str(store.served("wine_quality", good.contract).tag) == good.tag
+
+
+def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_store: Path) -> None:
+    poor = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=1, iterations=2))
+
+    assert not poor.card.verdict.promoted
+    assert "does not beat its baselines" in poor.card.verdict.reason
+    assert store.champion("wine_quality") is None
+
+
+def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = wine_quality.compiled
+
+    def moved(fitted: Any, interval: wine_quality.Interval) -> bytes:
+        return compiled(fitted, wine_quality.Interval(interval.low + 2e-4, interval.high))
+
+    monkeypatch.setattr(wine_quality, "compiled", moved)
+
+    with pytest.raises(NotTheSameError, match="nothing is packed"):
+        wine_quality.train(samples.WINE_QUALITY)
+    assert list(empty_store.iterdir()) == []
+
+
+def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, Packed]) -> None:
+    wines = wine_quality.read()
+    compiled = (champions["wine_quality"].path / store.COMPILED).read_bytes()
+    expected = np.full((len(wines.unseen[0]), 3), math.nan)
+
+    with pytest.raises(NotTheSameError):
+        packing.compare(compiled, HeldOut(wines.unseen[0], expected, lambda _: 0.0))
+
+
+def test_half_of_the_misses_may_lie_on_either_side() -> None:
+    residuals = np.random.default_rng(0).normal(size=20_000)
+
+    interval = wine_quality.conformal(residuals[:10_000])
+
+    assert interval.coverage(residuals[10_000:]) == pytest.approx(0.9, abs=0.01)
+    assert interval.low == pytest.approx(-1.645, abs=0.06)
+    assert interval.high == pytest.approx(1.645, abs=0.06)
+    with pytest.raises(ValueError, match="too few"):
+        wine_quality.conformal(residuals[:10])
+
+
+def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
+    labels = np.array([1] * 8 + [2] * 2)
+    earned = np.tile([0.8, 0.2, 0.0], (10, 1))
+
+    assert fetal_health.calibration_error(labels, earned) == pytest.approx(0)
+    assert fetal_health.calibration_error(labels, np.tile([1.0, 0.0, 0.0], (10, 1))) == pytest.approx(0.2)
+
+
+def test_persistence_scores_as_persistence() -> None:
+    periods = stock_forecast.split(prices.read())
+    fitting, unseen = (windows(period, Recipe()) for period in (periods.fitting, periods.unseen))
+
+    days = stock_forecast.by_day(stock_forecast.persistence(fitting, unseen), unseen, daily_change=1.0)
+
+    assert [day["mae_ratio"] for day in days] == pytest.approx([1.0] * 10)
+    assert stock_forecast.flaw(days) is not None, "its interval is far too wide for calmer years"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"mae_ratio": 1.02}, "day 3"), ({"coverage": 0.8}, "day 3"), ({"coverage": 0.97}, "day 3")],
+)
+def test_a_path_worse_than_persistence_on_any_day_is_a_flaw(change: dict[str, float], said: str) -> None:
+    good = [{"day": day, "mae_ratio": 1.0, "coverage": 0.9} for day in range(1, 11)]
+
+    assert stock_forecast.flaw(good) is None
+    assert said in str(stock_forecast.flaw([*good[:2], good[2] | change, *good[3:]]))
+
+
+def test_the_native_forecaster_loads_without_our_code(champions: dict[str, Packed]) -> None:
+    import keras
+
+    model = keras.saving.load_model(champions["stock_forecast"].path / "model.keras")
+    closes = np.linspace(20, 25, 60, dtype=np.float32)[None]
+
+    native = np.hstack([np.asarray(model.predict(closes, verbose=0)[name]) for name in OUTPUTS])
+    assert champions["stock_forecast"].compiled()(closes) == pytest.approx(native, rel=1e-4)
