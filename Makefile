@@ -15,13 +15,21 @@ INSTALL = $(UV) pip install --quiet --require-hashes --requirement
 help:  ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+define WELCOME
+
+Serving on http://localhost:$(PORT): a page to try it at /, what is served at /models. Ctrl-C ends it. Try
+
+curl http://localhost:$(PORT)/wine-quality/score -H 'Content-Type: application/json' -d '$(WINE)'
+
+endef
+export WELCOME
+WINE = {"wines": [{"fixed_acidity": 7.4, "volatile_acidity": 0.7, "citric_acid": 0.0, "residual_sugar": 1.9, \
+"chlorides": 0.076, "free_sulfur_dioxide": 11.0, "total_sulfur_dioxide": 34.0, "density": 0.9978, "ph": 3.51, \
+"sulphates": 0.56, "alcohol": 9.4}]}
+
 serve: .venv/train  ## Train whatever model is missing and serve all of them (PORT=3000)
 	@python -m training --missing
-	@echo
-	@echo "Serving on http://localhost:$(PORT): open it in a browser, see GET /models, or try"
-	@echo
-	@python -m training --curl $(PORT)
-	@echo
+	@echo "$$WELCOME"
 	@exec bentoml serve --port $(PORT)
 
 train: .venv/train  ## Train all models, and promote those that are better
@@ -43,8 +51,8 @@ format: .venv/dev  ## Put the code in shape
 	@ruff format .
 	@ruff check --fix .
 
-pictures: .venv/train  ## Draw the pictures of the README from the models in the store
-	@python -m training.pictures
+readme: .venv/train  ## Write the README's scores and pictures from the models in the store
+	@python -m training.readme
 
 lock: .venv/dev  ## Pin the newest versions that work together
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --group dev pyproject.toml
@@ -68,4 +76,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento test check format pictures lock
+.PHONY: help serve train bento test check format readme lock

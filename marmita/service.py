@@ -38,15 +38,19 @@ class Service(bentoml.Service[T]):
         return super().all_services(exclude_urls=exclude_urls)
 
     def inject_config(self) -> None:
-        """Follow `configuration.yaml`, wherever `bentoml` was started. Without an endpoint to send traces to, the
-        tracing middleware is told to look at nothing: it would otherwise cost as much as all the rest.
+        """Follow `configuration.yaml`, wherever `bentoml` was started.
+
+        Without an endpoint to send traces to, the tracing middleware is told to look at nothing: it would otherwise
+        cost as much as all the rest.
         """
         os.environ.setdefault("BENTOML_CONFIG", str(CONFIGURATION))
         super().inject_config()
         config: Any = BentoMLContainer.config.get()
-        if not config["tracing"]["otlp"]["endpoint"]:
-            config["tracing"] |= {"exporter_type": None, "excluded_urls": ".*"}
-            BentoMLContainer.config.set(config)
+        tracing = config["tracing"]
+        tracing["otlp"]["endpoint"] = tracing["otlp"]["endpoint"] or settings().otlp_endpoint
+        if not tracing["otlp"]["endpoint"]:
+            tracing |= {"exporter_type": None, "excluded_urls": ".*"}
+        BentoMLContainer.config.set(config)
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         logs.configure()

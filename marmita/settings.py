@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     topology: Literal["colocated", "split"] = "colocated"
     """Runners inside the workers of the front door, or each in processes of its own."""
 
+    otlp_endpoint: str = ""
+    """Where to send traces, if `configuration.yaml` names no other place. Empty: nowhere."""
+
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """A larger request body is answered with 413."""
 

@@ -1,12 +1,17 @@
 """Real servers, each started once."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from marmita.card import Card
 from marmita.store import Packed
-from tests.e2e.server import Server, home, serve
+from tests.e2e.server import ROOT, Server, home, serve
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +26,30 @@ def split(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
     """Each model in a process of its own, behind the front door."""
     with serve(home(tmp_path_factory.mktemp("split") / "home"), MARMITA_TOPOLOGY="split") as server:
         yield server
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A home in which all models were trained as they are served, their cards, and what was said."""
+
+    home: Path
+    cards: dict[str, Card]
+    said: str
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """What the training command makes of an empty store. This takes as long as it takes a user."""
+    home = tmp_path_factory.mktemp("trained") / "home"
+    command = [sys.executable, "-m", "training", "--missing"]
+    environment = os.environ | {"BENTOML_HOME": str(home)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    cards = {}
+    for folder in (home / "models").iterdir():
+        version = (folder / "champion").read_text()
+        cards[folder.name] = Card.model_validate_json((folder / version / "card.json").read_text())
+    return Trained(home, cards, done.stdout)
 
 
 @pytest.fixture(params=["colocated", "split"])

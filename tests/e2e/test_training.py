@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from marmita.card import Card
+from tests.e2e.conftest import Trained
 from tests.e2e.server import BENTOML, ROOT
 
 
@@ -17,23 +17,8 @@ def run(home: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A home in which all models were trained as they are served, and what was said."""
-    home = tmp_path_factory.mktemp("trained") / "home"
-    done = run(home, sys.executable, "-m", "training", "--missing")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return home, done.stdout
-
-
-def card(trained: tuple[Path, str], name: str) -> Card:
-    folder = trained[0] / "models" / name
-    version = (folder / "champion").read_text()
-    return Card.model_validate_json((folder / version / "card.json").read_text())
-
-
-def test_fetal_health_reaches_its_goal(trained: tuple[Path, str]) -> None:
-    found = card(trained, "fetal_health")
+def test_fetal_health_reaches_its_goal(trained: Trained) -> None:
+    found = trained.cards["fetal_health"]
 
     assert found.cross_validation["macro_f1"] >= 0.92
     assert found.cross_validation["calibration_error"] <= 0.02
@@ -43,8 +28,8 @@ def test_fetal_health_reaches_its_goal(trained: tuple[Path, str]) -> None:
     assert found.compiled_difference <= 1e-4
 
 
-def test_wine_quality_reaches_its_goal(trained: tuple[Path, str]) -> None:
-    found = card(trained, "wine_quality")
+def test_wine_quality_reaches_its_goal(trained: Trained) -> None:
+    found = trained.cards["wine_quality"]
 
     assert found.cross_validation["mae"] <= 0.49
     assert found.cross_validation["r2"] >= 0.39
@@ -53,36 +38,36 @@ def test_wine_quality_reaches_its_goal(trained: tuple[Path, str]) -> None:
     assert found.compiled_difference <= 1e-4
 
 
-def test_the_forecaster_is_as_good_as_persistence_and_says_so(trained: tuple[Path, str]) -> None:
-    found = card(trained, "stock_forecast")
+def test_the_forecaster_is_as_good_as_persistence_and_says_so(trained: Trained) -> None:
+    found = trained.cards["stock_forecast"]
 
     for day in found.held_out["days"]:
         assert day["mae_ratio"] <= 1.01
         assert 0.85 <= day["coverage"] <= 0.95
-    assert found.held_out["plainly"] in trained[1]
+    assert found.held_out["plainly"] in trained.said
     assert found.headline.value < found.headline.baseline_value
     assert found.compiled_difference <= 1e-4
 
 
-def test_progress_can_be_followed(trained: tuple[Path, str]) -> None:
+def test_progress_can_be_followed(trained: Trained) -> None:
     for place, name in enumerate(["fetal_health", "wine_quality", "stock_forecast"], start=1):
-        assert f"[{place}/3] python -m training.{name}" in trained[1]
-    assert "cross-validating" in trained[1]
-    assert "epoch  1" in trained[1]
+        assert f"[{place}/3] python -m training.{name}" in trained.said
+    assert "cross-validating" in trained.said
+    assert "epoch  1" in trained.said
 
 
-def test_what_is_there_is_not_trained_again(trained: tuple[Path, str]) -> None:
+def test_what_is_there_is_not_trained_again(trained: Trained) -> None:
     start = time.monotonic()
-    done = run(trained[0], sys.executable, "-m", "training", "--missing")
+    done = run(trained.home, sys.executable, "-m", "training", "--missing")
 
     assert done.returncode == 0
     assert done.stdout == ""
     assert time.monotonic() - start < 15
 
 
-def test_bentoml_lists_and_shows_the_models(trained: tuple[Path, str]) -> None:
-    listed = run(trained[0], BENTOML, "models", "list", "--output", "json").stdout
-    shown = run(trained[0], BENTOML, "models", "get", "wine_quality:latest", "--output", "json").stdout
+def test_bentoml_lists_and_shows_the_models(trained: Trained) -> None:
+    listed = run(trained.home, BENTOML, "models", "list", "--output", "json").stdout
+    shown = run(trained.home, BENTOML, "models", "get", "wine_quality:latest", "--output", "json").stdout
 
     assert all(f"{name}:" in listed for name in ("fetal_health", "wine_quality", "stock_forecast"))
     assert '"task": "regression"' in shown
