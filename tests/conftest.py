@@ -1,20 +1,27 @@
 """A model store of its own for the whole run, with three small champions, made once."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-# BentoML and the Prometheus client read these when they are imported: hence here, before anything else.
+# Libraries read these when they are imported: hence here, before anything else. Whatever this run and its servers
+# write, even one that is killed, lies in this folder and goes with it.
 HOME = Path(tempfile.mkdtemp(prefix="marmita-tests-"))
-(HOME / "metrics").mkdir()
+for folder in ("metrics", "tmp"):
+    (HOME / folder).mkdir()
 os.environ |= {
     "BENTOML_HOME": str(HOME / "bentoml"),
     "BENTOML_DO_NOT_TRACK": "True",
+    "KERAS_HOME": str(HOME / "keras"),
+    "MPLCONFIGDIR": str(HOME / "matplotlib"),
     "PROMETHEUS_MULTIPROC_DIR": str(HOME / "metrics"),
+    "TMPDIR": str(HOME / "tmp"),
 }
+tempfile.tempdir = None  # read TMPDIR again
 for name in [name for name in os.environ if name.startswith("MARMITA_") or name.startswith("BENTOML_CONFIG")]:
     del os.environ[name]
 
@@ -23,8 +30,6 @@ from tests import samples  # noqa: E402
 
 
 def pytest_unconfigure() -> None:
-    import shutil
-
     shutil.rmtree(HOME, ignore_errors=True)
 
 
