@@ -8,14 +8,15 @@ batches just as three processes do, and `services.<Name>.batching` in `configura
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from time import perf_counter
 from typing import Any, NoReturn
 
 import numpy as np
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.marshal.dispatcher import CorkDispatcher
-from bentoml.exceptions import ServiceUnavailable
-from pydantic import BaseModel, ConfigDict, Field
+from bentoml.exceptions import BentoMLConfigException, ServiceUnavailable
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marmita.contract import Floats
 
@@ -38,7 +39,11 @@ class Batching(BaseModel):
     def of(cls, service: str) -> "Batching":
         """What the configuration in force says for a service."""
         services: dict[str, Any] = BentoMLContainer.config.get().get("services", {})
-        return cls(**services.get(service, {}).get("batching", {}))
+        try:
+            return cls(**services.get(service, {}).get("batching", {}))
+        except ValidationError as error:
+            wrong = "; ".join(f"{e['loc'][0]}: {e['msg']}" for e in error.errors())
+            raise BentoMLConfigException(f"services.{service}.batching is wrong: {wrong}") from None
 
 
 class Batcher:
@@ -57,13 +62,28 @@ class Batcher:
             get_batch_size=len,
         )
         self._dispatch = dispatcher(self._run_together)
+        self._started = False
 
     async def __call__(self, rows: Floats) -> Floats:
         if not self._batching.enabled or len(rows) >= self._batching.max_batch_size:
             return await self._run(rows)
-        outputs = await self._dispatch(rows)
+        try:
+            outputs = await self._dispatched(rows)
+        except ServiceUnavailable:
+            # The dispatcher takes a caller's own cancellation for an overload. Who was cancelled must not answer.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
         assert isinstance(outputs, np.ndarray)  # an exception in its place was raised by the dispatcher
         return outputs
+
+    async def _dispatched(self, rows: Floats) -> Floats | Exception | None:
+        if self._started:
+            return await self._dispatch(rows)
+        # The first call starts the dispatcher's own task, which lives on in the context that it is started in. An
+        # empty one, or all later batches would count as the first caller's request.
+        self._started = True
+        return await asyncio.get_running_loop().create_task(self._dispatch(rows), context=Context())
 
     async def _run(self, rows: Floats) -> Floats:
         if len(rows) <= INLINE_ROWS:

@@ -1,6 +1,6 @@
 """The card of a model: what it was made from and how good it is on data that it cannot have seen."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,16 +18,27 @@ class Data(_Part):
     fingerprint: str = Field(description="SHA-256 of the rows as they went into training")
     rows: int = Field(description="Rows that the model was fitted on")
     rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
+    held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
 
 
 class Headline(_Part):
-    """The one score that models of a kind are compared by."""
+    """The one score that models of a kind are compared by.
+
+    A model must beat its best baseline; with a `tolerance` it must not be worse by more than that share.
+    """
 
     metric: str
     value: float
     baseline: str = Field(description="The best of the baselines")
     baseline_value: float
     higher_is_better: bool
+    tolerance: float = 0.0
+
+    def beats_baseline(self) -> bool:
+        if not self.tolerance:
+            return self.better(self.value, self.baseline_value)
+        allowed = 1 - self.tolerance if self.higher_is_better else 1 + self.tolerance
+        return self.better(self.value, self.baseline_value * allowed)
 
     def better(self, a: float, b: float) -> bool:
         """Whether a score of `a` beats one of `b`."""
@@ -42,7 +53,7 @@ class Verdict(_Part):
 
 
 class Card(_Part):
-    """Everything one needs to judge a model and to make it again."""
+    """What one needs to judge a model, and with the code of its time to make it again."""
 
     model: str
     about: str

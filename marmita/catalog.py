@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import Field
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,16 +41,8 @@ def catalog(models: Sequence[Packed]) -> Starlette:
     in_full = {model.name: _in_full(model) for model in models}
     listed = ServedModels(models=[ServedModel.model_validate(m.model_dump()) for m in in_full.values()])
 
-    async def show_all(_: Request) -> Response:
-        return _json(listed)
-
-    async def show_one(request: Request) -> Response:
-        name = request.path_params["name"]
-        if name not in in_full:
-            raise HTTPException(404, f"no model {name!r} is served: there are {', '.join(in_full)}")
-        return _json(in_full[name])
-
-    return Starlette(routes=[Route("/models", show_all), Route("/models/{name}", show_one)])
+    routes = [_show("/models", listed), *(_show(f"/models/{name}", model) for name, model in in_full.items())]
+    return Starlette(routes=routes)
 
 
 def _in_full(model: Packed) -> ServedModelInFull:
@@ -66,5 +57,10 @@ def _in_full(model: Packed) -> ServedModelInFull:
     )
 
 
-def _json(answer: Answer) -> Response:
-    return Response(answer.model_dump_json(), media_type="application/json")
+def _show(path: str, answer: Answer) -> Route:
+    body = answer.model_dump_json()
+
+    async def show(_: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return Route(path, show)

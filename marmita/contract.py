@@ -6,13 +6,15 @@ validation from it, OpenAPI its descriptions, training its columns.
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, FailFast, Field
+from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
 MAX_ROWS = 10_000
+MAX_ERRORS = 1_000
 
 Floats = npt.NDArray[np.float32]
 """Rows on their way into a model, or its outputs on their way out: always two dimensions."""
@@ -30,6 +32,39 @@ class Strict(BaseModel):
     """What comes in: unknown fields are refused by name."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Request(Strict):
+    """The body of a request. Reading it is bounded, whatever it holds: each unknown field is an error of its own, and
+    a million of them would keep a worker busy for seconds.
+    """
+
+    most_keys: ClassVar[int]
+    """More keys than any request can need."""
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        keys = json_data.count(":") if isinstance(json_data, str) else json_data.count(b":")
+        if keys > cls.most_keys:
+            raise cls._error("too_many_keys", f"There are more than {cls.most_keys} keys")
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            if error.error_count() <= MAX_ERRORS:
+                raise
+            count = error.error_count()
+        raise cls._error("too_many_errors", f"There are {count} errors")
+
+    @classmethod
+    def _error(cls, kind: Any, what: Any) -> ValidationError:
+        return ValidationError.from_exception_data(
+            cls.__name__, [{"type": PydanticCustomError(kind, what), "input": None}]
+        )
+
+
+def most_keys(row: type[BaseModel]) -> int:
+    """Twice as many as a request with all its rows has: who sends a row too many shall hear of rows, not of keys."""
+    return 2 * MAX_ROWS * len(row.model_fields)
 
 
 class Answer(BaseModel):
@@ -83,6 +118,18 @@ def features(row: type[BaseModel]) -> list[str]:
 def example(row: type[BaseModel]) -> dict[str, Any]:
     """A row that can be sent as it is."""
     return {name: (field.examples or [None])[0] for name, field in row.model_fields.items()}
+
+
+def same_interface(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a model with one contract can be asked by the other: the same features in the same order and units.
+
+    Words and bounds may differ.
+    """
+    return _interface(one) == _interface(other)
+
+
+def _interface(contract: Mapping[str, Any]) -> dict[str, Any]:
+    return {**contract, "features": [(feature["name"], feature["unit"]) for feature in contract["features"]]}
 
 
 def describe(row: type[BaseModel]) -> list[dict[str, Any]]:

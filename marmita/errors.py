@@ -12,6 +12,12 @@ from marmita.contract import Error, ErrorDetail
 
 _SHOWN = 20
 """More single errors than this help nobody."""
+_TOO_MUCH = ("too_long", "too_many_keys")
+_LONGEST = 100
+"""Longer names are the caller's own noise."""
+_UNTOLD = "An unexpected error has occurred, please check the server log."
+"""What BentoML says of every fault, also where there is something to tell."""
+_TOLD = {HTTPStatus.SERVICE_UNAVAILABLE: "The model can't answer now: try again in a moment."}
 
 
 def unified(status: int, body: bytes) -> tuple[int, Error]:
@@ -22,25 +28,30 @@ def unified(status: int, body: bytes) -> tuple[int, Error]:
         said = body.decode("utf-8", "replace").strip()
     if isinstance(said, list) and said:
         said = said[0]
-    detail = _detail(said.get("detail")) if isinstance(said, dict) else []
-    if detail:
-        return _status(status, detail), Error(error=_sentence(detail), detail=detail)
+    items = said.get("detail") if isinstance(said, dict) else None
+    if isinstance(items, list) and items:
+        detail = [_detail(item) for item in items[:_SHOWN]]
+        return _status(status, detail), Error(error=_sentence(detail[0], len(items) - 1), detail=detail)
     text = said.get("error") if isinstance(said, dict) else said
+    if text == _UNTOLD:
+        text = _TOLD.get(HTTPStatus(status), text)
     return status, Error(error=str(text or HTTPStatus(status).phrase), detail=[])
 
 
-def _detail(items: Any) -> list[ErrorDetail]:
-    if not isinstance(items, list):
-        return []
-    return [ErrorDetail(loc=item["loc"], msg=item["msg"], type=item["type"]) for item in items[:_SHOWN]]
+def _detail(item: dict[str, Any]) -> ErrorDetail:
+    loc = [part if isinstance(part, int) else _short(part) for part in item["loc"]]
+    return ErrorDetail(loc=loc, msg=_short(item["msg"]), type=item["type"])
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _status(status: int, detail: Sequence[ErrorDetail]) -> int:
-    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if any(item.type == "too_long" for item in detail) else status
+    return HTTPStatus.REQUEST_ENTITY_TOO_LARGE if any(item.type in _TOO_MUCH for item in detail) else status
 
 
-def _sentence(detail: Sequence[ErrorDetail]) -> str:
-    first = detail[0]
+def _sentence(first: ErrorDetail, others: int) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first.loc).lstrip(".")
-    more = f" (and {len(detail) - 1} more)" if len(detail) > 1 else ""
+    more = f" (and {others} more)" if others else ""
     return f"{where or 'body'}: {first.msg}{more}"

@@ -9,6 +9,12 @@ from http import HTTPStatus
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
+REFUSED = "Exception on %s [%s]"
+"""How BentoML logs whatever an endpoint raises."""
+
+REQUEST_ID = "x-request-id"
+"""The header, and the name under which the id goes along to runners in other processes."""
+
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
@@ -21,6 +27,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            "pid": record.process,
         }
         if (id := request_id.get()) is not None:
             line["request_id"] = id
@@ -40,6 +47,8 @@ def configure() -> None:
 
 def _not_the_callers_fault(record: logging.LogRecord) -> bool:
     """BentoML logs a traceback for each refused request, data included. The access log's line is enough for those."""
+    if record.msg != REFUSED:
+        return True
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, BentoMLException):
         return error.error_code.value >= HTTPStatus.INTERNAL_SERVER_ERROR

@@ -14,8 +14,9 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.types import ASGIApp
 
 from marmita import logs, openapi
+from marmita.batching import Batching
 from marmita.catalog import catalog
-from marmita.front import Front
+from marmita.front import Front, Inner, paths
 from marmita.settings import settings
 from marmita.store import Packed
 
@@ -44,21 +45,24 @@ class Service(bentoml.Service[T]):
         cost as much as all the rest.
         """
         os.environ.setdefault("BENTOML_CONFIG", str(CONFIGURATION))
+        settings().hand_down()
         super().inject_config()
         config: Any = BentoMLContainer.config.get()
         tracing = config["tracing"]
         tracing["otlp"]["endpoint"] = tracing["otlp"]["endpoint"] or settings().otlp_endpoint
-        if not tracing["otlp"]["endpoint"]:
+        if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:
             tracing |= {"exporter_type": None, "excluded_urls": ".*"}
         BentoMLContainer.config.set(config)
+        for name in self.all_services():
+            Batching.of(name)  # what is wrong must be said before anything is started
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         logs.configure()
         if not is_main:
-            return super().to_asgi(is_main)
+            return Inner(super().to_asgi(is_main))
         self.mount_asgi_app(catalog(self._served()), name="models")
-        routes = [method.route for method in self.apis.values()]
-        return Front(super().to_asgi(is_main), routes, settings())
+        app = super().to_asgi(is_main)
+        return Front(app, paths(app.routes), settings())
 
     @property
     def openapi_spec(self) -> Any:

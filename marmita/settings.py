@@ -4,6 +4,7 @@ How the service is served (workers, batching, timeouts, logging, tracing) is Ben
 `configuration.yaml`.
 """
 
+import os
 from functools import cache
 from typing import Literal
 
@@ -28,6 +29,13 @@ class Settings(BaseSettings):
 
     body_timeout_s: float = Field(default=30.0, gt=0)
     """A client that has not sent its body by then is answered with 408."""
+
+    def hand_down(self) -> None:
+        """Let the processes that this one starts have the same settings: they start in another folder, and would not
+        find the `.env` of this one.
+        """
+        for name, value in self.model_dump().items():
+            os.environ[f"MARMITA_{name.upper()}"] = str(value)
 
 
 @cache

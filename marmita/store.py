@@ -15,12 +15,14 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import bentoml
 import yaml
@@ -31,6 +33,7 @@ from bentoml.models import BentoModel, ModelContext
 
 from marmita.card import Card
 from marmita.compiled import Compiled
+from marmita.contract import same_interface
 
 COMPILED = "compiled.onnx"
 BENTO = Path(__file__).resolve().parents[2] / "bento.yaml"
@@ -104,7 +107,6 @@ def pack(
 ) -> Packed:
     """Save a model as one tag, which appears in the store whole or not at all."""
     store = Path(BentoMLContainer.model_store_dir.get()).resolve()
-    staging = _staging(store.parent / "tmp")
     metadata = {
         "metric": card.headline.metric,
         "value": card.headline.value,
@@ -112,7 +114,7 @@ def pack(
         "verdict": card.verdict.reason,
         "compiled_sha256": hashlib.sha256(compiled).hexdigest(),
     }
-    try:
+    with _staging(store.parent / "tmp") as staging:
         with bentoml.models.create(
             name,
             module=module,
@@ -132,8 +134,6 @@ def pack(
         version = str(model.tag.version)
         (staging / name / version).rename(home / version)
         _write(home / "latest", version)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return Packed.of(bentoml.models.get(f"{name}:{version}"))
 
 
@@ -160,11 +160,19 @@ def served(name: str, contract: dict[str, Any]) -> BentoModel:
     found = _packed_in_bento(name) if inside_bento else champion(name)
     retrain = f"python -m training.{name}"
     if found is None:
-        raise NotFound(f"There is no champion of the model {name} to serve. Make one with: {retrain}")
-    if found.contract != contract:
+        raise NotFound(f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {retrain}")
+    if not same_interface(found.contract, contract):
         raise BentoMLException(f"{found.tag} was trained with another contract than this code has. Run: {retrain}")
     found.verify()
     return BentoModel(found.tag)
+
+
+def _why_none(name: str) -> str:
+    try:
+        newest = Packed.of(bentoml.models.get(name))
+        return f": the newest version, {newest.tag}, was not promoted ({newest.card.verdict.reason})"
+    except BentoMLException:
+        return ""
 
 
 def _packed_in_bento(name: str) -> Packed:
@@ -176,13 +184,28 @@ def _packed_in_bento(name: str) -> Packed:
     raise NotFound(f"The model {name} is not in this Bento: {BENTO.parent}")
 
 
-def _staging(folder: Path) -> Path:
-    """A fresh folder to pack in, on the store's file system. What killed runs have left is swept out."""
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A fresh folder to pack in, on the store's file system. What killed runs have left is swept out.
+
+    A run holds a lock as long as it packs, and the system takes it from one that is killed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob("packing-*"):
-        if not Path(f"/proc/{left.name.split('-')[1]}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"packing-{os.getpid()}-", dir=folder))
+    for lock in folder.glob("packing-*.lock"):
+        with lock.open() as held, suppress(BlockingIOError):
+            flock(held, LOCK_EX | LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            lock.unlink(missing_ok=True)
+    staging = folder / f"packing-{uuid4().hex}"
+    lock = staging.with_suffix(".lock")
+    with lock.open("w") as held:
+        flock(held, LOCK_EX)
+        staging.mkdir()
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,7 +6,9 @@ from typing import Any, TypeVar
 
 import aiohttp
 from bentoml.exceptions import ServiceUnavailable
+from opentelemetry import baggage, context
 
+from marmita import logs
 from marmita.runner import Runner
 
 PATIENCE_S = 2.0
@@ -16,11 +18,17 @@ T = TypeVar("T")
 
 
 async def ask(answer: Awaitable[T]) -> T:
-    """Wait for a runner's answer. One that can't be reached is about to be started again: that is a 503."""
+    """Wait for a runner's answer. One that can't be reached is about to be started again: that is a 503.
+
+    The request's id goes along as OpenTelemetry's baggage, which BentoML hands to runners in other processes.
+    """
+    token = context.attach(baggage.set_baggage(logs.REQUEST_ID, logs.request_id.get()))
     try:
         return await answer
     except (aiohttp.ClientError, OSError) as error:
         raise ServiceUnavailable("the model is not answering: try again in a moment") from error
+    finally:
+        context.detach(token)
 
 
 async def ready(*runners: Any) -> bool:

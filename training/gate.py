@@ -11,9 +11,11 @@ def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | 
     """
     score = f"{headline.metric} {headline.value:.4f}"
     against_baseline = f"{score} against {headline.baseline_value:.4f} of the best baseline, {headline.baseline}"
+    if headline.tolerance:
+        against_baseline += f", which it may miss by {headline.tolerance:.0%}"
     if flaw is not None:
         return Verdict(promoted=False, reason=flaw)
-    if not headline.better(headline.value, headline.baseline_value):
+    if not headline.beats_baseline():
         return Verdict(promoted=False, reason=f"it does not beat its baselines: {against_baseline}")
     if champion is not None and headline.better(champion[1], headline.value):
         reason = f"it is worse than the champion {champion[0]}: {score} against {champion[1]:.4f}"

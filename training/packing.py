@@ -13,7 +13,7 @@ from bentoml.models import ModelContext
 from marmita import store
 from marmita.card import Card, Data, Headline
 from marmita.compiled import Compiled
-from marmita.contract import Floats
+from marmita.contract import Floats, same_interface
 from training.data import Doubles
 from training.gate import verdict
 
@@ -66,7 +66,8 @@ class Candidate:
 def pack(candidate: Candidate) -> store.Packed:
     """Save a model, and make it the champion if it deserves it."""
     difference = compare(candidate.compiled, candidate.held_out)
-    judged = verdict(candidate.headline, _champion(candidate), candidate.flaw)
+    champion = _comparable_champion(candidate)
+    judged = verdict(candidate.headline, _score(champion, candidate), _unfair(champion, candidate) or candidate.flaw)
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -111,10 +112,27 @@ def compare(compiled: bytes, held_out: HeldOut) -> float:
     return difference
 
 
-def _champion(candidate: Candidate) -> tuple[str, float] | None:
-    """Today's champion and its score on the candidate's held-out rows. One with another contract can't be compared."""
+def _comparable_champion(candidate: Candidate) -> store.Packed | None:
+    """Today's champion, if it takes the same rows."""
     champion = store.champion(candidate.name)
-    if champion is None or champion.contract != candidate.contract:
+    return champion if champion and same_interface(champion.contract, candidate.contract) else None
+
+
+def _score(champion: store.Packed | None, candidate: Candidate) -> tuple[str, float] | None:
+    """The champion and its score on the candidate's held-out rows."""
+    if champion is None:
         return None
     outputs = champion.compiled()(candidate.held_out.rows).astype(float)
     return champion.tag, candidate.held_out.score(outputs)
+
+
+def _unfair(champion: store.Packed | None, candidate: Candidate) -> str | None:
+    """A champion that has learnt from the days on which a candidate is judged can't be beaten fairly."""
+    mine = candidate.data.held_out_from
+    theirs = champion.card.data.held_out_from if champion else None
+    if champion is None or mine is None or theirs is None or theirs <= mine:
+        return None
+    return (
+        f"it is judged on days from {mine} on, of which the champion {champion.tag} has seen those before {theirs}: "
+        "they can't be compared"
+    )

@@ -125,18 +125,17 @@ def _wine_quality(card: Card) -> list[tuple[str, ...]]:
 
 
 def _stock_forecast(card: Card) -> list[tuple[str, ...]]:
-    days, still = card.held_out["days"], card.baselines["persistence"]
+    days, still, walk = card.held_out["days"], card.baselines["persistence"], card.baselines["random walk"]
     first, last = days[0], days[-1]
-    coverages = [day["coverage"] for day in days]
     return [
         (
             "stock forecast",
-            f"quantile loss of the path, % of the close, {card.data.rows_held_out} unseen windows",
+            f"quantile loss of the path, % of the close, {card.data.rows_held_out} unseen windows (overlapping)",
             f"**{card.held_out['pinball_percent']:.3f}**",
-            f"{still['pinball_percent']:.3f} persistence with a fixed interval",
+            f"{walk['pinball_percent']:.3f} random walk, {still['pinball_percent']:.3f} persistence",
         ),
         ("", "MASE, first and tenth day", f"{first['mase']:.3f} and {last['mase']:.3f}", _mases(still["days"])),
-        ("", "closes inside the 90 % interval, by day", f"{min(coverages):.3f} to {max(coverages):.3f}", ""),
+        ("", "closes inside the 90 % interval, by day", _range(days), f"{_range(walk['days'])} random walk"),
         (
             "",
             "direction right, mean of the days",
@@ -144,6 +143,11 @@ def _stock_forecast(card: Card) -> list[tuple[str, ...]]:
             f"{np.mean([day['rises'] for day in days]):.3f} always up",
         ),
     ]
+
+
+def _range(days: list[dict[str, float]]) -> str:
+    coverages = [day["coverage"] for day in days]
+    return f"{min(coverages):.3f} to {max(coverages):.3f}"
 
 
 def _mases(days: list[dict[str, float]]) -> str:

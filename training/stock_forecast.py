@@ -15,11 +15,15 @@ from training.data import Doubles
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
-from training.windows import COVERAGE, QUANTILES, Recipe, Samples, volatility, windows
+from training.windows import COVERAGE, QUANTILES, Recipe, Samples, moves, volatility, windows
 
 TRAINING_SHARE = 0.68
 CALIBRATION_SHARE = 0.155
-BASELINE = "persistence"
+"""Of the reference file that is: learn from 2000 to 2008, calibrate on 2009 and 2010, judge by what came after."""
+PERSISTENCE = "persistence"
+RANDOM_WALK = "random walk"
+TOLERANCE = 0.01
+"""A forecaster that is as good as a random walk but for this is worth serving: nobody has a better one."""
 MAX_WORSE = 1.01
 """How much larger than persistence's the error may be, on any day of the path."""
 COVERAGE_BOUNDS = (0.85, 0.95)
@@ -48,12 +52,23 @@ def split(closes: prices.Closes) -> Periods:
     return periods
 
 
-def persistence(fitting: Samples, samples: Samples) -> Doubles:
-    """Tomorrow equals today, within the interval that the training years' returns had: in the model's own layout."""
-    returns = np.log(fitting.future / fitting.last)
+def persistence(calibration: Samples, samples: Samples) -> Doubles:
+    """Tomorrow equals today, within the interval that the calibration years' returns had: in the model's own layout."""
+    returns = np.log(calibration.future / calibration.last)
     low, high = (np.quantile(returns, quantile, axis=0) for quantile in (QUANTILES[0], QUANTILES[-1]))
     still = np.repeat(samples.last, samples.future.shape[1], axis=1)
     return np.hstack([still, samples.last * np.exp(low), samples.last * np.exp(high)])
+
+
+def random_walk(calibration: Samples, samples: Samples) -> Doubles:
+    """Tomorrow equals today, within an interval as wide as the window's own volatility says: all of the forecaster
+    but its network.
+    """
+    reach = np.quantile(np.abs(moves(calibration)), COVERAGE, axis=0)
+    days = np.arange(1, samples.future.shape[1] + 1)
+    half = volatility(samples.closes) * np.sqrt(days) * reach
+    still = np.repeat(samples.last, len(days), axis=1)
+    return np.hstack([still, samples.last * np.exp(-half), samples.last * np.exp(half)])
 
 
 def pinball(outputs: Doubles, samples: Samples) -> float:
@@ -115,13 +130,16 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
     model = lstm.train(fitting, calibration, recipe)
 
     outputs = lstm.predict(model, unseen.closes)
-    still = persistence(fitting, unseen)
     daily_change = float(np.abs(np.diff(periods.fitting)).mean())
-    days, still_days = by_day(outputs, unseen, daily_change), by_day(still, unseen, daily_change)
-    loss, still_loss = pinball(outputs, unseen), pinball(still, unseen)
-    plainly = _plainly(days, loss, still_loss)
-    _summary(days, still_days, plainly)
+    mine = _scores(outputs, unseen, daily_change)
+    baselines = {
+        PERSISTENCE: _scores(persistence(calibration, unseen), unseen, daily_change),
+        RANDOM_WALK: _scores(random_walk(calibration, unseen), unseen, daily_change),
+    }
+    plainly = _plainly(mine, baselines[RANDOM_WALK])
+    _summary(mine, baselines, plainly)
 
+    best = min(baselines, key=lambda name: float(baselines[name]["pinball_percent"]))
     returns = np.diff(np.log(periods.fitting))
     path_ends = outputs[:, recipe.horizon - 1] / unseen.last[:, 0] - 1
     return pack(
@@ -135,6 +153,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
                 fingerprint=closes.fingerprint,
                 rows=len(fitting.closes),
                 rows_held_out=len(unseen.closes),
+                held_out_from=closes.days[-len(periods.unseen)].date(),
             ),
             parameters=asdict(recipe),
             libraries=("keras", "tensorflow-cpu", "tf2onnx", "onnx", "numpy"),
@@ -149,10 +168,11 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
             ),
             headline=Headline(
                 metric="pinball_percent",
-                value=loss,
-                baseline=BASELINE,
-                baseline_value=still_loss,
+                value=mine["pinball_percent"],
+                baseline=best,
+                baseline_value=baselines[best]["pinball_percent"],
                 higher_is_better=False,
+                tolerance=TOLERANCE,
             ),
             held_out=HeldOut(
                 rows=unseen.closes.astype(np.float32),
@@ -160,33 +180,43 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None) -> 
                 score=lambda other: pinball(other, unseen),
                 scale=unseen.last,
             ),
-            scores={"pinball_percent": loss, "days": days, "plainly": plainly},
-            baselines={BASELINE: {"pinball_percent": still_loss, "days": still_days}},
+            scores=mine | {"plainly": plainly},
+            baselines=baselines,
             labels={"task": "forecast", "framework": "keras"},
-            flaw=flaw(days),
+            flaw=flaw(mine["days"]),
         )
     )
 
 
-def _plainly(days: list[dict[str, float]], loss: float, still_loss: float) -> str:
-    change = float(np.mean([day["mae_ratio"] for day in days])) - 1
-    size = f"{abs(change):.2%} {'smaller' if change < 0 else 'larger'} than"
-    path = f"Over the ten days the path's error is {size} that of assuming that nothing changes"
-    verdict = "better at it" if change < -0.01 else "no better at saying where the price goes"
-    gain = 1 - loss / still_loss
+def _scores(outputs: Doubles, samples: Samples, daily_change: float) -> dict[str, Any]:
+    return {"pinball_percent": pinball(outputs, samples), "days": by_day(outputs, samples, daily_change)}
+
+
+def _plainly(mine: dict[str, Any], walk: dict[str, Any]) -> str:
+    path = float(np.mean([day["mae_ratio"] for day in mine["days"]])) - 1
+    loss = mine["pinball_percent"] / walk["pinball_percent"] - 1
+    found = "better at it" if path < -TOLERANCE else "no better at saying where the price goes"
+    adds = "knows better how uncertain the days are" if loss < -TOLERANCE else "adds nothing to it"
     return (
-        f"{path}: it is {verdict}. Together with its interval the loss is {abs(gain):.1%} "
-        f"{'smaller' if gain > 0 else 'larger'} than that of persistence with a fixed interval: "
-        f"it {'knows' if gain > 0 else 'does not know'} better how uncertain the days are."
+        f"Over the ten days the path's error is {_change(path)} that of assuming that nothing changes: it is {found}. "
+        f"Its loss, interval included, is {_change(loss)} that of a random walk with the window's own volatility: "
+        f"the network {adds}."
     )
 
 
-def _summary(days: list[dict[str, float]], still: list[dict[str, float]], plainly: str) -> None:
+def _change(share: float) -> str:
+    return f"{abs(share):.1%} {'smaller' if share < 0 else 'larger'} than"
+
+
+def _summary(mine: dict[str, Any], baselines: dict[str, dict[str, Any]], plainly: str) -> None:
     columns = ["mae", "mae_ratio", "mase", "coverage", "width", "direction", "rises"]
-    lines: dict[str, dict[str, Any]] = {f"day {int(day['day'])}": day for day in days}
-    lines |= {f"persistence, day {int(day['day'])}": day for day in still if day["day"] in (1, len(still))}
+    lines: dict[str, dict[str, Any]] = {f"day {day['day']}": day for day in mine["days"]}
+    for name, scores in baselines.items():
+        lines |= {f"{name}, day {day['day']}": day for day in (scores["days"][0], scores["days"][-1])}
     print()
     print(table("on unseen years", columns, lines))
+    print()
+    print(table("of the whole path", ["pinball_percent"], {"this model": mine, **baselines}))
     print()
     print(plainly)
 
@@ -194,19 +224,21 @@ def _summary(days: list[dict[str, float]], still: list[dict[str, float]], plainl
 def _closes(options: argparse.Namespace) -> prices.Closes:
     if options.source == "csv":
         return prices.read()
-    return prices.fetch(options.ticker, options.start, options.end)
+    return prices.fetch(options.ticker or "MSFT", options.start, options.end)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.stock_forecast", description=__doc__)
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="the same seed gives the same model")
     parser.add_argument("--source", choices=["csv", "yfinance"], default="csv", help="the reference file, or Yahoo")
-    parser.add_argument("--ticker", default="MSFT", help="for yfinance")
+    parser.add_argument("--ticker", help="for yfinance: MSFT if none is given")
     parser.add_argument("--start", help="for yfinance: the first day, as 2010-01-01")
     parser.add_argument("--end", help="for yfinance: the day after the last")
     options = parser.parse_args()
     if options.source == "yfinance" and not (options.start and options.end):
         parser.error("--source yfinance needs --start and --end")
+    if options.source == "csv" and (options.ticker or options.start or options.end):
+        parser.error("--ticker, --start and --end go with --source yfinance")
     try:
         train(Recipe(seed=options.seed), _closes(options))
     except prices.PricesError as error:

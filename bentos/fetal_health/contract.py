@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import Answer, Rows, Strict, also_known_as, describe, example, feature
+from marmita.contract import Answer, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
 
 NAME = "fetal_health"
 HEADERS = {"baseline_value": "baseline value"}
@@ -61,10 +61,11 @@ EXAMPLE: dict[str, Any] = {"exams": [example(Exam)]}
 CONTRACT: dict[str, Any] = {"features": describe(Exam)}
 
 
-class Exams(Strict):
+class Exams(Request):
     """Cardiotocograms to classify."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    most_keys = most_keys(Exam)
 
     exams: Rows[Exam] = Field(description="The exams, one answer for each")
 

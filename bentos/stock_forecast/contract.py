@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, FailFast, Field
 
-from marmita.contract import Answer, Rows, Strict
+from marmita.contract import Answer, Request, Rows, Strict, most_keys
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -24,7 +24,8 @@ class Series(Strict):
     closes: Annotated[list[Close], FailFast()] = Field(
         min_length=WINDOW,
         max_length=MAX_CLOSES,
-        description=f"Daily closes (any currency), adjusted for splits, oldest first. The last {WINDOW} are looked at.",
+        description="Daily closes in any currency, adjusted for splits and dividends, oldest first. "
+        f"The last {WINDOW} are looked at.",
     )
     horizon: int = Field(default=5, ge=1, le=HORIZON, strict=True, description="How many trading days to forecast")
 
@@ -46,10 +47,11 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-class AllSeries(Strict):
+class AllSeries(Request):
     """Series to forecast."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    most_keys = most_keys(Series)
 
     series: Rows[Series] = Field(description="The series, one forecast for each")
 

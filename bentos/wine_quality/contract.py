@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import Answer, Rows, Strict, also_known_as, describe, example, feature
+from marmita.contract import Answer, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
 
 NAME = "wine_quality"
 HEADERS = {
@@ -41,10 +41,11 @@ EXAMPLE: dict[str, Any] = {"wines": [example(Wine)]}
 CONTRACT: dict[str, Any] = {"features": describe(Wine)}
 
 
-class Wines(Strict):
+class Wines(Request):
     """Wines to score."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    most_keys = most_keys(Wine)
 
     wines: Rows[Wine] = Field(description="The wines, one answer for each")
 

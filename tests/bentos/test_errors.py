@@ -119,6 +119,59 @@ def test_ten_thousand_wrong_rows_get_a_short_answer(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "status", "said"),
+    [(2_000, 400, "2000 errors"), (50_000, 400, "50000 errors"), (300_000, 413, "more than 220000 keys")],
+)
+def test_unknown_fields_without_end_are_not_listed(client: TestClient, keys: int, status: int, said: str) -> None:
+    request = wines(1)
+    request["wines"][0] |= {f"unknown_{number}": 1 for number in range(keys)}
+
+    answer = client.post(SCORE, json=request)
+
+    assert answer.status_code == status
+    assert len(answer.content) < 1_000
+    assert said in answer.json()["error"]
+
+
+def test_a_field_with_an_endless_name_is_not_mirrored(client: TestClient) -> None:
+    request = wines(1)
+    request["wines"][0]["x" * 1_000_000] = 1
+
+    answer = client.post(SCORE, json=request)
+
+    assert answer.status_code == 400
+    assert len(answer.content) < 1_000
+    assert answer.json()["detail"][0]["loc"][2].startswith("xxx")
+
+
+def test_the_sentence_counts_all_errors(client: TestClient) -> None:
+    request = wines(1)
+    request["wines"][0] |= {f"unknown_{number}": 1 for number in range(50)}
+
+    answer = client.post(SCORE, json=request).json()
+
+    assert "(and 49 more)" in answer["error"]
+    assert len(answer["detail"]) == 20
+
+
+@pytest.mark.parametrize("route", REQUESTS)
+@pytest.mark.parametrize("behind", ["%0a", "%00", "/"])
+def test_there_is_no_way_around_the_front(client: TestClient, route: str, behind: str) -> None:
+    answer = client.post(route + behind, content=b"1" * 100, headers={"content-type": "text/plain"})
+
+    assert answer.status_code == 404
+
+
+def test_unknown_paths_add_nothing_to_the_metrics(client: TestClient) -> None:
+    before = len(client.get("/metrics").text.splitlines())
+    for number in range(50):
+        assert client.get(f"/nowhere-{number}").status_code == 404
+        assert client.get(f"/models/nobody-{number}").status_code == 404
+
+    assert len(client.get("/metrics").text.splitlines()) == before
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status"),
     [
         ("GET", "/nowhere", 404),

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     """What a server's process sees: nothing of this run but its home."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PROMETHEUS_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PROMETHEUS_", "MARMITA_"))}
     return kept | {"BENTOML_HOME": str(home), **more}
 
 

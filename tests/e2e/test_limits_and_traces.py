@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.e2e.server import readiness, serve
+from tests.e2e.server import BENTOML, ROOT, environment, readiness, serve
 from tests.e2e.volley import volley
 from tests.samples import REQUESTS, SCORE, wines
 
@@ -34,6 +35,26 @@ async def test_a_full_service_answers_429_at_once(own_home: Path) -> None:
     assert set(statuses) == {200, 429}
     assert all(set(body) == {"error", "detail"} for status, body in answers if status == 429)
     assert after.status_code == 200
+
+
+def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
+    with serve(own_home, BENTOML_CONFIG_OVERRIDES=overrides(workers=1, traffic={"timeout": 0.05})) as server:
+        late = httpx.post(f"{server.url}{SCORE}", json={"wines": wines(1)["wines"] * 10_000}, timeout=30)
+        after = httpx.post(f"{server.url}{SCORE}", json=wines(1))
+
+    assert late.status_code == 504
+    assert set(late.json()) == {"error", "detail"}
+    assert after.status_code == 200
+
+
+def test_settings_in_a_file_count_for_all_processes(own_home: Path, tmp_path: Path) -> None:
+    """The workers of a Bento start in another folder than the one with the `.env` in it."""
+    subprocess.run([BENTOML, "build"], cwd=ROOT, env=environment(own_home), capture_output=True, check=True)
+    (tmp_path / ".env").write_text("MARMITA_MAX_BODY_BYTES=2000\nMARMITA_TOPOLOGY=split\n")
+
+    with serve(own_home, "marmita:latest", cwd=tmp_path) as server:
+        assert httpx.post(f"{server.url}{SCORE}", json=wines(100)).status_code == 413
+        assert len(server.workers("WineQuality")) == 1
 
 
 def test_a_body_that_never_ends_gets_a_408(own_home: Path) -> None:

@@ -11,6 +11,8 @@ from tests.e2e.conftest import Trained
 from tests.e2e.server import ROOT, Server
 from training.readme import BEGIN, END, scores
 
+pytestmark = pytest.mark.timeout(900)  # some need models that are trained for real
+
 README = (ROOT / "README.md").read_text()
 CURLS = [
     command

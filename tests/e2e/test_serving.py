@@ -29,6 +29,12 @@ def metric(server: Server, name: str, **labels: str) -> float:
     return total
 
 
+def workers_that_answered(server: Server) -> set[int]:
+    """The processes that have written to the access log."""
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    return {line["pid"] for line in lines if line["logger"] == "bentoml.access"}
+
+
 @pytest.mark.parametrize("route", REQUESTS)
 def test_both_topologies_give_the_same_answers(colocated: Server, split: Server, route: str) -> None:
     for count in (1, 7, 300):
@@ -48,14 +54,14 @@ def test_runners_live_where_the_topology_says(colocated: Server, split: Server) 
 
 async def test_concurrent_requests_share_batches_and_get_their_own_answers(server: Server) -> None:
     requests = [series(1, start=number) for number in range(200)]
-    alone = [httpx.post(f"{server.url}{FORECAST}", json=request).json() for request in requests[:40]]
+    alone = [httpx.post(f"{server.url}{FORECAST}", json=request).json() for request in requests]
     batches = metric(server, "marmita_batch_rows_count", model="stock_forecast")
     rows = metric(server, "marmita_batch_rows_sum", model="stock_forecast")
 
     together = await volley(server.url, FORECAST, requests)
 
     assert [status for status, _ in together] == [200] * 200
-    for (expected,), (_, (answer,)) in zip(alone, together, strict=False):
+    for (expected,), (_, (answer,)) in zip(alone, together, strict=True):
         close = [step["close"] for step in answer["path"]]
         assert close == pytest.approx([step["close"] for step in expected["path"]], rel=1e-5)
     assert metric(server, "marmita_batch_rows_sum", model="stock_forecast") - rows == 200
@@ -137,7 +143,7 @@ def test_a_client_that_sends_half_a_body_and_waits_holds_up_no_one(colocated: Se
             connection.sendall(head.encode() + b"\r\n\r\n{")
         start = time.monotonic()
         assert httpx.post(f"{colocated.url}{SCORE}", json=wines(1)).status_code == 200
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 10
     finally:
         for connection in slow:
             connection.close()
@@ -165,19 +171,21 @@ def test_metrics_add_up_over_all_workers(server: Server, champions: dict[str, Pa
     request = wines(3)
     request["wines"][0]["alcohol"] = 90.0
 
-    for _ in range(30):
-        # A connection of its own each time, so that both workers get some.
+    asked = 0
+    while asked < 30 or len(workers_that_answered(server)) < 2:
+        asked += 1  # with a connection of its own each time, so that both workers get some
         assert httpx.post(f"{server.url}{SCORE}", json=request).status_code == 200
+        assert asked < 1000
 
     def grown(what: str, name: str, **labels: str) -> float:
         return metric(server, name, **labels) - before[what]
 
-    assert grown("rows", "marmita_rows_total", model="wine_quality") == 90
-    assert grown("unusual", "marmita_unusual_inputs_total", model="wine_quality", feature="alcohol") == 30
-    assert grown("predictions", "marmita_predictions_total", model="wine_quality") == 90
-    assert grown("seconds", "marmita_inference_seconds_count", model="wine_quality") == 30
+    assert grown("rows", "marmita_rows_total", model="wine_quality") == 3 * asked
+    assert grown("unusual", "marmita_unusual_inputs_total", model="wine_quality", feature="alcohol") == asked
+    assert grown("predictions", "marmita_predictions_total", model="wine_quality") == 3 * asked
+    assert grown("seconds", "marmita_inference_seconds_count", model="wine_quality") == asked
     requests = grown("requests", "bentoml_service_request_total", endpoint=SCORE, http_response_code="200")
-    assert requests >= 30
+    assert requests == asked
     for name, packed in champions.items():
         assert metric(server, "marmita_model_served", model=name, version=packed.version) == 1
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -73,6 +74,27 @@ def test_with_a_wrong_setting_it_names_it_and_ends(own_home: Path) -> None:
 
     assert done.returncode != 0
     assert "MARMITA_TOPOLOGY" in done.stdout + done.stderr
+
+
+def test_with_a_wrong_batching_block_it_names_it_and_ends(own_home: Path) -> None:
+    wrong = {"services": {"WineQuality": {"batching": {"max_batch_size": 1}}}}
+    done = run(own_home, BENTOML_CONFIG_OVERRIDES=json.dumps(wrong))
+
+    assert done.returncode != 0
+    assert "services.WineQuality.batching" in done.stdout + done.stderr
+
+
+def test_without_an_endpoint_tracing_looks_at_nothing(champions: dict[str, Packed]) -> None:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    import service
+
+    marmita: Any = service.Marmita
+    marmita.inject_config()
+
+    tracing = BentoMLContainer.config.get()["tracing"]
+    assert tracing["exporter_type"] is None
+    assert tracing["excluded_urls"] == ".*"
 
 
 def test_serving_unpickles_nothing_and_imports_nothing_of_training(champions: dict[str, Packed]) -> None:

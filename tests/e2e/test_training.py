@@ -11,6 +11,8 @@ import pytest
 from tests.e2e.conftest import Trained
 from tests.e2e.server import BENTOML, ROOT
 
+pytestmark = pytest.mark.timeout(900)  # training as it is done for real
+
 
 def run(home: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     environment = os.environ | {"BENTOML_HOME": str(home)}
@@ -45,7 +47,8 @@ def test_the_forecaster_is_as_good_as_persistence_and_says_so(trained: Trained) 
         assert day["mae_ratio"] <= 1.01
         assert 0.85 <= day["coverage"] <= 0.95
     assert found.held_out["plainly"] in trained.said
-    assert found.headline.value < found.headline.baseline_value
+    assert set(found.baselines) == {"persistence", "random walk"}
+    assert found.headline.value <= 1.01 * found.headline.baseline_value
     assert found.compiled_difference <= 1e-4
 
 
@@ -62,7 +65,7 @@ def test_what_is_there_is_not_trained_again(trained: Trained) -> None:
 
     assert done.returncode == 0
     assert done.stdout == ""
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 60
 
 
 def test_bentoml_lists_and_shows_the_models(trained: Trained) -> None:

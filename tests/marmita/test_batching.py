@@ -1,11 +1,13 @@
 """Callers share batches, get their own answers, and don't pay for each other's mistakes."""
 
 import asyncio
+import time
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from marmita import logs
 from marmita.batching import Batcher, Batching
 from marmita.contract import Floats
 
@@ -109,8 +111,39 @@ async def test_a_caller_that_leaves_takes_nothing_with_it() -> None:
 
     answers = await asyncio.gather(*calls, return_exceptions=True)
 
+    assert isinstance(answers[3], asyncio.CancelledError)
     stayed = [answer for caller, answer in enumerate(answers) if caller != 3]
     assert all(isinstance(answer, np.ndarray) for answer in stayed)
+
+
+async def test_who_runs_out_of_time_gets_no_other_answer() -> None:
+    """Not an overload, which would be answered a second time."""
+
+    def slow(rows: Floats) -> Floats:
+        time.sleep(0.2)
+        return rows
+
+    run = Batcher(slow, Batching(), Doubler().note)
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await run(rows(50, 1))
+
+
+async def test_batches_belong_to_no_callers_request() -> None:
+    seen: list[str | None] = []
+
+    def look(rows: Floats) -> Floats:
+        seen.append(logs.request_id.get())
+        return rows
+
+    run = Batcher(look, Batching(), Doubler().note)
+    token = logs.request_id.set("the first request")
+    for _ in range(3):
+        await run(rows(1, 1))
+    logs.request_id.reset(token)
+
+    assert seen == [None] * 3
 
 
 @pytest.mark.parametrize("wrong", [{"max_batch_size": 0}, {"max_latency_ms": -1}, {"max_size": 3}])

@@ -5,15 +5,21 @@ import json
 import re
 from collections.abc import AsyncIterator
 
+import aiohttp
 import httpx
 import pytest
+from bentoml.exceptions import ServiceUnavailable
+from opentelemetry import propagate
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from marmita.front import Front
+from marmita import logs
+from marmita.front import Front, Inner
 from marmita.settings import Settings
+from marmita.topology import ask
 
 ROUTE = "/ask"
+PATHS = [ROUTE, "/livez", "/array", "/object", "/text", "/empty", "/untold"]
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -33,12 +39,15 @@ async def in_its_own_words(scope: Scope, receive: Receive, send: Send) -> None:
         "/object": JSONResponse({"error": "too many"}, 429),
         "/text": PlainTextResponse("not here", 404),
         "/empty": PlainTextResponse("", 503),
+        "/untold": JSONResponse(
+            {"error": "An unexpected error has occurred, please check the server log."}, status_code=503
+        ),
     }
     await said[scope["path"]](scope, receive, send)
 
 
 def client(app: object, **settings: float) -> httpx.AsyncClient:
-    front = Front(app, [ROUTE], Settings.model_validate(settings))  # type: ignore[arg-type]
+    front = Front(app, PATHS, Settings.model_validate(settings))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front")
 
 
@@ -113,6 +122,7 @@ async def test_a_fault_is_a_500_without_its_reason(caplog: pytest.LogCaptureFixt
         ("/object", 429, "too many"),
         ("/text", 404, "not here"),
         ("/empty", 503, "Service Unavailable"),
+        ("/untold", 503, "The model can't answer now: try again in a moment."),
     ],
 )
 async def test_errors_get_the_one_shape(path: str, status: int, error: str) -> None:
@@ -122,6 +132,83 @@ async def test_errors_get_the_one_shape(path: str, status: int, error: str) -> N
     assert answer.status_code == status
     assert answer.json() == {"error": error, "detail": []}
     assert int(answer.headers["content-length"]) == len(answer.content)
+    assert ("retry-after" in answer.headers) is (status in (429, 503))
+
+
+@pytest.mark.parametrize("path", ["/nowhere", ROUTE + "%0a", ROUTE + "/", "//ask", "/livez%00"])
+async def test_what_is_not_here_is_not_let_through(path: str) -> None:
+    async with client(echo) as front:
+        answer = await front.post(path, content=b"x" * 1000, headers={"content-type": "text/plain"})
+
+    assert answer.status_code == 404
+    assert set(answer.json()) == {"error", "detail"}
+
+
+async def test_all_bodies_together_are_bounded() -> None:
+    """Many callers that each hold back the last byte."""
+    waiting = asyncio.Event()
+
+    async def held_back() -> AsyncIterator[bytes]:
+        yield b"x" * 90
+        await waiting.wait()
+        yield b"x"
+
+    async with client(echo, max_body_bytes=100) as front:
+        headers = {"content-type": "application/json"}
+        calls = [asyncio.create_task(front.post(ROUTE, content=held_back(), headers=headers)) for _ in range(20)]
+        await asyncio.sleep(0.2)
+        full = [call.result().status_code for call in calls if call.done()]
+        waiting.set()
+        answers = [answer.status_code for answer in await asyncio.gather(*calls)]
+        after = await front.post(ROUTE, content=b"x" * 100, headers=headers)
+
+    assert full == [429] * 12
+    assert sorted(answers) == [200] * 8 + [429] * 12
+    assert after.status_code == 200
+
+
+async def late(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers twice, as an application does that goes on after its time was up."""
+    await JSONResponse({"error": "too late"}, 504)(scope, receive, send)
+    await JSONResponse({"error": "never mind"}, 503)(scope, receive, send)
+
+
+async def test_only_the_first_answer_counts() -> None:
+    async with client(late) as front:
+        answer = await front.post(ROUTE, json=1)
+
+    assert answer.status_code == 504
+    assert answer.json()["error"] == "too late"
+
+
+async def test_a_runner_elsewhere_logs_under_the_same_id() -> None:
+    seen: list[str | None] = []
+
+    async def runner(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(logs.request_id.get())
+        await JSONResponse({})(scope, receive, send)
+
+    async def front_door() -> httpx.Headers:
+        headers = httpx.Headers()
+        propagate.inject(headers)
+        return headers
+
+    token = logs.request_id.set("id-1")
+    headers = await ask(front_door())
+    logs.request_id.reset(token)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Inner(runner)), base_url="http://runner") as inner:
+        await inner.post("/", headers=headers)
+        await inner.post("/")
+
+    assert seen == ["id-1", None]
+
+
+async def test_a_runner_that_is_gone_is_a_503() -> None:
+    async def gone() -> None:
+        raise aiohttp.ClientConnectionError("no one there")
+
+    with pytest.raises(ServiceUnavailable):
+        await ask(gone())
 
 
 async def test_each_request_is_logged_with_its_id(caplog: pytest.LogCaptureFixture) -> None:

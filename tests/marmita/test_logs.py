@@ -22,7 +22,9 @@ def refused() -> Exception:
     raise AssertionError
 
 
-def lines(error: Exception | None, capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+def lines(
+    error: Exception | None, capsys: pytest.CaptureFixture[str], message: str = "it happened"
+) -> list[dict[str, object]]:
     """What a handler that was set up as BentoML's are writes about an error."""
     logger = logging.getLogger("bentoml")
     handler = logging.StreamHandler()
@@ -31,7 +33,8 @@ def lines(error: Exception | None, capsys: pytest.CaptureFixture[str]) -> list[d
     try:
         logs.configure()
         token = logs.request_id.set("id-1")
-        logger.error("it happened", exc_info=error, extra={"fields": {"status": 500}})
+        arguments = ("/here", "POST") if message == logs.REFUSED else ()
+        logger.error(message, *arguments, exc_info=error, extra={"fields": {"status": 500}})
         logs.request_id.reset(token)
     finally:
         logger.handlers = before
@@ -58,4 +61,12 @@ def test_a_fault_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]
     "error", [refused(), BentoMLException("4711 is my secret", error_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)]
 )
 def test_what_callers_send_is_not_logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lines(error, capsys) == []
+    assert lines(error, capsys, logs.REFUSED) == []
+
+
+@pytest.mark.parametrize("error", [refused(), RuntimeError("boom")])
+def test_a_fault_of_our_own_is_logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one that looks like a refused request, but happened elsewhere."""
+    (line,) = lines(error, capsys)
+
+    assert type(error).__name__ in str(line["exception"])

@@ -36,6 +36,13 @@ def test_a_model_must_beat_its_baseline_and_not_be_worse_than_the_champion(
     assert judged.reason
 
 
+@pytest.mark.parametrize(("value", "promoted"), [(0.49, True), (0.504, True), (0.506, False)])
+def test_with_a_tolerance_as_good_as_the_baseline_is_good_enough(value: float, promoted: bool) -> None:
+    close = headline(value, higher=False).model_copy(update={"tolerance": 0.01})
+
+    assert verdict(close, None).promoted is promoted
+
+
 def test_a_flaw_disqualifies_the_best_score() -> None:
     judged = verdict(headline(0.9, higher=True), None, flaw="its interval is too narrow")
 

@@ -9,12 +9,15 @@ from typing import Any
 import bentoml
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from marmita import store
+from marmita.compiled import Compiled
 from marmita.store import Packed
 from tests import samples
 from training import fetal_health, packing, prices, stock_forecast, wine_quality
 from training.packing import HeldOut, NotTheSameError
+from training.trees import to_bytes, to_graph
 from training.windows import OUTPUTS, Recipe, windows
 
 TRAIN: dict[str, Callable[[], Packed]] = {
@@ -96,6 +99,22 @@ def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, Packe
         packing.compare(compiled, HeldOut(wines.unseen[0], expected, lambda _: 0.0))
 
 
+def test_no_value_changes_sides_when_a_threshold_is_compiled() -> None:
+    """Inputs that equal the thresholds of boosting to the last bit, where single precision has room for doubt."""
+    generator = np.random.default_rng(0)
+    rows = generator.integers(0, 50, size=(400, 3)).astype(np.float32) / 7
+    model = HistGradientBoostingRegressor(max_iter=30, min_samples_leaf=2).fit(rows, generator.normal(size=400))
+    thresholds = np.concatenate([tree.nodes["num_threshold"] for trees in model._predictors for tree in trees])
+    near = np.unique(thresholds[np.isfinite(thresholds)].astype(np.float32))
+    below, above = np.nextafter(near, np.float32(-np.inf)), np.nextafter(near, np.float32(np.inf))
+    values = np.concatenate([below, near, above])
+    questions = np.stack([generator.permutation(values) for _ in range(3)], axis=1)
+
+    compiled = Compiled(to_bytes(to_graph(model, [model], 3)))
+
+    assert compiled(questions)[:, 0] == pytest.approx(model.predict(questions), abs=1e-5)
+
+
 def test_half_of_the_misses_may_lie_on_either_side() -> None:
     residuals = np.random.default_rng(0).normal(size=20_000)
 
@@ -118,12 +137,27 @@ def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
 
 def test_persistence_scores_as_persistence() -> None:
     periods = stock_forecast.split(prices.read())
-    fitting, unseen = (windows(period, Recipe()) for period in (periods.fitting, periods.unseen))
+    calibration, unseen = (windows(period, Recipe()) for period in (periods.calibration, periods.unseen))
 
-    days = stock_forecast.by_day(stock_forecast.persistence(fitting, unseen), unseen, daily_change=1.0)
+    for baseline in (stock_forecast.persistence, stock_forecast.random_walk):
+        days = stock_forecast.by_day(baseline(calibration, unseen), unseen, daily_change=1.0)
 
-    assert [day["mae_ratio"] for day in days] == pytest.approx([1.0] * 10)
-    assert stock_forecast.flaw(days) is not None, "its interval is far too wide for calmer years"
+        assert [day["mae_ratio"] for day in days] == pytest.approx([1.0] * 10)
+        assert all(0.8 < day["coverage"] < 1 for day in days)
+
+
+def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
+    empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = stock_forecast.train(samples.STOCK_FORECAST)
+    store.promote(first)
+    monkeypatch.setattr(stock_forecast, "TRAINING_SHARE", 0.6)
+
+    second = stock_forecast.train(samples.STOCK_FORECAST)
+
+    assert not second.card.verdict.promoted
+    assert "can't be compared" in second.card.verdict.reason
+    assert store.champion("stock_forecast") == first
 
 
 @pytest.mark.parametrize(
