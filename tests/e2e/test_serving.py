@@ -161,12 +161,13 @@ def test_a_request_id_goes_back_and_into_the_log(server: Server) -> None:
 
 
 def test_metrics_add_up_over_all_workers(server: Server, champions: dict[str, Packed]) -> None:
+    answered = {"endpoint": SCORE, "http_response_code": "200", "runner_name": "Marmita"}
     before = {
         "rows": metric(server, "marmita_rows_total", model="wine_quality"),
         "unusual": metric(server, "marmita_unusual_inputs_total", model="wine_quality", feature="alcohol"),
         "predictions": metric(server, "marmita_predictions_total", model="wine_quality"),
         "seconds": metric(server, "marmita_inference_seconds_count", model="wine_quality"),
-        "requests": metric(server, "bentoml_service_request_total", endpoint=SCORE, http_response_code="200"),
+        "requests": metric(server, "bentoml_service_request_total", **answered),
     }
     request = wines(3)
     request["wines"][0]["alcohol"] = 90.0
@@ -184,7 +185,7 @@ def test_metrics_add_up_over_all_workers(server: Server, champions: dict[str, Pa
     assert grown("unusual", "marmita_unusual_inputs_total", model="wine_quality", feature="alcohol") == asked
     assert grown("predictions", "marmita_predictions_total", model="wine_quality") == 3 * asked
     assert grown("seconds", "marmita_inference_seconds_count", model="wine_quality") == asked
-    requests = grown("requests", "bentoml_service_request_total", endpoint=SCORE, http_response_code="200")
+    requests = grown("requests", "bentoml_service_request_total", **answered)
     assert requests == asked
     for name, packed in champions.items():
         assert metric(server, "marmita_model_served", model=name, version=packed.version) == 1
