@@ -39,12 +39,16 @@ async def test_a_full_service_answers_429_at_once(own_home: Path) -> None:
 
 def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
     with serve(own_home, BENTOML_CONFIG_OVERRIDES=overrides(workers=1, traffic={"timeout": 0.05})) as server:
-        late = httpx.post(f"{server.url}{SCORE}", json={"wines": wines(1)["wines"] * 10_000}, timeout=30)
-        after = httpx.post(f"{server.url}{SCORE}", json=wines(1))
+        for _ in range(10):  # on a busy machine an answer may be ready before its delay is noticed: then it is given
+            late = httpx.post(f"{server.url}{SCORE}", json={"wines": wines(1)["wines"] * 10_000}, timeout=30)
+            if late.status_code != 200:
+                break
+        deadline = time.monotonic() + 30
+        while httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code != 200:
+            assert time.monotonic() < deadline  # a busy machine may take longer for one wine, too
 
     assert late.status_code == 504
     assert set(late.json()) == {"error", "detail"}
-    assert after.status_code == 200
 
 
 def test_settings_in_a_file_count_for_all_processes(own_home: Path, tmp_path: Path) -> None:

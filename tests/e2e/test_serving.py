@@ -29,10 +29,15 @@ def metric(server: Server, name: str, **labels: str) -> float:
     return total
 
 
+def log_lines(server: Server) -> list[dict[str, Any]]:
+    """What the workers have logged up to now. The last line may still be half written."""
+    lines = server.log.read_text().rpartition("\n")[0].splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
 def workers_that_answered(server: Server) -> set[int]:
     """The processes that have written to the access log."""
-    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-    return {line["pid"] for line in lines if line["logger"] == "bentoml.access"}
+    return {line["pid"] for line in log_lines(server) if line["logger"] == "bentoml.access"}
 
 
 @pytest.mark.parametrize("route", REQUESTS)
@@ -153,8 +158,11 @@ def test_a_request_id_goes_back_and_into_the_log(server: Server) -> None:
     answer = httpx.post(f"{server.url}{SCORE}", json=wines(1), headers={"x-request-id": "find-me-4711"})
 
     assert answer.headers["x-request-id"] == "find-me-4711"
-    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
-    (line,) = [line for line in lines if line.get("request_id") == "find-me-4711"]
+    deadline = time.monotonic() + 10  # the line is written after the answer was sent
+    while not (found := [line for line in log_lines(server) if line.get("request_id") == "find-me-4711"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    (line,) = found
     assert line["path"] == SCORE
     assert line["status"] == 200
     assert line["ms"] > 0
