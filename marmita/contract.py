@@ -129,7 +129,7 @@ def same_interface(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _interface(contract: Mapping[str, Any]) -> dict[str, Any]:
-    return {**contract, "features": [(feature["name"], feature["unit"]) for feature in contract["features"]]}
+    return {**contract, "features": [(feature["name"], feature["unit"]) for feature in contract.get("features", [])]}
 
 
 def describe(row: type[BaseModel]) -> list[dict[str, Any]]:

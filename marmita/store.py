@@ -30,6 +30,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel, ModelContext
+from pydantic import ValidationError
 
 from marmita.card import Card
 from marmita.compiled import Compiled
@@ -69,7 +70,10 @@ class Packed:
 
     @cached_property
     def card(self) -> Card:
-        return Card.model_validate(self._read("card.json"))
+        try:
+            return Card.model_validate(self._read("card.json"))
+        except ValidationError as error:
+            raise BentoMLException(f"{self.tag} has a card of another kind ({error.error_count()} errors)") from None
 
     def verify(self) -> bytes:
         """The compiled model's bytes, if they are those that were packed."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 
 from marmita import store
@@ -113,9 +114,17 @@ def compare(compiled: bytes, held_out: HeldOut) -> float:
 
 
 def _comparable_champion(candidate: Candidate) -> store.Packed | None:
-    """Today's champion, if it takes the same rows."""
+    """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
     champion = store.champion(candidate.name)
-    return champion if champion and same_interface(champion.contract, candidate.contract) else None
+    if champion is None:
+        return None
+    try:
+        champion.verify()
+        comparable = champion.card is not None and same_interface(champion.contract, candidate.contract)
+    except BentoMLException as error:
+        print(f"\nToday's champion is not compared: {error}")
+        return None
+    return champion if comparable else None
 
 
 def _score(champion: store.Packed | None, candidate: Candidate) -> tuple[str, float] | None:

@@ -77,6 +77,18 @@ def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_
     assert store.champion("wine_quality") is None
 
 
+@pytest.mark.parametrize("file", ["compiled.onnx", "card.json", "contract.json"])
+def test_a_damaged_champion_does_not_stand_in_the_way(empty_store: Path, file: str) -> None:
+    recipe = dataclasses.replace(samples.WINE_QUALITY, trees=60, iterations=150)
+    damaged = wine_quality.train(recipe)
+    (damaged.path / file).write_text("{}")
+
+    again = wine_quality.train(recipe)
+
+    assert again.card.verdict.promoted
+    assert store.champion("wine_quality") == again
+
+
 def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = wine_quality.compiled
 
