@@ -10,6 +10,9 @@ export BENTOML_DO_NOT_TRACK := True
 UV := $(BIN)/python -m uv
 INSTALL = $(UV) pip install --quiet --require-hashes --requirement
 
+# Only Docker's own format has room for a health check.
+IMAGE_FORMAT = $(if $(filter podman buildah,$(BENTOML_CONTAINERIZE_BACKEND)),--opt format=docker)
+
 .DEFAULT_GOAL := help
 
 help:  ## What there is
@@ -38,6 +41,12 @@ train: .venv/train  ## Train all models, and promote those that are better
 bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_quality
 	@python -m training --missing
 	@bentoml build $(if $(MODEL),-f bentos/$(MODEL)/bentofile.yaml)
+
+image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
+	@# BentoML looks for the image's template below the current folder only, and the Bento lies elsewhere: hence `cd /`.
+	@models="$$(python -m training.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
+		bentoml containerize $(or $(MODEL),marmita):latest $(IMAGE_FORMAT) \
+		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
 
 test: .venv/dev  ## Run all tests
 	@python -m pytest
@@ -76,4 +85,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento test check format readme lock
+.PHONY: help serve train bento image test check format readme lock

@@ -7,6 +7,8 @@ import onnxruntime
 
 from marmita.contract import Floats
 
+onnxruntime.disable_telemetry_events()
+
 
 class Compiled:
     """An ONNX model with one input of rows. Its outputs are laid side by side, in the graph's order."""

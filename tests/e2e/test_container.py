@@ -1,0 +1,153 @@
+"""The image: lean, locked down, ready at once, and never half dead."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from marmita.store import Packed
+from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
+from tests.samples import REQUESTS
+
+MIB = 1024 * 1024
+ENGINE = os.environ.get("BENTOML_CONTAINERIZE_BACKEND", "docker")
+BASE = "python:3.11-slim"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def engine(*arguments: str) -> str:
+    done = subprocess.run([ENGINE, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def usable() -> bool:
+    return shutil.which(ENGINE) is not None and not subprocess.run([ENGINE, "info"], capture_output=True).returncode
+
+
+@pytest.fixture(scope="module")
+def image(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The image of the Bento, made by the plain command."""
+    if not usable() and "CI" not in os.environ:
+        pytest.skip(f"no container engine: {ENGINE} does not answer")
+    folder = home(tmp_path_factory.mktemp("image") / "home")
+    name = f"marmita-test-{os.getpid()}:latest"
+    build = [BENTOML, "build", "--output", "tag"]
+    containerize = [BENTOML, "containerize", "marmita:latest", "-t", name]
+    if ENGINE in ("podman", "buildah"):
+        containerize += ["--opt", "format=docker"]
+    for command, where in ((build, ROOT), (containerize, Path("/"))):
+        done = subprocess.run(command, cwd=where, env=environment(folder), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    yield name
+    engine("rmi", "--force", name)
+
+
+@pytest.fixture(scope="module")
+def container(image: str) -> Iterator[tuple[str, str, float]]:
+    """A container without any privilege: its name, its URL, and the seconds until it was ready."""
+    name, port = f"marmita-test-{os.getpid()}", free_port()
+    start = time.monotonic()
+    engine(
+        *("run", "--detach", "--name", name, "--network", "host", "--env", f"PORT={port}"),
+        *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", image),
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(url)
+        yield name, url, time.monotonic() - start
+    finally:
+        engine("rm", "--force", name)
+
+
+def wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError("the container is not ready")
+
+
+def workers(name: str) -> set[str]:
+    lines = engine("top", name, "hpid", "args").splitlines()
+    return {line.split()[0] for line in lines if "_bentoml_impl.worker.service" in line}
+
+
+def test_it_is_lean(image: str) -> None:
+    size, base = (int(engine("image", "inspect", "--format", "{{.Size}}", name)) for name in (image, BASE))
+
+    assert (size - base) / MIB <= 250
+
+
+def test_it_holds_nothing_that_only_training_or_building_needs(image: str) -> None:
+    look = "import importlib.util as u; print([n for n in %r if u.find_spec(n)])"
+    unwanted = ["tensorflow", "keras", "sklearn", "scipy", "pandas", "uv"]
+    run = ["run", "--rm", "--entrypoint", "python", image]
+
+    assert engine(*run, "-c", look % unwanted) == "[]"
+    assert engine(*run, "-c", "import shutil; print(shutil.which('gcc'), shutil.which('uv'))") == "None None"
+    natives = "from pathlib import Path; print([*Path('.').rglob('*.pkl'), *Path('.').rglob('*.keras')])"
+    assert engine(*run, "-c", natives) == "[]"
+
+
+def test_it_is_ready_soon_and_answers(container: tuple[str, str, float], champions: dict[str, Packed]) -> None:
+    _, url, seconds = container
+
+    assert seconds < 15  # five on a machine that does nothing else
+    for route, request in REQUESTS.items():
+        answer = httpx.post(f"{url}{route}", json=request(3), timeout=30)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()[0]["model"] in {model.tag for model in champions.values()}
+    assert len(httpx.get(f"{url}/models").json()["models"]) == 3
+    assert "marmita_rows_total" in httpx.get(f"{url}/metrics").text
+
+
+def test_it_runs_as_nobody_in_particular(container: tuple[str, str, float]) -> None:
+    name, _, _ = container
+
+    assert engine("exec", name, "id", "-u") == "1034"
+    status = engine("exec", name, "cat", "/proc/1/status")
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+
+
+def test_it_checks_its_own_health(image: str, container: tuple[str, str, float]) -> None:
+    check = json.loads(engine("image", "inspect", "--format", "{{json .Config.Healthcheck}}", image))
+    name, _, _ = container
+
+    assert engine("exec", name, *check["Test"][1:]) == ""
+
+
+def test_a_killed_worker_is_replaced(container: tuple[str, str, float]) -> None:
+    name, url, _ = container
+    before = workers(name)
+    assert len(before) == 2
+
+    victim = before.pop()
+    os.kill(int(victim), 9)
+
+    deadline = time.monotonic() + 60
+    while len(now := workers(name)) < 2 or victim in now:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    wait_until_ready(url)
+    for _ in range(20):
+        assert httpx.post(f"{url}/wine-quality/score", json=REQUESTS["/wine-quality/score"](1)).status_code == 200
+
+
+def test_it_ends_well_when_told_to(container: tuple[str, str, float]) -> None:
+    name, _, _ = container
+    engine("stop", "--time", "30", name)
+
+    assert engine("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
