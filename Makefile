@@ -45,7 +45,8 @@ bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_qu
 image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 	@# BentoML looks for the image's template below the current folder only, and the Bento lies elsewhere: hence `cd /`.
 	@models="$$(python -m training.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
-		bentoml containerize $(or $(MODEL),marmita):latest $(IMAGE_FORMAT) \
+		tag=$$(bentoml get --output tag $(or $(MODEL),marmita):latest) && \
+		bentoml containerize $$tag -t $$tag -t $(or $(MODEL),marmita):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
 
 test: .venv/dev  ## Run all tests

@@ -22,7 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from marmita import logs
+from marmita import logs, metrics
 from marmita.contract import Error
 from marmita.errors import unified
 from marmita.settings import Settings
@@ -90,6 +90,7 @@ class Front:
                 receive = _replay(body, receive)
             await self._app(scope, receive, answer)
         except RefusedError as refused:
+            metrics.refused(refused.status)
             await answer.refuse(refused.status, refused.error)
         except Exception:
             logging.getLogger("bentoml.marmita").exception("a request failed")

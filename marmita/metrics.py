@@ -19,9 +19,15 @@ _batch_rows = Histogram("marmita_batch_rows", "Rows that went through the model 
 _rows = Counter("marmita_rows_total", "Rows answered", ["model"])
 _unusual = Counter("marmita_unusual_inputs_total", "Inputs outside the range seen in training", ["model", "feature"])
 _predictions = Counter("marmita_predictions_total", "Predictions by class or bucket", ["model", "outcome"])
+_refused = Counter("marmita_refused_total", "Requests that the front refused before BentoML saw them", ["status"])
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
+
+
+def refused(status: int) -> None:
+    """Count a request that got no further than the front."""
+    _refused.labels(status).inc()
 
 
 class ModelMetrics:

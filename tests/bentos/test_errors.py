@@ -162,7 +162,23 @@ def test_there_is_no_way_around_the_front(client: TestClient, route: str, behind
     assert answer.status_code == 404
 
 
+def test_what_the_front_refuses_is_counted(client: TestClient) -> None:
+    def counted() -> float:
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in client.get("/metrics").text.splitlines()
+            if line.startswith('marmita_refused_total{status="415"}')
+        )
+
+    before = counted()
+    for _ in range(3):
+        client.post(SCORE, content=b"x", headers={"content-type": "text/plain"})
+
+    assert counted() == before + 3
+
+
 def test_unknown_paths_add_nothing_to_the_metrics(client: TestClient) -> None:
+    client.get("/nowhere")
     before = len(client.get("/metrics").text.splitlines())
     for number in range(50):
         assert client.get(f"/nowhere-{number}").status_code == 404

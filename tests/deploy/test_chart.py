@@ -699,13 +699,14 @@ def test_prometheus_finds_every_service(mode: Values) -> None:
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
     assert monitor["metadata"]["labels"]["release"] == "prom"
     spec = monitor["spec"]
-    assert spec.keys() == {"jobLabel", "selector", "endpoints"}
-    assert spec["endpoints"] == [{"port": "http", "path": "/metrics", "interval": "5s"}]
+    assert spec.keys() == {"selector", "endpoints"}
+    (endpoint,) = spec["endpoints"]
+    assert endpoint.pop("relabelings") == [{"targetLabel": "job", "replacement": "marmita"}]
+    assert endpoint == {"port": "http", "path": "/metrics", "interval": "5s", "honorLabels": True}
     assert spec["selector"].keys() == {"matchLabels"}
     for service in of_kind(manifests, "Service").values():
         assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-        assert spec["jobLabel"] in service["metadata"]["labels"]
-        assert spec["endpoints"][0]["port"] in [port["name"] for port in service["spec"]["ports"]]
+        assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
 
 
 def test_what_needs_something_of_the_cluster_first_is_off() -> None:

@@ -48,22 +48,31 @@ class Server:
     ready_after_s: float
 
     def processes(self) -> list[psutil.Process]:
-        """The server's own process and all that it has started."""
+        """The server's own process and all that it has started and that is not about to go."""
         parent = psutil.Process(self.process.pid)
-        return [parent, *parent.children(recursive=True)]
+        found = [parent, *parent.children(recursive=True)]
+        return [process for process in found if _command(process)]
 
     def workers(self, service: str) -> list[psutil.Process]:
         """The workers of one service."""
         return [
             process
             for process in self.processes()
-            if "_bentoml_impl.worker.service" in (command := process.cmdline())
+            if "_bentoml_impl.worker.service" in (command := _command(process))
             and command[command.index("--service-name") + 1] == service
         ]
 
     def memory(self) -> int:
         """Resident bytes of all processes."""
         return sum(process.memory_info().rss for process in self.processes())
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """What a process was started with: nothing, if it has gone or is a zombie."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return []
 
 
 @contextmanager

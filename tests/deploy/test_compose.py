@@ -1,0 +1,189 @@
+"""The compose file: valid by the compose specification, and as tight as it says."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+
+from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
+from tests.e2e.server import ROOT
+
+COMPOSE = read_yaml(DEPLOY / "compose.yaml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+DCLINT = "dclint@3.1.0"
+"""The npm package that carries the newest schema of the compose specification."""
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("npm")
+    options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
+    command = [program("npm", "npm"), "install", *options, DCLINT]
+    if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode != 0:
+        missing(f"the npm package {DCLINT}")
+    return json.loads((folder / "node_modules" / "dclint" / "schemas" / "compose.schema.json").read_text())
+
+
+def texts(node: Any) -> Iterator[str]:
+    """All strings in a document."""
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+    elif isinstance(node, str):
+        yield node
+
+
+def variables() -> dict[str, str]:
+    """The variables that the compose file asks for, and what it does when one is empty: `:-` or `:?`."""
+    return {name: when_empty for text in texts(COMPOSE) for name, when_empty, _ in VARIABLE.findall(text)}
+
+
+def seconds(duration: str) -> float:
+    return float(duration.removesuffix("s"))
+
+
+def test_the_file_follows_the_compose_specification(schema: Any) -> None:
+    jsonschema.validate(COMPOSE, schema)
+
+
+def test_the_specification_is_strict(schema: Any) -> None:
+    for wrong in ({"imagee": "x"}, {"image": "x", "deploy": {"resources": {"limits": {"memori": "1G"}}}}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"services": {"one": wrong}}, schema)
+
+
+def test_everything_is_there() -> None:
+    assert set(SERVICES) == {"marmita", "prometheus", "alertmanager", "grafana"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_may_do_no_more_than_it_must(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert int(service["user"].partition(":")[0]) > 0
+    for volume in service.get("volumes", []):
+        assert volume.endswith(":ro") or not volume.startswith("."), volume
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_bounded_watched_and_started_again(name: str) -> None:
+    service = SERVICES[name]
+
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert service["restart"] == "unless-stopped"
+    assert service["logging"]["options"]["max-size"]
+    health = service["healthcheck"]
+    assert health["test"][0] == "CMD"
+    assert seconds(health["timeout"]) <= seconds(health["interval"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_published_on_this_machine_only(name: str) -> None:
+    for port in SERVICES[name]["ports"]:
+        assert port.startswith(("127.0.0.1:", "${MARMITA_ADDRESS:-127.0.0.1}:")), port
+
+
+def test_published_ports_differ() -> None:
+    ports = [VARIABLE.sub(lambda found: found[3], port).split(":")[1] for s in SERVICES.values() for port in s["ports"]]
+
+    assert len(set(ports)) == len(SERVICES)
+
+
+def test_images_are_pinned() -> None:
+    for name, service in SERVICES.items():
+        if name == "marmita":
+            assert service["image"] == "${MARMITA_IMAGE:-marmita:latest}"
+        else:
+            assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+
+
+def test_each_starts_when_what_it_asks_is_healthy() -> None:
+    waits = {name: service.get("depends_on", {}) for name, service in SERVICES.items()}
+
+    assert {name: set(others) for name, others in waits.items()} == {
+        "marmita": set(),
+        "alertmanager": set(),
+        "prometheus": {"marmita", "alertmanager"},
+        "grafana": {"prometheus"},
+    }
+    for others in waits.values():
+        assert all(other == {"condition": "service_healthy"} for other in others.values())
+
+
+def test_the_models_service_runs_as_its_image_wants() -> None:
+    service = SERVICES["marmita"]
+
+    assert service["user"] == "1034:1034"
+    assert service["environment"]["BENTOML_HOME"] == "/tmp/bentoml"
+    assert [mount.partition(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
+    assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
+    assert "/readyz" in service["healthcheck"]["test"][3]
+    timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
+    assert seconds(service["stop_grace_period"]) == timeout + 10
+
+
+def test_there_are_no_passwords_but_those_that_someone_sets() -> None:
+    secrets = {
+        name: value
+        for service in SERVICES.values()
+        for name, value in service.get("environment", {}).items()
+        if re.search("PASSWORD|SECRET|TOKEN|KEY", name)
+    }
+
+    assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD"}
+    assert secrets["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_ADMIN_PASSWORD:?")
+
+
+def test_the_example_names_every_variable_and_gives_none_a_value() -> None:
+    lines = (DEPLOY / ".env.example").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+    assert set(given) == set(variables())
+    assert set(given.values()) == {""}
+
+
+def test_an_empty_value_is_a_default_or_a_refusal() -> None:
+    assert set(variables().values()) == {":-", ":?"}
+
+
+def test_what_is_mounted_exists() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.partition(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists(), source
+            else:
+                assert source in COMPOSE["volumes"]
+
+
+def test_the_parts_find_each_other() -> None:
+    prometheus = read_yaml(DEPLOY / "prometheus" / "prometheus.yml")
+    provisioning = DEPLOY / "grafana" / "provisioning"
+    sources = read_yaml(provisioning / "datasources" / "prometheus.yaml")["datasources"]
+    asked = [
+        *(target for one in prometheus["scrape_configs"] for target in one["static_configs"][0]["targets"]),
+        *(target for one in prometheus["alerting"]["alertmanagers"] for target in one["static_configs"][0]["targets"]),
+        *(urlsplit(source["url"]).netloc for source in sources),
+    ]
+
+    published = {f"{name}:{port.rpartition(':')[2]}" for name, one in SERVICES.items() for port in one["ports"]}
+    assert set(asked) == published - {"grafana:3000"}
+    (provider,) = read_yaml(provisioning / "dashboards" / "marmita.yaml")["providers"]
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{provider['options']['path']}/service.json"
+    assert (DEPLOY / "grafana" / "dashboards" / "service.json").is_file()
