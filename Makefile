@@ -10,6 +10,7 @@ export BENTOML_DO_NOT_TRACK := True
 UV := $(BIN)/python -m uv
 INSTALL = $(UV) pip install --quiet --require-hashes --requirement
 
+BENTO = $(or $(MODEL),marmita)
 # Only Docker's own format has room for a health check.
 IMAGE_FORMAT = $(if $(filter podman buildah,$(BENTOML_CONTAINERIZE_BACKEND)),--opt format=docker)
 
@@ -45,8 +46,8 @@ bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_qu
 image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 	@# BentoML looks for the image's template below the current folder only, and the Bento lies elsewhere: hence `cd /`.
 	@models="$$(python -m training.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
-		tag=$$(bentoml get --output tag $(or $(MODEL),marmita):latest) && \
-		bentoml containerize $$tag -t $$tag -t $(or $(MODEL),marmita):latest $(IMAGE_FORMAT) \
+		version=$$(basename $$(bentoml get --output path $(BENTO):latest)) && \
+		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
 
 test: .venv/dev  ## Run all tests
