@@ -32,11 +32,17 @@ def usable() -> bool:
     return shutil.which(ENGINE) is not None and not subprocess.run([ENGINE, "info"], capture_output=True).returncode
 
 
+def untagged() -> set[str]:
+    """Images without a name."""
+    return set(engine("images", "--quiet", "--filter", "dangling=true").split())
+
+
 @pytest.fixture(scope="module")
 def image(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The image of the Bento, made by the plain command."""
     if not usable() and "CI" not in os.environ:
         pytest.skip(f"no container engine: {ENGINE} does not answer")
+    before = untagged()
     folder = home(tmp_path_factory.mktemp("image") / "home")
     name = f"marmita-test-{os.getpid()}:latest"
     build = [BENTOML, "build", "--output", "tag"]
@@ -48,6 +54,8 @@ def image(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
         assert done.returncode == 0, done.stdout + done.stderr
     yield name
     engine("rmi", "--force", name)
+    for left in untagged() - before:  # the stage in which packages were installed
+        engine("rmi", "--force", left)
 
 
 @pytest.fixture(scope="module")
