@@ -25,7 +25,9 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("npm")
     options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(folder)]
     command = [program("npm", "npm"), "install", *options, DCLINT]
-    if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode != 0:
+    try:
+        subprocess.run(command, capture_output=True, timeout=120, check=True)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         missing(f"the npm package {DCLINT}")
     return json.loads((folder / "node_modules" / "dclint" / "schemas" / "compose.schema.json").read_text())
 
