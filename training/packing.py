@@ -120,11 +120,11 @@ def _comparable_champion(candidate: Candidate) -> store.Packed | None:
         return None
     try:
         champion.verify()
-        comparable = champion.card is not None and same_interface(champion.contract, candidate.contract)
+        contract, _ = champion.contract, champion.card  # both are read below: what is damaged must show here
     except BentoMLException as error:
         print(f"\nToday's champion is not compared: {error}")
         return None
-    return champion if comparable else None
+    return champion if same_interface(contract, candidate.contract) else None
 
 
 def _score(champion: store.Packed | None, candidate: Candidate) -> tuple[str, float] | None:

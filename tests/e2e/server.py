@@ -45,7 +45,6 @@ class Server:
     url: str
     process: "subprocess.Popen[bytes]"
     log: Path
-    ready_after_s: float
 
     def processes(self) -> list[psutil.Process]:
         """The server's own process and all that it has started and that is not about to go."""
@@ -83,7 +82,6 @@ def serve(
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     log = home / f"server-{port}.log"
-    start = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
             [bentoml, "serve", target, "--host", "127.0.0.1", "--port", str(port)],
@@ -94,11 +92,10 @@ def serve(
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-    server = Server(url, process, log, 0.0)
+    server = Server(url, process, log)
     try:
         if wait:
             wait_until_ready(server)
-            server.ready_after_s = time.monotonic() - start
         yield server
     finally:
         _stop(process)
