@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marmita import logs, metrics
 from marmita.contract import Error
+from marmita.drain import DoorsDrain, Drain, RunnersDrain
 from marmita.errors import unified
 from marmita.settings import Settings
 
@@ -70,8 +71,11 @@ class Front:
         self._max_body = settings.max_body_bytes
         self._body_timeout = settings.body_timeout_s
         self._held = 0
+        self._drain = DoorsDrain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._drain.stand_by()
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         start = perf_counter()
@@ -79,11 +83,13 @@ class Front:
         given = headers.get(logs.REQUEST_ID, "")
         id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
         logs.request_id.set(id)
-        answer = _Answer(send, id)
+        answer = _Answer(send, id, self._drain)
         held = 0
         try:
             if scope["path"] not in self._paths:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
+            if self._drain.begun and scope["path"] == "/readyz":
+                raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
             if scope["method"] in _WITH_BODY:
                 body = await self._body(headers, receive)
                 held = len(body)
@@ -161,8 +167,11 @@ class Inner:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        self._drain = RunnersDrain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            self._drain.stand_by()
         if scope["type"] == "http":
             carried = W3CBaggagePropagator().extract(Headers(scope=scope))
             id = baggage.get_baggage(logs.REQUEST_ID, carried)
@@ -173,9 +182,10 @@ class Inner:
 class _Answer:
     """Passes one answer on, with the request's id. An error is held until it is whole, and put into our shape."""
 
-    def __init__(self, send: Send, id: str) -> None:
+    def __init__(self, send: Send, id: str, drain: Drain) -> None:
         self._send = send
         self._id = id
+        self._drain = drain
         self._held: list[bytes] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._finished = False
@@ -189,6 +199,8 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers[logs.REQUEST_ID] = self._id
+            if self._drain.begun:
+                headers["connection"] = "close"
             if self.status >= HTTPStatus.BAD_REQUEST:
                 self._held = []
                 self._headers = headers.raw

@@ -4,10 +4,13 @@ Under several workers each process writes its own share into BentoML's folder, a
 `/metrics` adds them up. A gauge can't be added up: there, the latest word counts.
 """
 
+import os
 from collections import Counter as Tally
 from collections.abc import Iterable
+from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.multiprocess import mark_process_dead
 
 _SECONDS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000, 5_000, 10_000)
@@ -23,6 +26,14 @@ _refused = Counter("marmita_refused_total", "Requests that the front refused bef
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
+
+
+def forget_the_dead() -> None:
+    """Take what killed workers had in progress out of the sums: it will never be finished."""
+    for share in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*_*.db"):
+        pid = share.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
 
 
 def refused(status: int) -> None:

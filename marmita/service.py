@@ -13,12 +13,13 @@ from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.types import ASGIApp
 
-from marmita import logs, openapi
+from marmita import logs, metrics, openapi
 from marmita.batching import Batching
 from marmita.catalog import catalog
 from marmita.front import Front, Inner, paths
 from marmita.settings import settings
 from marmita.store import Packed
+from marmita.topology import hold_on
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
 
@@ -58,8 +59,10 @@ class Service(bentoml.Service[T]):
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         logs.configure()
+        metrics.forget_the_dead()
         if not is_main:
             return Inner(super().to_asgi(is_main))
+        hold_on()
         self.mount_asgi_app(catalog(self._served()), name="models")
         app = super().to_asgi(is_main)
         return Front(app, paths(app.routes), settings())

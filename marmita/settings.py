@@ -27,7 +27,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
     """A larger request body is answered with 413."""
 
-    body_timeout_s: float = Field(default=30.0, gt=0)
+    body_timeout_s: float = Field(default=20.0, gt=0)
     """A client that has not sent its body by then is answered with 408."""
 
     def hand_down(self) -> None:

@@ -1,10 +1,13 @@
 """Where the runners live. The front door asks them in the same way in both topologies."""
 
 import asyncio
+import os
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
 import aiohttp
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.utils.uri import path_to_uri, uri_to_path
 from bentoml.exceptions import ServiceUnavailable
 from opentelemetry import baggage, context
 
@@ -15,6 +18,20 @@ PATIENCE_S = 2.0
 """How long a runner in another process may take to say that it is ready."""
 
 T = TypeVar("T")
+
+
+def hold_on() -> None:
+    """Keep the runners' sockets within reach.
+
+    BentoML removes their files as soon as it is told to end, while there are still requests to be answered. Through a
+    descriptor that this process holds, a socket can be reached without its file.
+    """
+    addresses = dict(BentoMLContainer.remote_runner_mapping.get())
+    for name, address in addresses.items():
+        if address.startswith(("file:", "unix:")):
+            held = os.open(uri_to_path(address), os.O_PATH)
+            addresses[name] = path_to_uri(f"/proc/self/fd/{held}")
+    BentoMLContainer.remote_runner_mapping.set(addresses)
 
 
 async def ask(answer: Awaitable[T]) -> T:

@@ -1,5 +1,6 @@
 """The image: lean, locked down, ready at once, and never half dead."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ import httpx
 import pytest
 
 from marmita.store import Packed
+from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
-from tests.samples import REQUESTS
+from tests.samples import REQUESTS, SCORE, wines
 
 MIB = 1024 * 1024
 ENGINE = os.environ.get("BENTOML_CONTAINERIZE_BACKEND", "docker")
@@ -151,11 +153,15 @@ def test_a_killed_worker_is_replaced(container: tuple[str, str, float]) -> None:
         time.sleep(0.2)
     wait_until_ready(url)
     for _ in range(20):
-        assert httpx.post(f"{url}/wine-quality/score", json=REQUESTS["/wine-quality/score"](1)).status_code == 200
+        assert httpx.post(f"{url}{SCORE}", json=wines(1)).status_code == 200
 
 
-def test_it_ends_well_when_told_to(container: tuple[str, str, float]) -> None:
-    name, _, _ = container
-    engine("stop", "--time", "30", name)
+async def test_told_to_end_under_load_it_answers_all_that_it_took(container: tuple[str, str, float]) -> None:
+    name, url, _ = container
+    async with crowd(url, SCORE, wines(1)) as counts:
+        await asyncio.sleep(2)
+        await asyncio.to_thread(engine, "stop", "--time", "30", name)
 
     assert engine("inspect", "--format", "{{.State.ExitCode}}", name) == "0"
+    assert set(counts) == {200, REFUSED}
+    assert counts[200] > 100

@@ -1,0 +1,149 @@
+"""Ending without losing a request that was taken.
+
+Told to end, uvicorn closes its connections and ends at once, while the socket that all workers share, and their
+supervisor keeps open, goes on taking connections that nobody will answer. So a worker of the front door first gives
+notice for a second: it goes on answering, each time asks for the connection to be closed, and says that it is not
+ready. Then the last worker shuts the socket. A runner in a process of its own ends when those that ask it have gone.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+NOTICE_S = 1.0
+CALM_S = 0.3
+"""So long a worker must have had nothing to catch up with before it closes what is left: idle connections."""
+PATIENCE_S = 5.0
+"""No worker waits longer than this to become calm."""
+
+_STEP_S = 0.05
+_HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+"""The option that has Linux drop packets with too few hops left to go: IP_MINTTL and IPV6_MINHOPCOUNT."""
+
+
+class Drain(ABC):
+    """How one worker ends. It takes SIGTERM over from uvicorn, and hands it back when all is answered."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._ending: asyncio.Task[None] | None = None
+
+    def stand_by(self) -> None:
+        """Take over, from inside the worker's running loop."""
+        uvicorns = signal.getsignal(signal.SIGTERM)
+        server = getattr(uvicorns, "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            self._start()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin, server)
+
+    def _begin(self, server: uvicorn.Server) -> None:
+        if not self.begun:
+            self.begun = True
+            self._ending = asyncio.get_running_loop().create_task(self._end(server))
+
+    async def _end(self, server: uvicorn.Server) -> None:
+        try:
+            await self._answer_the_rest(server)
+        finally:
+            server.handle_exit(signal.SIGTERM, None)
+
+    def _start(self) -> None:  # noqa: B027
+        """Get ready for it."""
+
+    @abstractmethod
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None: ...
+
+
+class DoorsDrain(Drain):
+    """How a worker of the front door ends: after notice, and the last one shuts the socket."""
+
+    def _start(self) -> None:
+        # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
+        lock = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"serving-{os.getppid()}")
+        self._serving = lock.open("wb")
+        flock(self._serving, LOCK_SH)
+
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None:
+        await asyncio.sleep(NOTICE_S)
+        listeners = list(_listeners(server))
+        for listening in server.servers:
+            listening.close()
+        if self._is_last():
+            for accepted in [accepted for listener in listeners for accepted in _shut(listener)]:
+                await _take(accepted, server)
+        await _calm()
+
+    def _is_last(self) -> bool:
+        with self._serving:  # to ask for the whole lock gives up the share in it, whatever comes of it
+            try:
+                flock(self._serving, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+
+class RunnersDrain(Drain):
+    """How a runner in a process of its own ends: after those that ask it."""
+
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None:
+        await asyncio.sleep(NOTICE_S + CALM_S)
+        while server.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(_STEP_S)
+
+
+def _listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
+    for listening in server.servers:
+        for shared in listening.sockets:
+            yield socket.socket(fileno=os.dup(shared.fileno()))
+
+
+def _shut(listener: socket.socket) -> list[socket.socket]:
+    """Stop listening, for all processes that share the socket, and return the connections that still waited for a
+    worker: the system would reset them.
+
+    A connection that began between the last of these and the end would be lost. No packet has so many hops left to go
+    as are asked for here: whoever comes in between hears nothing, tries again, and finds the port closed. A worker
+    that is started again, by a supervisor that lives on, listens on this very socket: it must find it as it was.
+    """
+    accepted = []
+    level, hops = _HOPS[listener.family]
+    with listener:
+        listener.setblocking(False)
+        listener.setsockopt(level, hops, 255)
+        with suppress(BlockingIOError):
+            while True:
+                accepted.append(listener.accept()[0])
+        listener.shutdown(socket.SHUT_RD)
+        listener.setsockopt(level, hops, 0)
+    return accepted
+
+
+async def _take(accepted: socket.socket, server: uvicorn.Server) -> None:
+    """Let uvicorn serve a connection as if it had accepted it."""
+    accepted.setblocking(False)
+    config = server.config
+    protocol: Any = config.http_protocol_class
+    make = partial(protocol, config=config, server_state=server.server_state, app_state=server.lifespan.state)
+    await asyncio.get_running_loop().connect_accepted_socket(make, accepted, ssl=config.ssl)
+
+
+async def _calm() -> None:
+    """Wait until the loop is not behind with reading what came in."""
+    loop = asyncio.get_running_loop()
+    since, deadline = loop.time(), loop.time() + PATIENCE_S
+    while loop.time() < min(since + CALM_S, deadline):
+        before = loop.time()
+        await asyncio.sleep(_STEP_S)
+        if loop.time() - before > 2 * _STEP_S:
+            since = loop.time()
