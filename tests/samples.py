@@ -1,17 +1,10 @@
 """Small recipes, and requests as clients send them."""
 
-import csv
 from functools import cache
 from typing import Any
 
-from bentos.fetal_health.contract import HEADERS as EXAM_HEADERS
-from bentos.fetal_health.contract import Exam
 from bentos.stock_forecast.contract import WINDOW
-from bentos.wine_quality.contract import HEADERS as WINE_HEADERS
-from bentos.wine_quality.contract import Wine
-from marmita.contract import features
-from training import fetal_health, wine_quality
-from training.data import FOLDER
+from training import fetal_health, rows, wine_quality
 from training.windows import Recipe
 
 FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2, shufflings=1)
@@ -20,21 +13,12 @@ STOCK_FORECAST = Recipe(units=4, epochs=1)
 
 CLASSIFY, SCORE, FORECAST = "/fetal-health/classify", "/wine-quality/score", "/stock-forecast/forecast"
 
-
-@cache
-def _exams() -> list[dict[str, float]]:
-    return _rows("fetal_health.csv", ",", features(Exam), EXAM_HEADERS)
-
-
-@cache
-def _wines() -> list[dict[str, float]]:
-    return _rows("winequality-red.csv", ";", features(Wine), WINE_HEADERS)
+_exams, _wines = cache(rows.exams), cache(rows.wines)
 
 
 @cache
 def _closes() -> list[float]:
-    with (FOLDER / "msft_daily.csv").open() as file:
-        return [round(float(row["Adj Close"]), 4) for row in csv.DictReader(file)]
+    return [round(close, 4) for close in rows.closes()]
 
 
 def exams(count: int, start: int = 0) -> dict[str, Any]:
@@ -52,11 +36,3 @@ def series(count: int, start: int = 0, horizon: int = 5) -> dict[str, Any]:
 
 REQUESTS = {CLASSIFY: exams, SCORE: wines, FORECAST: series}
 """A maker of good requests for each route."""
-
-
-def _rows(file: str, delimiter: str, names: list[str], headers: dict[str, str]) -> list[dict[str, float]]:
-    with (FOLDER / file).open() as lines:
-        return [
-            {name: float(row[headers.get(name, name)]) for name in names}
-            for row in csv.DictReader(lines, delimiter=delimiter)
-        ]

@@ -1,14 +1,13 @@
 """The reference data, and the rows that no model may see before it is judged."""
 
 import hashlib
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-FOLDER = Path(__file__).parent / "data"
-HELD_OUT_PERCENT = 20
+from training.rows import FOLDER as FOLDER
+from training.rows import is_held_out
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -20,12 +19,7 @@ def held_out(rows: Doubles) -> Mask:
     A row's own values decide. So equal rows always stand on the same side, and a row that was kept from one model is
     kept from the next, whatever the seed and however the data has grown: only then can two models be compared.
     """
-    return np.array([_bucket(row) < HELD_OUT_PERCENT for row in rows])
-
-
-def _bucket(row: Doubles) -> int:
-    digest = hashlib.blake2b(row.astype("<f8").tobytes(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % 100
+    return np.array([is_held_out(row) for row in rows])
 
 
 def fingerprint(table: pd.DataFrame | pd.Series) -> str:

@@ -1,45 +1,364 @@
-"""The load test's users ask the real service, and would notice an answer that can't be right."""
+"""The load test's users ask the real service, and would notice an answer that can't be right.
+
+Locust patches the process that imports it, so each of these tests has it in another one.
+"""
 
 import csv
+import json
+import os
+import re
+import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
+import httpx
 import pytest
 
-from tests.e2e.server import ROOT, Server
+from tests.e2e.server import ROOT, Server, free_port
+from tests.samples import CLASSIFY, FORECAST, SCORE, exams, series, wines
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
+USERS = {CLASSIFY: "Clinic", SCORE: "WineLab", FORECAST: "TradingDesk"}
+
+ASKED = {CLASSIFY: exams(1)["exams"], SCORE: wines(1)["wines"], FORECAST: series(1, horizon=2)["series"]}
+LAST = ASKED[FORECAST][0]["closes"][-1]
+RIGHT: dict[str, Any] = {
+    CLASSIFY: {
+        "status": "suspect",
+        "probabilities": {"normal": 0.1, "suspect": 0.7, "pathological": 0.2},
+        "unusual": ["histogram_min"],
+        "model": "fetal_health:abc",
+    },
+    SCORE: {
+        "quality": 5.0,
+        "interval": {"low": 4.0, "high": 6.0, "coverage": 0.9},
+        "unusual": [],
+        "model": "wine_quality:abc",
+    },
+    FORECAST: {
+        "path": [{"step": step, "close": LAST, "low": LAST - 1, "high": LAST + 1} for step in (1, 2)],
+        "coverage": 0.9,
+        "model": "stock_forecast:abc",
+    },
+}
+WRONG: list[tuple[str, str, Any]] = [
+    (CLASSIFY, "probabilities.normal", 0.2),
+    (CLASSIFY, "probabilities", {"normal": 1.2, "suspect": -0.1, "pathological": -0.1}),
+    (CLASSIFY, "probabilities", {"normal": 0.3, "suspect": 0.7}),
+    (CLASSIFY, "probabilities.normal", "0.1"),
+    (CLASSIFY, "probabilities.normal", float("nan")),
+    (CLASSIFY, "status", "pathological"),
+    (CLASSIFY, "status", "fine"),
+    (CLASSIFY, "unusual", ["alcohol"]),
+    (CLASSIFY, "model", "wine_quality:abc"),
+    (CLASSIFY, "model", "fetal_health:"),
+    (SCORE, "quality", 6.5),
+    (SCORE, "quality", float("nan")),
+    (SCORE, "interval.low", 7.0),
+    (SCORE, "interval.coverage", 90),
+    (SCORE, "interval", {"low": 4.0, "high": 6.0}),
+    (SCORE, "unusual", ["histogram_min"]),
+    (SCORE, "model", "fetal_health:abc"),
+    (FORECAST, "path.1.step", 3),
+    (FORECAST, "path", RIGHT[FORECAST]["path"][:1]),
+    (FORECAST, "path.0.low", LAST + 0.5),
+    (FORECAST, "path.0.high", float("nan")),
+    (FORECAST, "path.0", {"step": 1, "close": LAST * 3, "low": LAST * 2, "high": LAST * 4}),
+    (FORECAST, "model", "stock_forecast"),
+]
+
+
+def changed(answer: Any, path: str, value: Any) -> Any:
+    """The answer with another value in one place."""
+    answer = deepcopy(answer)
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    place = answer
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return answer
+
+
+def within_locustfile(script: str, given: Any) -> Any:
+    """What a script makes of what it is `given`, where the locustfile is imported."""
+    command = f"import json, sys, locustfile\ngiven = json.load(sys.stdin)\n{script}"
+    done = subprocess.run(
+        [sys.executable, "-c", command], cwd=ROOT, input=json.dumps(given), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+JUDGE = """
+users = {user.route: user for user in (locustfile.Clinic, locustfile.WineLab, locustfile.TradingDesk)}
+print(json.dumps([users[route].wrong(rows, json.dumps(answers).encode()) for route, rows, answers in given]))
+"""
+TICK = """
+from argparse import Namespace
+runner = Namespace(environment=Namespace(parsed_options=Namespace(num_users=20, run_time=100)))
+def users(shape, second):
+    shape.runner, shape.get_run_time = runner, lambda: second
+    return (shape.tick() or [None])[0]
+print(json.dumps({name: [users(shape(), second) for second in given] for name, shape in locustfile.SHAPES.items()}))
+"""
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, str | None]:
+    """What the users say of each answer, by the answer."""
+    answers: list[tuple[str, Any]] = [(route, [changed(RIGHT[route], path, value)]) for route, path, value in WRONG]
+    for route, right in RIGHT.items():
+        answers += [(route, [right]), (route, []), (route, [right, right]), (route, "fine")]
+    said = within_locustfile(JUDGE, [(route, ASKED[route], answer) for route, answer in answers])
+    return {json.dumps(answer): verdict for answer, verdict in zip(answers, said, strict=True)}
+
+
+@pytest.mark.parametrize("route", USERS)
+def test_a_right_answer_is_fine_and_one_for_each_row(verdicts: dict[str, str | None], route: str) -> None:
+    assert verdicts[json.dumps([route, [RIGHT[route]]])] is None
+    assert verdicts[json.dumps([route, []])] == "not as many answers as rows"
+    assert verdicts[json.dumps([route, [RIGHT[route]] * 2])] == "not as many answers as rows"
+    assert verdicts[json.dumps([route, "fine"])]
+
+
+@pytest.mark.parametrize(("route", "path", "value"), WRONG)
+def test_an_answer_that_can_not_be_right_is_noticed(
+    verdicts: dict[str, str | None], route: str, path: str, value: Any
+) -> None:
+    assert verdicts[json.dumps([route, [changed(RIGHT[route], path, value)]])]
+
+
+def test_shapes_are_what_they_are_called() -> None:
+    assert within_locustfile(TICK, list(range(0, 101, 10))) == {
+        "steady": [20] * 10 + [None],
+        "step": [4, 4, 8, 8, 12, 12, 16, 16, 20, 20, None],
+        "spike": [2, 2, 2, 2, 20, 20, 2, 2, 2, 2, None],
+    }
+
+
+@contextmanager
+def running(*options: str, **more: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Locust, until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "locust", *options],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """The exit status, and what was said."""
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def headless(host: str, *options: str, users: int = 10, seconds: int = 2) -> tuple[int, str]:
+    common = ["--headless", "--only-summary", "--host", host, "--run-time", f"{seconds}s"]
+    with running(*common, "--users", str(users), "--spawn-rate", str(users), *options) as process:
+        return ended(process)
+
+
+def counts(prefix: Path, column: str = "Request Count") -> dict[str, int]:
+    """Requests by route."""
+    with Path(f"{prefix}_stats.csv").open() as file:
+        return {row["Name"]: int(row[column]) for row in csv.DictReader(file) if row["Name"] != "Aggregated"}
+
+
+@contextmanager
+def stub(status: int, body: Any, ready: int = 200) -> Iterator[str]:
+    """Answers everything with the same."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer(ready, {})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self._answer(status, body)
+
+        def _answer(self, status: int, body: Any) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Quick(ThreadingHTTPServer):
+        daemon_threads = True
+
+    server = Quick(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_all_users_are_served_without_a_failure(colocated: Server, tmp_path: Path) -> None:
+    status, said = headless(colocated.url + "/", "--csv", str(tmp_path / "load"))
+
+    assert status == 0, said
+    assert all(counts(tmp_path / "load")[route] > 0 for route in USERS)
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
+def test_a_missed_objective_fails_and_is_told(colocated: Server) -> None:
+    make = ["make", "--assume-old=.venv/dev", "load", f"HOST={colocated.url}", "USERS=10", "SECONDS=2", "P95=0.001"]
     done = subprocess.run(
-        [
-            *(sys.executable, "-m", "locust", "--headless", "--users", "10", "--spawn-rate", "10"),
-            *("--run-time", "6s", "--host", colocated.url, "--csv", str(tmp_path / "load"), "--only-summary"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+        make, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    with (tmp_path / "load_stats.csv").open() as file:
-        requests = {row["Name"]: int(row["Request Count"]) for row in csv.DictReader(file)}
-    assert all(requests[route] > 0 for route in ("/fetal-health/classify", "/wine-quality/score"))
-    assert requests["/stock-forecast/forecast"] > 0
+    assert done.returncode != 0
+    missed = re.findall(r"(\S+) missed its objective: p95 is \d+ ms, not 0.001 ms or less", done.stdout + done.stderr)
+    assert sorted(missed) == sorted(USERS)
 
 
-@pytest.mark.parametrize(
-    ("user", "answer"),
-    [
-        ("Clinic", {"status": "normal", "probabilities": {"normal": 0.9, "suspect": 0.9, "pathological": 0.1}}),
-        ("Clinic", {"status": "fine", "probabilities": {"normal": 1.0, "suspect": 0.0, "pathological": 0.0}}),
-        ("WineLab", {"quality": 5.0, "interval": {"low": 5.5, "high": 6.0}}),
-        ("TradingDesk", {"path": [{"close": 20.0, "low": 21.0, "high": 22.0}]}),
-    ],
-)
-def test_an_answer_that_can_not_be_right_is_noticed(user: str, answer: dict[str, object]) -> None:
-    script = f"import sys, locustfile; sys.exit(locustfile.{user}.plausible({answer!r}))"
+def test_wrong_answers_are_failures(tmp_path: Path) -> None:
+    with stub(200, [RIGHT[CLASSIFY] | {"status": "normal"}]) as url:
+        status, said = headless(url, "--csv", str(tmp_path / "load"))
 
-    assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+    assert status == 1
+    assert "the status is not the most probable one" in said
+    assert "quality: Field required" in said
+    assert counts(tmp_path / "load").keys() == USERS.keys()
+    assert counts(tmp_path / "load") == counts(tmp_path / "load", "Failure Count")
+
+
+def test_a_service_that_is_full_fails_unless_that_is_meant(tmp_path: Path) -> None:
+    """Where it refuses everything, a run is worth nothing even then."""
+    common = ["--headless", "--only-summary", "--run-time", "1s", "Clinic", "--csv"]
+    with (
+        stub(429, {"error": "the service is full", "detail": []}) as url,
+        running("--host", url, *common, str(tmp_path / "meant"), "--accept-full") as meant,
+        running("--host", url, *common, str(tmp_path / "not-meant")) as not_meant,
+    ):
+        (meant_status, meant_said), (status, said) = ended(meant), ended(not_meant)
+
+    assert counts(tmp_path / "not-meant", "Failure Count").keys() == {CLASSIFY}
+    assert counts(tmp_path / "not-meant", "Failure Count")[CLASSIFY] > 0
+    assert counts(tmp_path / "meant", "Failure Count") == {f"{CLASSIFY} (full)": 0}
+    assert "was answered" not in said
+    assert f"No request to {CLASSIFY} was answered" in meant_said
+    assert (status, meant_status) == (1, 1)
+
+
+def test_where_nobody_answers_it_says_so_and_ends() -> None:
+    host = f"http://127.0.0.1:{free_port()}"
+
+    status, said = headless(host)
+
+    assert status == 1
+    assert f"Nobody answers at {host}" in said
+    assert "Traceback" not in said
+
+
+def test_a_service_that_is_not_ready_is_not_asked() -> None:
+    with stub(200, [], ready=503) as url:
+        status, said = headless(url)
+
+    assert status == 1
+    assert "is not ready" in said
+
+
+def test_each_shape_runs(colocated: Server) -> None:
+    common = ["--headless", "--only-summary", "--host", colocated.url, "--users", "10", "--run-time", "6s"]
+    with (
+        running(*common, "--shape", "steady") as steady,
+        running(*common, "--shape", "step") as step,
+        running(*common, "--shape", "spike") as spike,
+    ):
+        runs = {"steady": ended(steady), "step": ended(step), "spike": ended(spike)}
+
+    assert {status for status, _ in runs.values()} == {0}, runs
+    users = {
+        name: [int(n) for n in re.findall(r"Shape test updating to (\d+)", said)] for name, (_, said) in runs.items()
+    }
+    assert users == {"steady": [10], "step": [2, 4, 6, 8, 10], "spike": [1, 10, 1]}
+
+
+def test_workers_ask_and_their_master_counts(colocated: Server, tmp_path: Path) -> None:
+    port = str(free_port())
+    options = [
+        "--headless",
+        "--host",
+        colocated.url,
+        "--users",
+        "10",
+        "--run-time",
+        "3s",
+        "--csv",
+        str(tmp_path / "load"),
+    ]
+    distributed = ["--expect-workers", "1", "--expect-workers-max-wait", "30", "--master-bind-port", port]
+    objective = ["--shape", "steady", "--objective-p95-ms", "0.001"]
+    with (
+        running("--worker", "--master-host", "127.0.0.1", "--master-port", port) as worker,
+        running("--master", "--master-bind-host", "127.0.0.1", *distributed, *options, *objective) as master,
+    ):
+        status, said = ended(master)
+        worker_status, worker_said = ended(worker)
+
+    assert all(counts(tmp_path / "load")[route] > 0 for route in USERS)
+    assert not any(counts(tmp_path / "load", "Failure Count").values()), said
+    assert status == 1
+    assert f"{CLASSIFY} missed its objective" in said
+    assert worker_status == 0, worker_said
+
+
+def test_the_page_starts_and_stops_a_run(colocated: Server) -> None:
+    port = free_port()
+    page = f"http://127.0.0.1:{port}"
+    with running("--web-host", "127.0.0.1", "--web-port", str(port)) as process:
+        until(lambda: httpx.get(page).status_code == 200)
+
+        asked = httpx.post(f"{page}/swarm", data={"user_count": "8", "spawn_rate": "8", "host": colocated.url})
+        assert asked.json()["success"], asked.text
+        until(lambda: counted(page).keys() >= USERS.keys())
+        assert httpx.get(f"{page}/stats/requests").json()["user_count"] == 8
+        httpx.post(f"{page}/stop")
+        until(lambda: httpx.get(f"{page}/stats/requests").json()["state"] == "stopped")
+
+        process.terminate()
+        status, said = ended(process)
+    assert status == 0, said
+
+
+def counted(page: str) -> dict[str, int]:
+    stats = httpx.get(f"{page}/stats/requests").json()["stats"]
+    return {route["name"]: route["num_requests"] for route in stats}
+
+
+def until(done: Any, within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            if done():
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"not so within {within_s} s")
