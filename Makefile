@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PORT ?= 3000
 MODEL ?=
+ONLY ?=
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -53,6 +54,21 @@ image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 test: .venv/dev  ## Run all tests
 	@python -m pytest
 
+# Not `?=`: some shells and conda have a HOST of their own in the environment, and bash counts its SECONDS.
+HOST = http://localhost:$(PORT)
+USERS = 20
+SECONDS = 20
+SHAPE =
+P95 = 500
+
+load: .venv/dev  ## Ask the running service as its users do, and look at the answers (HOST, USERS, SECONDS, SHAPE, P95)
+	@locust --headless --only-summary --host $(HOST) --users $(USERS) --spawn-rate $(USERS) --run-time $(SECONDS)s \
+		--stop-timeout 10 --objective-p95-ms $(P95) $(if $(SHAPE),--shape $(SHAPE))
+
+bench: .venv/dev  ## Measure this service beside its peers, or some of them: ONLY=marmita,mosec
+	@python -m training --missing
+	@python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
 check: .venv/dev  ## Format, lint and types
 	@ruff format --check .
 	@ruff check .
@@ -87,4 +103,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento image test check format readme lock
+.PHONY: help serve train bento image test bench load check format readme lock

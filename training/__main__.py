@@ -10,6 +10,8 @@ from importlib import import_module
 from time import perf_counter
 from typing import Any
 
+from bentoml.exceptions import BentoMLException
+
 from marmita.contract import same_interface
 from marmita.store import champion
 
@@ -17,10 +19,19 @@ MODELS = ("fetal_health", "wine_quality", "stock_forecast")
 
 
 def servable(name: str) -> bool:
-    """Whether the model has a champion that today's code can serve."""
-    contract: Any = import_module(f"bentos.{name}.contract")
-    found = champion(name)
-    return found is not None and same_interface(found.contract, contract.CONTRACT)
+    """Whether the model has a champion that today's code can serve. What is wrong with a damaged one is said."""
+    module: Any = import_module(f"bentos.{name}.contract")
+    try:
+        found = champion(name)
+        if found is None:
+            return False
+        found.verify()
+        # A service reads all of these when it starts: what is damaged must show here.
+        contract, _, _ = found.contract, found.card, found.reference
+    except BentoMLException as error:
+        print(f"The champion of {name} can't be served: {error}", flush=True)
+        return False
+    return same_interface(contract, module.CONTRACT)
 
 
 def train(models: list[str]) -> int:
@@ -40,7 +51,7 @@ def train(models: list[str]) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--missing", action="store_true", help="only the models that have no champion yet")
+    parser.add_argument("--missing", action="store_true", help="only the models that have no champion to serve")
     options = parser.parse_args()
     sys.exit(train([name for name in MODELS if not (options.missing and servable(name))]))
 

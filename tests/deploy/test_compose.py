@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
+from marmita.drain import NOTICE_S, PATIENCE_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
 from tests.e2e.server import ROOT
 
@@ -135,7 +136,7 @@ def test_the_models_service_runs_as_its_image_wants() -> None:
     assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
     assert "/readyz" in service["healthcheck"]["test"][3]
     timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
-    assert seconds(service["stop_grace_period"]) == timeout + 10
+    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + timeout
 
 
 def test_there_are_no_passwords_but_those_that_someone_sets() -> None:

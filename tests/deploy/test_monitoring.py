@@ -312,6 +312,15 @@ def test_prometheus_reaches_its_alertmanager(watching: Watching) -> None:
     assert within(30, lambda: reached() == [f"{watching.alertmanager}/api/v2/alerts"]), reached()
 
 
+def test_the_query_by_which_a_cluster_scales_finds_the_requests_in_progress(watching: Watching) -> None:
+    (rule,) = read_yaml(PROMETHEUS / "adapter.yaml")["rules"]["custom"]
+    query = rule["metricsQuery"].replace("<<.Series>>", rule["seriesQuery"].partition("{")[0])
+    query = query.replace("<<.LabelMatchers>>", 'job="marmita"').replace("<<.GroupBy>>", "instance")
+
+    assert len(watching.query(query)) == 1
+    assert watching.finds_a_number(query)
+
+
 def test_queries_of_the_runbooks_are_understood(watching: Watching) -> None:
     for page in RUNBOOKS.glob("*.md"):
         blocks = re.findall(r"```promql\n(.+?)```", page.read_text(), re.DOTALL)

@@ -1,0 +1,124 @@
+"""What is public, and who answers for it."""
+
+import helm_python as helm
+import pytest
+
+from tests.deploy.chart.ingress import backend
+from tests.deploy.chart.rendering import environment, files, of_kind, only, render, valid
+from tests.deploy.chart.values import EVERYTHING, MODELS, MODES, ROUTES, SEPARATE, TOGETHER, Values, with_
+
+NOT_PUBLIC = ("/", "/metrics", "/livez", "/readyz", "/healthz", "/schema.json", "/static_content/index.css", "/modelsx")
+OF_ALL = ("/models", "/docs.json", "/v2", "/v2/health/live", "/v2/health/ready")
+"""What only one who knows all models can answer."""
+
+OWN_HOST: Values = {
+    "ingress": {"enabled": True, "hosts": ["models.example.com"]},
+    "models": {"wine-quality": {"host": "wine-quality.models.example.com"}},
+}
+
+
+def named(model: str) -> list[str]:
+    """The paths that name a model."""
+    name = model.replace("-", "_")
+    protocol = ("", "/ready", "/infer", "/versions/a1/infer")
+    return [ROUTES[model], f"/models/{name}", *(f"/v2/models/{name}{end}" for end in protocol)]
+
+
+def test_together_the_public_routes_are_reached_and_nothing_else() -> None:
+    ingress = only(render(TOGETHER, {"ingress": {"enabled": True}}), "Ingress")
+
+    public = (*OF_ALL, *(path for model in MODELS for path in named(model)))
+    assert {path: backend(ingress, path) for path in public} == dict.fromkeys(public, "demo-marmita")
+    assert {path: backend(ingress, path) for path in NOT_PUBLIC} == dict.fromkeys(NOT_PUBLIC)
+
+
+def test_separate_each_route_leads_to_its_model_and_nothing_else_is_reached() -> None:
+    ingress = only(render(SEPARATE, {"ingress": {"enabled": True}}), "Ingress")
+
+    for model in MODELS:
+        assert {backend(ingress, path) for path in named(model)} == {f"demo-marmita-{model}"}
+    hidden = (*NOT_PUBLIC, *OF_ALL, "/v2/models", "/v2/models/wine_quality_2/infer", "/v2/models/wine-quality/infer")
+    assert {path: backend(ingress, path) for path in hidden} == dict.fromkeys(hidden)
+
+
+def test_separate_a_model_with_a_host_of_its_own_answers_there_for_itself_alone() -> None:
+    manifests = render(SEPARATE, OWN_HOST)
+    ingress, own = only(manifests, "Ingress"), "wine-quality.models.example.com"
+
+    valid(manifests)
+    public = (*OF_ALL, *named("wine-quality"))
+    assert {path: backend(ingress, path, own) for path in public} == dict.fromkeys(public, "demo-marmita-wine-quality")
+    for hidden in (*NOT_PUBLIC, *ROUTES.values()):
+        assert backend(ingress, hidden, own) is None or hidden == ROUTES["wine-quality"]
+
+
+def test_a_host_of_its_own_changes_nothing_for_the_others() -> None:
+    without = only(render(SEPARATE, {"ingress": OWN_HOST["ingress"]}), "Ingress")
+    with_one = only(render(SEPARATE, OWN_HOST), "Ingress")
+    together = only(render(TOGETHER, OWN_HOST), "Ingress")
+
+    assert with_one["spec"]["rules"][:-1] == without["spec"]["rules"]
+    assert [rule["host"] for rule in together["spec"]["rules"]] == ["models.example.com"]
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"ingress": {"hosts": ["wine-quality.models.example.com"]}},
+        {"models": {"fetal-health": {"host": "wine-quality.models.example.com"}}},
+    ],
+    ids=["of all", "of another"],
+)
+def test_a_host_of_its_own_is_nobody_else_s(others: Values) -> None:
+    with pytest.raises(helm.HelmRenderError, match=r"wine-quality\.models\.example\.com is not this model's own"):
+        render(SEPARATE, OWN_HOST, others)
+
+
+def test_the_notes_say_what_nobody_answers() -> None:
+    def notes(mode: Values) -> str:
+        return files(with_(mode, OWN_HOST))["marmita/templates/NOTES.txt"]
+
+    said = "No one answers /models, /docs.json, /v2 and /v2/health for all of them"
+    assert said in notes(SEPARATE)
+    assert said not in notes(TOGETHER)
+
+
+@MODES
+def test_the_ingress_leads_to_services_and_ports_that_are_there_on_every_host(mode: Values) -> None:
+    manifests = render(mode, EVERYTHING)
+    ingress = only(manifests, "Ingress")
+
+    ports = {
+        name: {port["name"] for port in service["spec"]["ports"]}
+        for name, service in of_kind(manifests, "Service").items()
+    }
+    rules = ingress["spec"]["rules"]
+    assert [rule["host"] for rule in rules] == EVERYTHING["ingress"]["hosts"]
+    assert rules[0]["http"] == rules[1]["http"]
+    backends = [path["backend"]["service"] for path in rules[0]["http"]["paths"]]
+    assert {service["name"] for service in backends} == ports.keys()
+    assert all(service["port"]["name"] in ports[service["name"]] for service in backends)
+    assert ingress["spec"]["tls"] == EVERYTHING["ingress"]["tls"]
+
+
+def test_the_ingress_s_class_can_be_the_cluster_s_default() -> None:
+    named = only(render(TOGETHER, {"ingress": {"enabled": True}}), "Ingress")
+    default = only(render(TOGETHER, {"ingress": {"enabled": True, "className": ""}}), "Ingress")
+
+    assert named["spec"]["ingressClassName"] == "nginx"
+    assert "ingressClassName" not in default["spec"]
+
+
+@pytest.mark.parametrize("size", [16 * 1024 * 1024, 1_000_000])
+def test_nginx_lets_through_what_the_service_takes(size: int) -> None:
+    manifests = render(TOGETHER, {"ingress": {"enabled": True}, "maxBodyBytes": size})
+
+    annotation = only(manifests, "Ingress")["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert annotation == environment(only(manifests, "Deployment"))["MARMITA_MAX_BODY_BYTES"] == str(size)
+
+
+def test_the_user_s_annotation_counts_over_ours() -> None:
+    own = {"nginx.ingress.kubernetes.io/proxy-body-size": "1m"}
+    ingress = only(render(TOGETHER, {"ingress": {"enabled": True, "annotations": own}}), "Ingress")
+
+    assert ingress["metadata"]["annotations"] == own

@@ -1,0 +1,107 @@
+"""What can be set: wrong values are refused, and defaults are those of the service."""
+
+import json
+import tomllib
+from collections.abc import Iterator
+
+import helm_python as helm
+import pytest
+import yaml
+
+from marmita.settings import Settings
+from tests.deploy.chart.rendering import render
+from tests.deploy.chart.values import CHART, CONFIGURATION, TOGETHER, Values
+from tests.e2e.server import ROOT
+
+
+def mappings(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Where in the values there are keys that could be misspelt: everywhere but where the keys are the user's own."""
+    yield path
+    for key, value in values.items():
+        if isinstance(value, dict) and key not in ("annotations", "podAnnotations", "labels", "nodeSelector"):
+            yield from mappings(value, (*path, key))
+
+
+@pytest.mark.parametrize(
+    "path", list(mappings(yaml.safe_load((CHART / "values.yaml").read_text()))), ids=lambda path: ".".join(path) or "-"
+)
+def test_a_misspelt_key_is_refused(path: tuple[str, ...]) -> None:
+    values: Values = {"misspelt": "x"}
+    for key in reversed(path):
+        values = {key: values}
+
+    with pytest.raises(helm.HelmValuesError, match="'misspelt' not allowed"):
+        render(TOGETHER, values)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"mode": "both"},
+        {"topology": "scattered"},
+        {"image": {"tag": 12}},
+        {"image": {"pullPolicy": "Sometimes"}},
+        {"models": {"wine-qualty": {"image": {"repository": "wine_quality"}}}},
+        {"maxBodyBytes": "16m"},
+        {"preStopSeconds": 0},
+        {"otlpEndpoint": "collector:4318"},
+        {"configuration": {"services": {"workers": 2}}},
+        {"resources": {"limits": {"memory": "1 GB"}}},
+        {"extraEnv": [{"name": "TZ", "vale": "UTC"}]},
+        {"extraEnv": [{"name": "TOKEN", "valueFrom": {"secretRef": {"name": "tokens"}}}]},
+        {"extraEnvFrom": [{"secret": {"name": "more"}}]},
+        {"imagePullSecrets": ["registry"]},
+        {"tolerations": [{"key": "dedicated", "efect": "NoSchedule"}]},
+        {"topologySpreadConstraints": [{"topologyKey": "zone", "maxSkew": 1}]},
+        {"podAnnotations": {"example.com/number": 1}},
+        {"ingress": {"hosts": [{"host": "models.example.com"}]}},
+        {"ingress": {"tls": [{"secret": "models-tls"}]}},
+        {"serviceMonitor": {"interval": 15}},
+    ],
+    ids=json.dumps,
+)
+def test_a_wrong_value_is_refused(wrong: Values) -> None:
+    with pytest.raises(helm.HelmValuesError):
+        render(TOGETHER, wrong)
+
+
+def test_every_setting_has_its_default_in_the_values() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def same(schema_of: Values, value: Values) -> None:
+        assert set(schema_of["properties"]) - {"global"} == set(value)
+        for key, nested in schema_of["properties"].items():
+            if "properties" in nested and key not in ("models", "affinity"):
+                same(nested, value[key])
+
+    same(schema, values)
+
+
+@pytest.mark.parametrize(
+    ("mode", "missing"),
+    [({}, "image.tag"), ({"mode": "separate"}, "models.fetal-health.image.tag")],
+    ids=["together", "separate"],
+)
+def test_without_a_version_it_says_what_is_missing(mode: Values, missing: str) -> None:
+    with pytest.raises(helm.HelmRenderError, match=f"{missing} is missing: the version of the Bento"):
+        render(mode)
+
+
+def test_the_defaults_are_those_of_the_service() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    settings = Settings.model_construct()
+    bentos = {
+        bentofile["name"]: file.parent.name
+        for file in (ROOT / "bentos").glob("*/bentofile.yaml")
+        if (bentofile := yaml.safe_load(file.read_text()))
+    }
+
+    assert values["topology"] == settings.topology
+    assert values["maxBodyBytes"] == settings.max_body_bytes
+    assert values["bodyTimeoutSeconds"] == settings.body_timeout_s
+    assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
+    assert {model.replace("-", "_") for model in values["models"]} == set(bentos.values())
+    assert {model["image"]["repository"] for model in values["models"].values()} == set(bentos)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == project["version"]

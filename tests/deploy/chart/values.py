@@ -1,0 +1,65 @@
+"""The values that the chart is tried with: each mode at its least, and everything set."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from tests.e2e.server import ROOT
+
+Values = dict[str, Any]
+
+CHART = ROOT / "deploy" / "chart"
+MODELS = ("fetal-health", "stock-forecast", "wine-quality")
+ROUTES = {
+    "fetal-health": "/fetal-health/classify",
+    "stock-forecast": "/stock-forecast/forecast",
+    "wine-quality": "/wine-quality/score",
+}
+
+TOGETHER: Values = {"mode": "together", "image": {"tag": "v1"}}
+SEPARATE: Values = {"mode": "separate", "models": {model: {"image": {"tag": f"v1-{model}"}} for model in MODELS}}
+MODES = pytest.mark.parametrize("mode", [TOGETHER, SEPARATE], ids=["together", "separate"])
+
+CONFIGURATION = (ROOT / "configuration.yaml").read_text()
+EVERYTHING: Values = {
+    "imagePullSecrets": [{"name": "registry"}],
+    "topology": "split",
+    "otlpEndpoint": "http://collector.observability:4318/v1/traces",
+    "configuration": CONFIGURATION,
+    "extraEnv": [
+        {"name": "TZ", "value": "UTC"},
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "token"}}},
+    ],
+    "extraEnvFrom": [{"secretRef": {"name": "more"}}],
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "models", "effect": "NoSchedule"}],
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}]
+            }
+        }
+    },
+    "podAnnotations": {"example.com/team": "models"},
+    "serviceAccount": {"annotations": {"example.com/role": "none"}},
+    "ingress": {
+        "enabled": True,
+        "annotations": {"cert-manager.io/cluster-issuer": "letsencrypt"},
+        "hosts": ["models.example.com", "models.example.org"],
+        "tls": [{"secretName": "models-tls", "hosts": ["models.example.com", "models.example.org"]}],
+    },
+    "networkPolicy": {"otlp": {"namespace": "observability"}},
+    "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}},
+    "autoscaling": {"requestsInProgress": {"enabled": True}},
+}
+
+
+def with_(*parts: Values) -> Values:
+    """Values over values, as Helm lays them over each other."""
+    merged: Values = {}
+    for part in parts:
+        for key, value in part.items():
+            both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+            merged[key] = with_(merged[key], value) if both else copy.deepcopy(value)
+    return merged
