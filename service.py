@@ -15,6 +15,7 @@ from bentos.stock_forecast.contract import AllSeries, Forecast, Series
 from bentos.stock_forecast.service import StockForecast
 from bentos.wine_quality.contract import Wine, Wines, WineScore
 from bentos.wine_quality.service import WineQuality
+from marmita.runner import answer
 from marmita.service import Service
 from marmita.topology import ask, ready
 
@@ -33,7 +34,7 @@ class Marmita:
 
         Each exam gets its most probable class and the probabilities of all three.
         """
-        return await ask(self.fetal_health.to_async.classify(exams=exams))
+        return answer(await ask(self.fetal_health.to_async.classify(exams=exams)))
 
     @bentoml.api(route="/wine-quality/score", input_spec=Wines)
     async def score(self, wines: list[Wine]) -> Annotated[list[WineScore], ContentType("application/json")]:
@@ -42,7 +43,7 @@ class Marmita:
         Each wine gets the score that tasters would give it, from 0 to 10, and an interval that holds the true score
         of nine wines in ten.
         """
-        return await ask(self.wine_quality.to_async.score(wines=wines))
+        return answer(await ask(self.wine_quality.to_async.score(wines=wines)))
 
     @bentoml.api(route="/stock-forecast/forecast", input_spec=AllSeries)
     async def forecast(self, series: list[Series]) -> Annotated[list[Forecast], ContentType("application/json")]:
@@ -51,7 +52,7 @@ class Marmita:
         Each series gets a path of as many days as its horizon says. Nine closes in ten should lie in their day's
         interval.
         """
-        return await ask(self.stock_forecast.to_async.forecast(series=series))
+        return answer(await ask(self.stock_forecast.to_async.forecast(series=series)))
 
     async def __is_ready__(self) -> bool:
         return await ready(self.fetal_health, self.wine_quality, self.stock_forecast)

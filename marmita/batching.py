@@ -1,20 +1,24 @@
 """Adaptive batching where the model lives.
 
-BentoML's own dispatcher forms the batches, but BentoML lets only a service's outermost endpoint use it and takes the
-limits from the code. Here it stands directly in front of the compiled model, so that one process with three models
-batches just as three processes do, and `services.<Name>.batching` in `configuration.yaml` is what counts.
+Rows of all requests that are there at the same time go through the model together: those that came in with one turn of
+the event loop, and those that came in while a batch was running. Nobody waits for others to come, so that a lone caller
+pays nothing, and batches grow with the load by themselves. `services.<Name>.batching` in `configuration.yaml` bounds
+them.
+
+BentoML's own dispatcher serves a service's outermost endpoint only, takes its limits from the code, and waits by a
+timer of a millisecond, which costs more than what it spares a compiled model. `docs/performance.md` has the figures.
 """
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from time import perf_counter
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.marshal.dispatcher import CorkDispatcher
 from bentoml.exceptions import BentoMLConfigException, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,7 +26,7 @@ from marmita.contract import Floats
 
 log = logging.getLogger("bentoml.marmita")
 
-INLINE_ROWS = 16
+INLINE_ROWS = 64
 """So few rows run on the event loop: they take less time than a hop to a thread and back costs everyone else."""
 
 
@@ -46,6 +50,14 @@ class Batching(BaseModel):
             raise BentoMLConfigException(f"services.{service}.batching is wrong: {wrong}") from None
 
 
+class _Waiting(NamedTuple):
+    """Rows that wait for their turn."""
+
+    rows: Floats
+    answer: asyncio.Future[Floats]
+    since: float
+
+
 class Batcher:
     """Runs a model on rows from many callers, together when they come together."""
 
@@ -54,65 +66,84 @@ class Batcher:
     ) -> None:
         self._model = model
         self._batching = batching
+        self._longest_s = batching.max_latency_ms / 1000
         self._ran = ran
-        dispatcher: CorkDispatcher[Floats, Floats | Exception] = CorkDispatcher(
-            max_latency_in_ms=batching.max_latency_ms,
-            max_batch_size=batching.max_batch_size,
-            fallback=_overloaded,
-            get_batch_size=len,
-        )
-        self._dispatch = dispatcher(self._run_together)
-        self._started = False
+        self._queue: deque[_Waiting] = deque()
+        self._busy = False
 
     async def __call__(self, rows: Floats) -> Floats:
         if not self._batching.enabled or len(rows) >= self._batching.max_batch_size:
-            return await self._run(rows)
+            return self._run(rows) if len(rows) <= INLINE_ROWS else await asyncio.to_thread(self._run, rows)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Floats] = loop.create_future()
+        self._queue.append(_Waiting(rows, answer, perf_counter()))
+        if not self._busy:
+            self._busy = True
+            loop.call_soon(self._next, context=Context())  # what runs for many callers belongs to the request of none
+        return await answer
+
+    def _next(self) -> None:
+        """Start the next batch, if anybody waits. It begins when all that the loop has just read is in the queue."""
+        callers = self._take()
+        if not callers:
+            self._busy = False
+            return
+        loop = asyncio.get_running_loop()
+        if sum(len(caller.rows) for caller in callers) <= INLINE_ROWS:
+            self._finish(callers, self._run_together(callers))
+        else:
+            running = loop.run_in_executor(None, self._run_together, callers)
+            running.add_done_callback(lambda done: self._finish(callers, done.result()))
+
+    def _take(self) -> list[_Waiting]:
+        """The callers of the next batch. Who has left is passed over, and who has waited too long is told so."""
+        callers: list[_Waiting] = []
+        rows = 0
+        too_late = perf_counter() - self._longest_s
+        while self._queue and (not callers or rows + len(self._queue[0].rows) <= self._batching.max_batch_size):
+            caller = self._queue.popleft()
+            if caller.answer.done():
+                continue
+            if caller.since < too_late:
+                caller.answer.set_exception(ServiceUnavailable("the model is overloaded: try again later"))
+                continue
+            callers.append(caller)
+            rows += len(caller.rows)
+        return callers
+
+    def _finish(self, callers: Sequence[_Waiting], outputs: Sequence[Floats | Exception]) -> None:
+        for caller, output in zip(callers, outputs, strict=True):
+            if caller.answer.done():
+                continue
+            if isinstance(output, Exception):
+                caller.answer.set_exception(output)
+            else:
+                caller.answer.set_result(output)
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._next)
+        else:
+            self._busy = False
+
+    def _run_together(self, callers: Sequence[_Waiting]) -> Sequence[Floats | Exception]:
+        """Run one batch. When it fails, run its parts alone: only who brought the bad row shall hear of it."""
+        if len(callers) == 1:
+            return [self._run_alone(callers[0].rows)]
         try:
-            outputs = await self._dispatched(rows)
-        except ServiceUnavailable:
-            # The dispatcher takes a caller's own cancellation for an overload. Who was cancelled must not answer.
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                raise asyncio.CancelledError from None
-            raise
-        assert isinstance(outputs, np.ndarray)  # an exception in its place was raised by the dispatcher
-        return outputs
+            outputs = self._run(np.concatenate([caller.rows for caller in callers]))
+        except Exception:
+            log.exception("a batch of %d callers failed, running each alone", len(callers))
+            return [self._run_alone(caller.rows) for caller in callers]
+        ends = np.cumsum([len(caller.rows) for caller in callers])
+        return [outputs[end - len(caller.rows) : end] for caller, end in zip(callers, ends.tolist(), strict=True)]
 
-    async def _dispatched(self, rows: Floats) -> Floats | Exception | None:
-        if self._started:
-            return await self._dispatch(rows)
-        # The first call starts the dispatcher's own task, which lives on in the context that it is started in. An
-        # empty one, or all later batches would count as the first caller's request.
-        self._started = True
-        return await asyncio.get_running_loop().create_task(self._dispatch(rows), context=Context())
+    def _run_alone(self, rows: Floats) -> Floats | Exception:
+        try:
+            return self._run(rows)
+        except Exception as error:
+            return error
 
-    async def _run(self, rows: Floats) -> Floats:
-        if len(rows) <= INLINE_ROWS:
-            return self._timed(rows)
-        return await asyncio.to_thread(self._timed, rows)
-
-    def _timed(self, rows: Floats) -> Floats:
+    def _run(self, rows: Floats) -> Floats:
         start = perf_counter()
         outputs = self._model(rows)
         self._ran(len(rows), perf_counter() - start)
         return outputs
-
-    async def _run_together(self, callers: Sequence[Floats]) -> Sequence[Floats | Exception]:
-        """Run one batch. When it fails, run its parts alone: only who brought the bad row shall hear of it."""
-        if len(callers) == 1:
-            return [await self._run(callers[0])]
-        try:
-            outputs = await self._run(np.concatenate(callers))
-        except Exception:
-            log.exception("a batch of %d callers failed, running each alone", len(callers))
-            return [await self._run_alone(rows) for rows in callers]
-        return np.split(outputs, np.cumsum([len(rows) for rows in callers[:-1]]))
-
-    async def _run_alone(self, rows: Floats) -> Floats | Exception:
-        try:
-            return await self._run(rows)
-        except Exception as error:
-            return error
-
-
-def _overloaded() -> NoReturn:
-    raise ServiceUnavailable("the model is overloaded: try again later")

@@ -19,12 +19,16 @@ class Compiled:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
+        (rows,) = self._session.get_inputs()
+        self.input: str = rows.name
+        self.width: int = rows.shape[1]
+        self.outputs: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
+        """The columns of each output."""
         _give_back_memory()
 
     def __call__(self, rows: Floats) -> Floats:
-        outputs = self._session.run(None, {self._input: rows})
-        return outputs[0] if len(outputs) == 1 else np.hstack(outputs)
+        outputs = self._session.run(None, {self.input: rows})
+        return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)
 
 
 def _give_back_memory() -> None:

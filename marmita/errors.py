@@ -20,6 +20,15 @@ _UNTOLD = "An unexpected error has occurred, please check the server log."
 _TOLD = {HTTPStatus.SERVICE_UNAVAILABLE: "The model can't answer now: try again in a moment."}
 
 
+class RefusedError(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: HTTPStatus, error: str) -> None:
+        super().__init__(error)
+        self.status = status
+        self.error = error
+
+
 def unified(status: int, body: bytes) -> tuple[int, Error]:
     """An error answer of any origin, in our shape, with the status that the house gives it."""
     try:

@@ -4,10 +4,10 @@ A request gets an id, must ask for something that is here, and gets a bound on i
 An answer gets the id, errors get their one shape, and the access log gets a line.
 """
 
-import asyncio
 import logging
+import math
+import os
 import re
-import uuid
 from collections.abc import Collection, Iterable
 from http import HTTPStatus
 from pathlib import Path
@@ -16,37 +16,29 @@ from time import perf_counter
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marmita import logs, metrics
+from marmita.access import AccessLog
+from marmita.bodies import Bodies, replay
 from marmita.contract import Error
 from marmita.drain import DoorsDrain, Drain, RunnersDrain
-from marmita.errors import unified
+from marmita.errors import RefusedError, unified
+from marmita.lifespan import live
 from marmita.settings import Settings
+from marmita.tensor_routes import TensorRoutes
 
+_REQUEST_ID = logs.REQUEST_ID.encode()
 _GOOD_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _TRY_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-_DRAIN = 8
-"""A body that is too large is read up to so many times the limit and thrown away: most clients listen only after they
-have sent everything, and would see a broken connection in place of the error."""
-_HELD = 8
-"""The bodies of all requests together may take so many times what one may."""
-
-access = logging.getLogger("bentoml.access")
-
-
-class RefusedError(Exception):
-    """A request that goes no further."""
-
-    def __init__(self, status: HTTPStatus, error: str) -> None:
-        self.status = status
-        self.error = error
+_JSON = (b"application/json",)
+_TENSORS = (b"application/json", b"application/octet-stream")
 
 
 def paths(routes: Iterable[BaseRoute]) -> set[str]:
@@ -63,38 +55,58 @@ def paths(routes: Iterable[BaseRoute]) -> set[str]:
 
 
 class Front:
-    """An ASGI application around another one that has something at these paths and nowhere else."""
+    """An ASGI application around another one that has something at these paths and nowhere else.
 
-    def __init__(self, app: ASGIApp, paths: Collection[str], settings: Settings) -> None:
+    Beside it are the tensor routes, which need nothing of what BentoML's stack adds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        paths: Collection[str],
+        settings: Settings,
+        tensors: TensorRoutes | None = None,
+        most: float = math.inf,
+    ) -> None:
+        self._apps: dict[str, ASGIApp] = dict.fromkeys(paths, app)
+        self._tensors = tensors.paths if tensors else frozenset()
+        if tensors:
+            self._apps |= dict.fromkeys(tensors.paths, tensors)
         self._app = app
-        self._paths = frozenset(paths)
-        self._max_body = settings.max_body_bytes
-        self._body_timeout = settings.body_timeout_s
-        self._held = 0
+        self._bodies = Bodies(settings)
+        self._most = most
+        self._in_progress = 0
+        self._log = AccessLog()
         self._drain = DoorsDrain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._drain.stand_by()
+            return await live(self._app, self._drain, scope, receive, send, before_the_end=self._log.write)
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         start = perf_counter()
-        headers = Headers(scope=scope)
-        given = headers.get(logs.REQUEST_ID, "")
-        id = given if _GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+        path, headers = scope["path"], dict(scope["headers"])
+        given = headers.get(_REQUEST_ID, b"").decode("latin-1")
+        id = given if _GOOD_ID.fullmatch(given) else os.urandom(16).hex()
         logs.request_id.set(id)
-        answer = _Answer(send, id, self._drain)
-        held = 0
+        for_tensors = path in self._tensors
+        answer = _Answer(send, id, self._drain, in_full=not path.startswith("/v2"))
+        held = asks = 0
         try:
-            if scope["path"] not in self._paths:
+            app = self._apps.get(path)
+            if app is None:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
-            if self._drain.begun and scope["path"] == "/readyz":
+            if self._drain.begun and path == "/readyz":
                 raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
             if scope["method"] in _WITH_BODY:
-                body = await self._body(headers, receive)
+                body = await self._bodies.read(headers, receive, _TENSORS if for_tensors else _JSON)
                 held = len(body)
-                receive = _replay(body, receive)
-            await self._app(scope, receive, answer)
+                receive = replay(body, receive)
+                if self._in_progress >= self._most:
+                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "the service is full: try again in a moment")
+                asks = 1
+                self._in_progress += asks
+            await app(scope, receive, answer)
         except RefusedError as refused:
             metrics.refused(refused.status)
             await answer.refuse(refused.status, refused.error)
@@ -104,88 +116,45 @@ class Front:
                 raise
             await answer.refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error, see the server's log")
         finally:
-            self._held -= held
-            if scope["path"] not in _PROBES or answer.status >= HTTPStatus.BAD_REQUEST:
-                _log(scope, answer.status, perf_counter() - start)
-
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """Read the whole body, within bounds. It counts as held until its request is answered."""
-        media_type = headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if media_type != "application/json":
-            raise RefusedError(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be application/json, not {media_type[:100]}"
-            )
-        if headers.get("content-encoding", "identity") != "identity":
-            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
-        declared = headers.get("content-length", "")
-        waits_for_us = headers.get("expect", "").lower() == "100-continue"
-        if waits_for_us and declared.isdigit() and int(declared) > self._max_body:
-            raise self._too_large()
-        try:
-            async with asyncio.timeout(self._body_timeout):
-                return await self._read(receive)
-        except TimeoutError:
-            raise RefusedError(
-                HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._body_timeout:g} s"
-            ) from None
-
-    async def _read(self, receive: Receive) -> bytes:
-        chunks: list[bytes] = []
-        size = kept = 0
-        more = True
-        try:
-            while more and size <= _DRAIN * self._max_body:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise RefusedError(HTTPStatus.BAD_REQUEST, "the client left before its body was complete")
-                chunk = message.get("body", b"")
-                more = message.get("more_body", False)
-                size += len(chunk)
-                if size > self._max_body:
-                    self._held -= kept
-                    kept = 0
-                    chunks.clear()
-                    continue
-                if self._held + len(chunk) > _HELD * self._max_body:
-                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "the service is full: try again in a moment")
-                self._held += len(chunk)
-                kept += len(chunk)
-                chunks.append(chunk)
-            if size > self._max_body:
-                raise self._too_large()
-        except BaseException:
-            self._held -= kept
-            raise
-        return b"".join(chunks)
-
-    def _too_large(self) -> RefusedError:
-        return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._max_body} bytes")
+            self._bodies.release(held)
+            self._in_progress -= asks
+            if path not in _PROBES or answer.status >= HTTPStatus.BAD_REQUEST:
+                self._log.note(scope, id, answer.status, perf_counter() - start)
 
 
 class Inner:
     """Around a runner that lives in a process of its own: takes over the id of the request that the front door has."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tensors: TensorRoutes | None = None) -> None:
+        self._apps = dict.fromkeys(tensors.paths, tensors) if tensors else {}
         self._app = app
         self._drain = RunnersDrain()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self._drain.stand_by()
-        if scope["type"] == "http":
-            carried = W3CBaggagePropagator().extract(Headers(scope=scope))
-            id = baggage.get_baggage(logs.REQUEST_ID, carried)
-            logs.request_id.set(id if isinstance(id, str) else None)
-        await self._app(scope, receive, send)
+            await live(self._app, self._drain, scope, receive, send)
+        elif scope["type"] == "http":
+            self._take_over_id(scope)
+            await self._apps.get(scope["path"], self._app)(scope, receive, send)
+
+    def _take_over_id(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        id: object = headers.get(logs.REQUEST_ID)
+        if id is None:
+            id = baggage.get_baggage(logs.REQUEST_ID, W3CBaggagePropagator().extract(headers))
+        logs.request_id.set(id if isinstance(id, str) else None)
 
 
 class _Answer:
-    """Passes one answer on, with the request's id. An error is held until it is whole, and put into our shape."""
+    """Passes one answer on, with the request's id. An error is held until it is whole, and put into our shape: in full,
+    or only its sentence, as the Open Inference Protocol wants it.
+    """
 
-    def __init__(self, send: Send, id: str, drain: Drain) -> None:
+    def __init__(self, send: Send, id: str, drain: Drain, in_full: bool) -> None:
         self._send = send
         self._id = id
         self._drain = drain
+        self._in_full = in_full
         self._held: list[bytes] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._finished = False
@@ -197,14 +166,15 @@ class _Answer:
             return  # a request that was answered with a 504 may still come to its own end
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers[logs.REQUEST_ID] = self._id
+            headers = list(message.get("headers", []))
+            headers.append((_REQUEST_ID, self._id.encode()))
             if self._drain.begun:
-                headers["connection"] = "close"
+                headers.append((b"connection", b"close"))
             if self.status >= HTTPStatus.BAD_REQUEST:
                 self._held = []
-                self._headers = headers.raw
+                self._headers = headers
                 return
+            message = {**message, "headers": headers}
         elif self._held is not None:
             self._held.append(message.get("body", b""))
             if not message.get("more_body", False):
@@ -218,11 +188,14 @@ class _Answer:
     async def refuse(self, status: HTTPStatus, error: str) -> None:
         """Answer in the place of the application. The rest of the body is not waited for."""
         self.status = status.value
-        self._headers = [(logs.REQUEST_ID.encode(), self._id.encode()), (b"connection", b"close")]
+        self._headers = [(_REQUEST_ID, self._id.encode())]
+        if status != HTTPStatus.TOO_MANY_REQUESTS or self._drain.begun:
+            self._headers.append((b"connection", b"close"))
         await self._say(Error(error=error, detail=[]))
 
     async def _say(self, error: Error) -> None:
-        response = Response(error.model_dump_json(), self.status, media_type="application/json")
+        said = error.model_dump_json() if self._in_full else error.model_dump_json(include={"error"})
+        response = Response(said, self.status, media_type="application/json")
         kept = [(k, v) for k, v in self._headers if k.lower() not in (b"content-length", b"content-type")]
         if self.status in _TRY_AGAIN:
             kept.append((b"retry-after", b"1"))
@@ -231,29 +204,3 @@ class _Answer:
             {"type": "http.response.start", "status": self.status, "headers": [*kept, *response.raw_headers]}
         )
         await self._send({"type": "http.response.body", "body": response.body})
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    """Hand a body on as one message."""
-    left: bytes | None = body
-
-    async def replay() -> Message:
-        nonlocal left
-        if left is None:
-            return await receive()
-        message: Message = {"type": "http.request", "body": left, "more_body": False}
-        left = None
-        return message
-
-    return replay
-
-
-def _log(scope: Scope, status: int, seconds: float) -> None:
-    fields = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "status": status,
-        "ms": round(seconds * 1000, 2),
-        "client": scope["client"][0] if scope.get("client") else None,
-    }
-    access.info("%s %s %d", scope["method"], scope["path"], status, extra={"fields": fields})

@@ -7,8 +7,13 @@ Under several workers each process writes its own share into BentoML's folder, a
 import os
 from collections import Counter as Tally
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
+from bentoml._internal.context import server_context
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.multiprocess import mark_process_dead
 
@@ -45,10 +50,12 @@ class ModelMetrics:
     """The metrics of one model."""
 
     def __init__(self, model: str, version: str) -> None:
-        self._model = model
         self._inference_seconds = _inference_seconds.labels(model)
         self._batch_rows = _batch_rows.labels(model)
         self._rows = _rows.labels(model)
+        # To look a label up takes longer than to count: so each is looked up once.
+        self._predictions = cache(lambda outcome: _predictions.labels(model, outcome))
+        self._unusual = cache(lambda feature: _unusual.labels(model, feature))
         _served.labels(model, version).set(1)
 
     def ran(self, rows: int, seconds: float) -> None:
@@ -60,6 +67,45 @@ class ModelMetrics:
         tally = Tally(outcomes)
         self._rows.inc(tally.total())
         for outcome, count in tally.items():
-            _predictions.labels(self._model, outcome).inc(count)
+            self._predictions(outcome).inc(count)
         for feature, count in Tally(unusual).items():
-            _unusual.labels(self._model, feature).inc(count)
+            self._unusual(feature).inc(count)
+
+
+class Requests:
+    """BentoML's own metrics of requests, for those that are answered in front of its stack."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint).track_inprogress())
+        self._total = cache(lambda endpoint, status: self._labelled("total", endpoint, status))
+        self._duration = cache(lambda endpoint, status: self._labelled("duration", endpoint, status))
+
+    def in_progress(self, endpoint: str) -> AbstractContextManager[Any]:
+        progress: AbstractContextManager[Any] = self._progress(endpoint) if self._bentoml else nullcontext()
+        return progress
+
+    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+        if self._bentoml:
+            self._total(endpoint, status).inc()
+            self._duration(endpoint, status).observe(seconds)
+
+    @cached_property
+    def _bentoml(self) -> Any:
+        """The part of BentoML's stack that holds the metrics, once it is built; none if they are switched off."""
+        layer = self._app.middleware_stack
+        while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
+            layer = getattr(layer, "app", None)
+        if layer is not None and not layer._is_setup:
+            layer._setup()
+        return layer
+
+    def _labelled(self, metric: str, endpoint: str, status: int | None = None) -> Any:
+        code = {} if status is None else {"http_response_code": status}
+        return getattr(self._bentoml, f"metrics_request_{metric}").labels(
+            endpoint=endpoint,
+            service_name=server_context.bento_name,
+            service_version=server_context.bento_version,
+            runner_name=server_context.service_name,
+            **code,
+        )

@@ -4,11 +4,13 @@ It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way
 """
 
 import inspect
+import math
 import os
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import bentoml
+from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.types import ASGIApp
@@ -19,7 +21,8 @@ from marmita.catalog import catalog
 from marmita.front import Front, Inner, paths
 from marmita.settings import settings
 from marmita.store import Packed
-from marmita.topology import hold_on
+from marmita.tensor_routes import TensorRoutes
+from marmita.topology import hold_on, tensor_models
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
 
@@ -60,12 +63,24 @@ class Service(bentoml.Service[T]):
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         logs.configure()
         metrics.forget_the_dead()
+        self.inject_config()
+        models = self._served()
+        if is_main:
+            hold_on()
+            self.mount_asgi_app(catalog(models), name="models")
+        bentoml_app = ServiceAppFactory(self, is_main=is_main)
+        app = bentoml_app()
+        tensors = TensorRoutes(
+            self.name.lower(),
+            self._version(),
+            models,
+            lambda: tensor_models(self.dependencies.values()),
+            metrics.Requests(app),
+            bentoml_app.timeout or math.inf,
+        )
         if not is_main:
-            return Inner(super().to_asgi(is_main))
-        hold_on()
-        self.mount_asgi_app(catalog(self._served()), name="models")
-        app = super().to_asgi(is_main)
-        return Front(app, paths(app.routes), settings())
+            return Inner(app, tensors)
+        return Front(app, paths(app.routes), settings(), tensors, bentoml_app.max_concurrency or math.inf)
 
     @property
     def openapi_spec(self) -> Any:
@@ -79,9 +94,11 @@ class Service(bentoml.Service[T]):
             )
             for method in self.apis.values()
         ]
-        version = str(self.bento.tag.version) if self.bento else "development"
-        return openapi.document(self.name, self.description or "", version, inferences)
+        return openapi.document(self.name, self.description or "", self._version(), inferences)
 
     def _served(self) -> list[Packed]:
         models = [model for service in self.all_services().values() for model in service.models]
         return [Packed.of(model.resolve()) for model in models]
+
+    def _version(self) -> str:
+        return str(self.bento.tag.version) if self.bento else "development"

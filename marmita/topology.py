@@ -2,10 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from typing import Any, TypeVar
 
 import aiohttp
+import bentoml
+from _bentoml_sdk.service.dependency import Dependency
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.utils.uri import path_to_uri, uri_to_path
 from bentoml.exceptions import ServiceUnavailable
@@ -13,6 +15,7 @@ from opentelemetry import baggage, context
 
 from marmita import logs
 from marmita.runner import Runner
+from marmita.tensor_routes import Elsewhere, Here, Model
 
 PATIENCE_S = 2.0
 """How long a runner in another process may take to say that it is ready."""
@@ -32,6 +35,25 @@ def hold_on() -> None:
             held = os.open(uri_to_path(address), os.O_PATH)
             addresses[name] = path_to_uri(f"/proc/self/fd/{held}")
     BentoMLContainer.remote_runner_mapping.set(addresses)
+
+
+def tensor_models(dependencies: Iterable[Dependency[Any]]) -> dict[str, Model]:
+    """Who answers the tensor routes for each model: a runner in this process, or one elsewhere."""
+    service: Any = bentoml.get_current_service()
+    if isinstance(service, Runner):
+        return {service.signature.model: Here(service)}
+    addresses = BentoMLContainer.remote_runner_mapping.get()
+    found: dict[str, Model] = {}
+    for dependency in dependencies:
+        runner: Any = dependency.get()
+        if isinstance(runner, Runner):
+            found[runner.signature.model] = Here(runner)
+        else:
+            assert dependency.on is not None
+            (model,) = dependency.on.models
+            name = model.resolve().tag.name
+            found[name] = Elsewhere(name, addresses[dependency.on.name])
+    return found
 
 
 async def ask(answer: Awaitable[T]) -> T:

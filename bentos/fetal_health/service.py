@@ -6,9 +6,18 @@ import bentoml
 import numpy as np
 from bentoml.validators import ContentType
 
-from bentos.fetal_health.contract import CONTRACT, EXAMPLE, NAME, STATUSES, Exam, Exams, ExamStatus, Probabilities
-from marmita.contract import features, to_array
-from marmita.runner import FeatureRanges, Runner, flatten
+from bentos.fetal_health.contract import (
+    CONTRACT,
+    EXAMPLE,
+    NAME,
+    STATUSES,
+    Exam,
+    Exams,
+    ExamStatus,
+    Status,
+)
+from marmita.contract import Floats, features, to_array
+from marmita.runner import FeatureRanges, Runner, answer, flatten
 from marmita.service import Service
 from marmita.store import served
 
@@ -34,16 +43,24 @@ class FetalHealth(Runner):
         """
         rows = to_array(exams, FEATURES)
         outputs = await self.run(rows)
-        statuses = [STATUSES[best] for best in outputs.argmax(axis=1)]
+        statuses = self.outcomes(rows, outputs)
         probabilities = np.round(outputs.astype(float), 6).tolist()
-        unusual = self._ranges.unusual(rows)
+        unusual = self.unusual(rows)
         self.metrics.answered(statuses, flatten(unusual))
-        return [
-            ExamStatus(
-                status=status,
-                probabilities=Probabilities(normal=normal, suspect=suspect, pathological=pathological),
-                unusual=names,
-                model=self.tag,
-            )
-            for status, (normal, suspect, pathological), names in zip(statuses, probabilities, unusual, strict=True)
-        ]
+        return answer(
+            [
+                {
+                    "status": status,
+                    "probabilities": dict(zip(STATUSES, each, strict=True)),
+                    "unusual": names,
+                    "model": self.tag,
+                }
+                for status, each, names in zip(statuses, probabilities, unusual, strict=True)
+            ]
+        )
+
+    def outcomes(self, _rows: Floats, outputs: Floats) -> list[Status]:
+        return [STATUSES[best] for best in outputs.argmax(axis=1)]
+
+    def unusual(self, rows: Floats) -> list[list[str]]:
+        return self._ranges.unusual(rows)

@@ -1,14 +1,14 @@
 """The runner of the stock forecaster."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import bentoml
 import numpy as np
 from bentoml.validators import ContentType
 
-from bentos.stock_forecast.contract import CONTRACT, EXAMPLE, HORIZON, NAME, WINDOW, AllSeries, Forecast, Series, Step
+from bentos.stock_forecast.contract import CONTRACT, EXAMPLE, HORIZON, NAME, WINDOW, AllSeries, Forecast, Series
 from marmita.contract import Floats
-from marmita.runner import Runner
+from marmita.runner import Runner, answer
 from marmita.service import Service
 from marmita.store import served
 
@@ -49,19 +49,21 @@ class StockForecast(Runner):
         rows = to_array(series)
         outputs = _shortest(await self.run(rows)).reshape(len(rows), 3, HORIZON)
         forecasts = [self._path(*path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)]
-        ends = (
-            outcome(one.closes[-1], forecast.path[-1].close) for one, forecast in zip(series, forecasts, strict=True)
-        )
-        self.metrics.answered(ends, [])
-        return forecasts
+        ends = [path["path"][-1]["close"] for path in forecasts]
+        self.metrics.answered(map(outcome, rows[:, -1].tolist(), ends), [])
+        return answer(forecasts)
 
-    def _path(self, closes: list[float], lows: list[float], highs: list[float]) -> Forecast:
+    def outcomes(self, rows: Floats, outputs: Floats) -> list[str]:
+        lasts, ends = rows[:, -1].tolist(), outputs[:, HORIZON - 1].tolist()
+        return [outcome(last, end) for last, end in zip(lasts, ends, strict=True)]
+
+    def _path(self, closes: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
         days = enumerate(zip(closes, lows, highs, strict=True), start=1)
-        return Forecast(
-            path=[Step(step=step, close=close, low=low, high=high) for step, (close, low, high) in days],
-            coverage=self._coverage,
-            model=self.tag,
-        )
+        return {
+            "path": [{"step": step, "close": close, "low": low, "high": high} for step, (close, low, high) in days],
+            "coverage": self._coverage,
+            "model": self.tag,
+        }
 
 
 def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -1,14 +1,15 @@
 """The runner of the wine-quality regressor."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import bentoml
 import numpy as np
 from bentoml.validators import ContentType
 
-from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Interval, Wine, Wines, WineScore
-from marmita.contract import features, to_array
-from marmita.runner import FeatureRanges, Runner, flatten
+from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Wine, Wines, WineScore
+from marmita.contract import Floats, features, to_array
+from marmita.runner import FeatureRanges, Runner, answer, flatten
 from marmita.service import Service
 from marmita.store import served
 
@@ -36,14 +37,26 @@ class WineQuality(Runner):
         """
         rows = to_array(wines, FEATURES)
         outputs = np.round((await self.run(rows)).astype(float), 4).tolist()
-        unusual = self._ranges.unusual(rows)
-        self.metrics.answered((f"{quality:.0f}" for quality, _, _ in outputs), flatten(unusual))
-        return [
-            WineScore(
-                quality=quality,
-                interval=Interval(low=low, high=high, coverage=self._coverage),
-                unusual=names,
-                model=self.tag,
-            )
-            for (quality, low, high), names in zip(outputs, unusual, strict=True)
-        ]
+        unusual = self.unusual(rows)
+        self.metrics.answered(_rounded(quality for quality, _, _ in outputs), flatten(unusual))
+        return answer(
+            [
+                {
+                    "quality": quality,
+                    "interval": {"low": low, "high": high, "coverage": self._coverage},
+                    "unusual": names,
+                    "model": self.tag,
+                }
+                for (quality, low, high), names in zip(outputs, unusual, strict=True)
+            ]
+        )
+
+    def outcomes(self, _rows: Floats, outputs: Floats) -> Iterable[str]:
+        return _rounded(outputs[:, 0].tolist())
+
+    def unusual(self, rows: Floats) -> list[list[str]]:
+        return self._ranges.unusual(rows)
+
+
+def _rounded(qualities: Iterable[float]) -> list[str]:
+    return [f"{quality:.0f}" for quality in qualities]

@@ -11,9 +11,9 @@ import pytest
 from bentoml.exceptions import ServiceUnavailable
 from opentelemetry import propagate
 from starlette.responses import JSONResponse, PlainTextResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-from marmita import logs
+from marmita import access, logs
 from marmita.front import Front, Inner
 from marmita.settings import Settings
 from marmita.topology import ask
@@ -211,14 +211,41 @@ async def test_a_runner_that_is_gone_is_a_503() -> None:
         await ask(gone())
 
 
-async def test_each_request_is_logged_with_its_id(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", "bentoml.access"):
-        async with client(echo) as front:
-            await front.post(ROUTE, json=1)
-            await front.get("/livez")
+async def test_each_request_is_logged_with_its_id(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", access.LOGGER)
+    monkeypatch.setattr(access, "DELAY_S", 0.01)
+    async with client(echo) as front:
+        await front.post(ROUTE, json=1, headers={"x-request-id": "abc-1"})
+        await front.get("/livez")
+        await asyncio.sleep(0.1)
 
-    (record,) = [record for record in caplog.records if record.name == "bentoml.access"]
-    fields = vars(record)["fields"]
-    assert fields["path"] == ROUTE
-    assert fields["status"] == 200
-    assert json.dumps(fields)
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (line["logger"], line["path"], line["status"]) == ("bentoml.access", ROUTE, 200)
+    assert line["request_id"] == "abc-1"
+
+
+async def test_lines_of_the_access_log_are_written_before_the_worker_ends(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", access.LOGGER)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await echo(scope, receive, send)
+
+    async def receive() -> Message:
+        return {}
+
+    async def send(message: Message) -> None:
+        pass
+
+    front = Front(app, PATHS, Settings())
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front") as asking:
+        await asking.post(ROUTE, json=1)
+    assert capsys.readouterr().out == ""
+
+    await front({"type": "lifespan"}, receive, send)
+
+    assert ROUTE in capsys.readouterr().out

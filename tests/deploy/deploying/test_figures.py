@@ -4,9 +4,9 @@ import re
 from typing import Any
 
 from marmita.batching import INLINE_ROWS
+from marmita.bodies import _HELD
 from marmita.contract import MAX_ROWS
 from marmita.drain import NOTICE_S
-from marmita.front import _HELD
 from tests.deploy.chart.rendering import KUBERNETES, only, render
 from tests.deploy.chart.values import Values
 from tests.deploy.deploying import guide

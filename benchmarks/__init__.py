@@ -1,0 +1,1 @@
+"""Our service and its peers, measured side by side: `make bench`."""

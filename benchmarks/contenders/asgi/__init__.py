@@ -1,0 +1,1 @@
+"""The limit of what Python answers over HTTP."""

@@ -1,0 +1,1 @@
+"""BentoML as its quickstart does it: native models, endpoints that are not async, defaults."""

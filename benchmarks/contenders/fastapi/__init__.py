@@ -1,0 +1,1 @@
+"""FastAPI with what this service has, written by hand."""

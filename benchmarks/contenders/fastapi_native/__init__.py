@@ -1,0 +1,1 @@
+"""FastAPI with the native models, as tutorials do it."""

@@ -1,0 +1,28 @@
+"""FastAPI as tutorials do it: a data frame into scikit-learn's `predict`, in an endpoint that is not async."""
+
+import os
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel
+
+from benchmarks.contenders.fastapi.door import application
+from bentos.wine_quality.contract import Wines
+
+
+class Score(BaseModel):
+    """The answer for one wine."""
+
+    quality: float
+
+
+app = application()
+model = joblib.load(Path(os.environ["BENCH_WINE"]) / "saved_model.pkl")
+
+
+@app.post("/wine-quality/score")
+def score(body: Wines) -> list[Score]:
+    frame = pd.DataFrame([wine.model_dump() for wine in body.wines])
+    return [Score(quality=quality) for quality in model.predict(frame.to_numpy(np.float32))]

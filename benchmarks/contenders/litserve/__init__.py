@@ -1,0 +1,1 @@
+"""LitServe: FastAPI in front of a worker process."""

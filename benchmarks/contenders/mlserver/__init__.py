@@ -1,0 +1,1 @@
+"""MLServer without parallel workers."""

@@ -1,0 +1,1 @@
+"""mosec: a front in Rust, a worker in Python, dynamic batching."""

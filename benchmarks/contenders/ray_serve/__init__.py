@@ -1,0 +1,1 @@
+"""Ray Serve: a proxy and a replica as Ray actors."""

@@ -1,0 +1,164 @@
+"""The figures that this service is held to, each from one and the same run."""
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from benchmarks.results import Flood, Footprint, Measurement, Ratio, significant
+from benchmarks.workloads import (
+    FORECASTS_TOGETHER,
+    MANY_WINES,
+    ONE_FORECAST,
+    ONE_WINE,
+    WINES_TOGETHER,
+    Workload,
+)
+
+Who = tuple[str, str]
+"""A contender and its route."""
+
+JSON, TENSORS, BINARY = ("marmita", "JSON"), ("marmita", "tensors"), ("marmita", "binary tensors")
+UNBATCHED = ("marmita_unbatched", "JSON")
+FASTAPI, ASGI, LOOP = ("fastapi", "JSON"), ("asgi", "tensors"), ("onnx_loop", "call")
+MOSEC = ("mosec", "JSON")
+SERVERS = (
+    ("mlserver", "tensors"),
+    ("litserve", "JSON"),
+    ("ray_serve", "JSON"),
+    ("mlflow", "JSON"),
+    ("kserve", "tensors"),
+)
+
+FIGURES = {
+    "rows_per_cpu_second": "rows per CPU second",
+    "requests_per_second": "requests per second",
+    "cpu_ms_per_request": "CPU per request",
+    "p50_ms": "p50",
+    "p99_ms": "p99",
+}
+SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "≥": operator.ge,
+    ">": operator.gt,
+    "≤": operator.le,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure has to be."""
+
+    sign: str
+    bound: float
+    unit: str = "×"  # noqa: RUF001
+
+    def __str__(self) -> str:
+        return f"{self.sign} {self.bound:g} {self.unit}".strip()
+
+    def reached(self, value: float) -> bool:
+        return SIGNS[self.sign](value, self.bound)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One contender's figure divided by another's. Without a target it is for information."""
+
+    what: str
+    workload: Workload
+    mine: Who
+    other: Who
+    target: Target | None
+    figure: str = "rows_per_cpu_second"
+
+
+COMPARISONS = (
+    Comparison("JSON against FastAPI by hand", WINES_TOGETHER, JSON, FASTAPI, Target("≥", 0.9)),
+    Comparison("tensors against FastAPI by hand", WINES_TOGETHER, TENSORS, FASTAPI, Target("≥", 2)),
+    Comparison("binary tensors against FastAPI by hand", WINES_TOGETHER, BINARY, FASTAPI, None),
+    Comparison("tensors against the bare ASGI application", WINES_TOGETHER, TENSORS, ASGI, Target("≥", 0.55)),
+    Comparison("binary tensors against the bare ASGI application", WINES_TOGETHER, BINARY, ASGI, None),
+    *(
+        Comparison(f"{name} against {other[0]}", WINES_TOGETHER, mine, other, Target(">", 1))
+        for other in SERVERS
+        for name, mine in (("JSON", JSON), ("tensors", TENSORS))
+    ),
+    Comparison("tensors against mosec", WINES_TOGETHER, TENSORS, MOSEC, Target("≤", 2.5), "cpu_ms_per_request"),
+    Comparison("tensors against mosec", ONE_WINE, TENSORS, MOSEC, Target("<", 1), "p50_ms"),
+    Comparison("JSON against BentoML with Keras", ONE_FORECAST, JSON, ("bentoml_keras", "JSON"), Target("≥", 50)),
+    Comparison(
+        "JSON against BentoML with scikit-learn", WINES_TOGETHER, JSON, ("bentoml_sklearn", "JSON"), Target("≥", 8)
+    ),
+    Comparison("JSON against the session in a loop", MANY_WINES, JSON, LOOP, Target("≥", 0.6)),
+    Comparison("binary tensors against the session in a loop", MANY_WINES, BINARY, LOOP, Target("≥", 0.85)),
+    Comparison("batching on against off", FORECASTS_TOGETHER, JSON, UNBATCHED, Target(">", 1), "requests_per_second"),
+    Comparison("batching on against off", FORECASTS_TOGETHER, JSON, UNBATCHED, Target("≤", 1), "p99_ms"),
+    Comparison("batching on against off", ONE_FORECAST, JSON, UNBATCHED, Target("≤", 1.2), "p50_ms"),
+)
+
+
+def ratios(measurements: Sequence[Measurement], flood: Flood | None, footprint: Footprint | None) -> list[Ratio]:
+    """All of them, also those for which this run has not measured what they need."""
+    found = {(one.contender, one.route, one.workload): one for one in measurements}
+    compared = [
+        _compared(
+            comparison,
+            found.get((*comparison.mine, comparison.workload.name)),
+            found.get((*comparison.other, comparison.workload.name)),
+        )
+        for comparison in COMPARISONS
+    ]
+    return [*compared, *_of_flood(flood), *_of_footprint(footprint)]
+
+
+def _compared(comparison: Comparison, mine: Measurement | None, other: Measurement | None) -> Ratio:
+    """Divided round by round, as both were measured within the same minutes; then the middle of these."""
+    rounds = zip(mine.rounds, other.rounds, strict=False) if mine and other else ()
+    values = [getattr(one, comparison.figure) / getattr(two, comparison.figure) for one, two in rounds]
+    value = significant(median(values), 3) if values else None
+    return Ratio(
+        what=f"{comparison.workload.name}: {comparison.what}",
+        figure=FIGURES[comparison.figure],
+        target=str(comparison.target or ""),
+        value=value,
+        least=significant(min(values), 3) if values else None,
+        most=significant(max(values), 3) if values else None,
+        reached=comparison.target.reached(value) if comparison.target and value is not None else None,
+    )
+
+
+def _of_flood(flood: Flood | None) -> list[Ratio]:
+    def line(figure: str, target: Target, value: float | None) -> Ratio:
+        return _alone("four times what it can take", figure, target, value if flood else None, missed=flood is not None)
+
+    answered = flood.answers if flood else {}
+    total = sum(answered.values()) + (flood.unanswered if flood else 0)
+    others = total - answered.get(200, 0) - answered.get(429, 0)
+    return [
+        line("p99 of those accepted", Target("<", 1000, "ms"), flood.accepted_p99_ms if flood else None),
+        line("answered with neither 200 nor 429", Target("=", 0, ""), others),
+        line("p50 of those refused", Target("<", 100, "ms"), (flood.refused_p50_ms or 0.0) if flood else None),
+        line("p99 of those refused", Target("<", 1000, "ms"), (flood.refused_p99_ms or 0.0) if flood else None),
+        line(
+            "most memory against the first seconds'",
+            Target("≤", 1.1),
+            significant(flood.memory_most_mb / flood.memory_early_mb, 3) if flood else None,
+        ),
+        line("back to normal after", Target("≤", 2, "s"), flood.normal_after_seconds if flood else None),
+    ]
+
+
+def _of_footprint(footprint: Footprint | None) -> list[Ratio]:
+    memory = footprint.worker_after_load_mb.median if footprint else None
+    ready = footprint.ready_seconds.median if footprint else None
+    return [
+        _alone("one worker with three models", "resident memory after work", Target("≤", 250, "MB"), memory),
+        _alone("one worker with three models", "from start to ready", Target("≤", 3.5, "s"), ready),
+    ]
+
+
+def _alone(what: str, figure: str, target: Target, value: float | None, missed: bool = False) -> Ratio:
+    """A figure that is compared with nobody's. `missed`: that it has no value is a miss, and not for want of a run."""
+    reached = target.reached(value) if value is not None else (False if missed else None)
+    return Ratio(what=what, figure=figure, target=str(target), value=value, least=None, most=None, reached=reached)
