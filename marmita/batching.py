@@ -70,30 +70,30 @@ class Batcher:
         self._ran = ran
         self._queue: deque[_Waiting] = deque()
         self._busy = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, rows: Floats) -> Floats:
         if not self._batching.enabled or len(rows) >= self._batching.max_batch_size:
             return self._run(rows) if len(rows) <= INLINE_ROWS else await asyncio.to_thread(self._run, rows)
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Floats] = loop.create_future()
         self._queue.append(_Waiting(rows, answer, perf_counter()))
         if not self._busy:
             self._busy = True
-            loop.call_soon(self._next, context=Context())  # what runs for many callers belongs to the request of none
+            loop.call_soon(self._next, loop, context=Context())  # what runs for many belongs to the request of none
         return await answer
 
-    def _next(self) -> None:
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the next batch, if anybody waits. It begins when all that the loop has just read is in the queue."""
         callers = self._take()
         if not callers:
             self._busy = False
             return
-        loop = asyncio.get_running_loop()
         if sum(len(caller.rows) for caller in callers) <= INLINE_ROWS:
-            self._finish(callers, self._run_together(callers))
+            self._finish(loop, callers, self._run_together(callers))
         else:
             running = loop.run_in_executor(None, self._run_together, callers)
-            running.add_done_callback(lambda done: self._finish(callers, done.result()))
+            running.add_done_callback(lambda done: self._finish(loop, callers, done.result()))
 
     def _take(self) -> list[_Waiting]:
         """The callers of the next batch. Who has left is passed over, and who has waited too long is told so."""
@@ -111,7 +111,9 @@ class Batcher:
             rows += len(caller.rows)
         return callers
 
-    def _finish(self, callers: Sequence[_Waiting], outputs: Sequence[Floats | Exception]) -> None:
+    def _finish(
+        self, loop: asyncio.AbstractEventLoop, callers: Sequence[_Waiting], outputs: Sequence[Floats | Exception]
+    ) -> None:
         for caller, output in zip(callers, outputs, strict=True):
             if caller.answer.done():
                 continue
@@ -120,7 +122,7 @@ class Batcher:
             else:
                 caller.answer.set_result(output)
         if self._queue:
-            asyncio.get_running_loop().call_soon(self._next)
+            loop.call_soon(self._next, loop)
         else:
             self._busy = False
 

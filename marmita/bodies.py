@@ -1,11 +1,11 @@
 """Reading requests' bodies within bounds: of each one's size and time, and of what all of them take together."""
 
-import asyncio
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
+from marmita.deadlines import Deadline
 from marmita.errors import RefusedError
 from marmita.settings import Settings
 
@@ -21,7 +21,7 @@ class Bodies:
 
     def __init__(self, settings: Settings) -> None:
         self._largest = settings.max_body_bytes
-        self._timeout_s = settings.body_timeout_s
+        self._deadline = Deadline(settings.body_timeout_s)
         self._held = 0
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, media_types: Collection[bytes]) -> bytes:
@@ -37,11 +37,11 @@ class Bodies:
         if waits_for_us and declared.isdigit() and int(declared) > self._largest:
             raise self._too_large()
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._deadline.begin():
                 return await self._read(receive)
         except TimeoutError:
             raise RefusedError(
-                HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._timeout_s:g} s"
+                HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._deadline.seconds:g} s"
             ) from None
 
     def release(self, size: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from marmita import metrics
 from marmita.drain import Drain
 
 _COLLECT_AFTER = 10_000
@@ -31,6 +32,7 @@ async def live(
     try:
         await app(scope, receive, settled)
     finally:
+        metrics.write()
         before_the_end()
 
 

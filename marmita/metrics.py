@@ -4,10 +4,10 @@ Under several workers each process writes its own share into BentoML's folder, a
 `/metrics` adds them up. A gauge can't be added up: there, the latest word counts.
 """
 
+import asyncio
 import os
 from collections import Counter as Tally
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,48 @@ _refused = Counter("marmita_refused_total", "Requests that the front refused bef
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
+
+
+DELAY_S = 0.02
+"""So long may a count wait until it is written. A worker that is killed loses those of this time."""
+
+
+class _Pending:
+    """What is to be counted, added up here and written a few times a second.
+
+    To write one number into a file that all workers share takes as long as many other steps of a request.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[Counter, float] = {}
+        self._levels: dict[Gauge, int] = {}
+        self._due = False
+
+    def count(self, counter: Counter, amount: float = 1) -> None:
+        self._counts[counter] = self._counts.get(counter, 0) + amount
+        self._schedule()
+
+    def move(self, gauge: Gauge, by: int) -> None:
+        self._levels[gauge] = self._levels.get(gauge, 0) + by
+        self._schedule()
+
+    def write(self) -> None:
+        """Write all that waits."""
+        self._due = False
+        counts, self._counts = self._counts, {}
+        for counter, amount in counts.items():
+            counter.inc(amount)
+        for gauge, level in self._levels.items():
+            gauge.set(level)
+
+    def _schedule(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(DELAY_S, self.write)
+
+
+_pending = _Pending()
+write = _pending.write
 
 
 def forget_the_dead() -> None:
@@ -65,11 +107,11 @@ class ModelMetrics:
     def answered(self, outcomes: Iterable[str], unusual: Iterable[str]) -> None:
         """Count one request's answers by outcome and its unusual inputs by feature."""
         tally = Tally(outcomes)
-        self._rows.inc(tally.total())
+        _pending.count(self._rows, tally.total())
         for outcome, count in tally.items():
-            self._predictions(outcome).inc(count)
+            _pending.count(self._predictions(outcome), count)
         for feature, count in Tally(unusual).items():
-            self._unusual(feature).inc(count)
+            _pending.count(self._unusual(feature), count)
 
 
 class Requests:
@@ -77,17 +119,18 @@ class Requests:
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint).track_inprogress())
+        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint))
         self._total = cache(lambda endpoint, status: self._labelled("total", endpoint, status))
         self._duration = cache(lambda endpoint, status: self._labelled("duration", endpoint, status))
 
-    def in_progress(self, endpoint: str) -> AbstractContextManager[Any]:
-        progress: AbstractContextManager[Any] = self._progress(endpoint) if self._bentoml else nullcontext()
-        return progress
-
-    def answered(self, endpoint: str, status: int, seconds: float) -> None:
+    def begun(self, endpoint: str) -> None:
         if self._bentoml:
-            self._total(endpoint, status).inc()
+            _pending.move(self._progress(endpoint), 1)
+
+    def ended(self, endpoint: str, status: int, seconds: float) -> None:
+        if self._bentoml:
+            _pending.move(self._progress(endpoint), -1)
+            _pending.count(self._total(endpoint, status))
             self._duration(endpoint, status).observe(seconds)
 
     @cached_property

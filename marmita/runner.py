@@ -79,7 +79,7 @@ class FeatureRanges:
     def unusual(self, rows: Floats) -> list[list[str]]:
         outside = (rows < self._low) | (rows > self._high)
         found: list[list[str]] = [[] for _ in range(len(rows))]
-        if not outside.any():
+        if not np.count_nonzero(outside):  # several times faster than any() for few rows
             return found
         for row, feature in np.argwhere(outside):
             found[row].append(self._names[feature])

@@ -24,6 +24,7 @@ from marmita.store import Packed
 from marmita.tensor_routes import TensorRoutes
 from marmita.topology import hold_on, tensor_models
 
+_A_DAY_S = 86_400.0
 CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
 
 T = TypeVar("T")
@@ -76,7 +77,7 @@ class Service(bentoml.Service[T]):
             models,
             lambda: tensor_models(self.dependencies.values()),
             metrics.Requests(app),
-            bentoml_app.timeout or math.inf,
+            bentoml_app.timeout or _A_DAY_S,
         )
         if not is_main:
             return Inner(app, tensors)

@@ -19,6 +19,7 @@ from pydantic_core import to_json
 from starlette.types import Receive, Scope, Send
 
 from marmita import logs
+from marmita.deadlines import Deadline
 from marmita.errors import RefusedError
 from marmita.metrics import Requests
 from marmita.runner import Runner
@@ -28,9 +29,14 @@ from marmita.tensors import read, write
 JSON_SIZE = "inference-header-content-length"
 """The header that says how much of a body is JSON. What follows is tensors."""
 
+PATIENCE_S = 2.0
+"""How long a runner in another process may take to say that it is ready."""
+
 _JSON_SIZE = JSON_SIZE.encode()
 _JSON, _BYTES = b"application/json", b"application/octet-stream"
 _EXTENSIONS = ["binary_tensor_data"]
+_LONGEST_SIZE = 18
+"""A number of bytes with more digits is none, and one with thousands of them is more than Python reads."""
 
 
 class Reply(NamedTuple):
@@ -59,7 +65,7 @@ class Here:
         return _json(HTTPStatus.OK, self._runner.signature.describe())
 
     async def ready(self) -> Reply:
-        return _ready(await self._runner.__is_ready__())
+        return _ready(await self._runner.__is_ready__(), name=self._runner.signature.model)
 
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
         signature = self._runner.signature
@@ -88,7 +94,11 @@ class Elsewhere:
         return await self._ask("GET", "")
 
     async def ready(self) -> Reply:
-        return await self._ask("GET", "/ready")
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._ask("GET", "/ready")
+        except TimeoutError:
+            return _ready(False)
 
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
         return await self._ask("POST", "/infer", body, json_size)
@@ -128,30 +138,36 @@ class TensorRoutes:
         self._about = {"name": service, "version": version, "extensions": _EXTENSIONS}
         self._runners = runners
         self._requests = requests
-        self._timeout_s = timeout_s
+        self._deadline = Deadline(timeout_s)
         self._routes = self._known(models)
         self.paths = frozenset(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter()
         route = self._routes[scope["path"]]
-        with self._requests.in_progress(route.endpoint):
+        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        self._requests.begun(route.endpoint)
+        try:
             reply = await self._answer(route, scope, receive)
+            status = reply.status
+        finally:
+            self._requests.ended(route.endpoint, status, perf_counter() - start)
         headers = [
             (b"content-type", _JSON if reply.json_size is None else _BYTES),
             (b"content-length", b"%d" % len(reply.body)),
         ]
+        if reply.status == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append((b"allow", route.method.encode()))
         if reply.json_size is not None:
             headers.append((_JSON_SIZE, b"%d" % reply.json_size))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
-        self._requests.answered(route.endpoint, reply.status, perf_counter() - start)
 
     async def _answer(self, route: _Route, scope: Scope, receive: Receive) -> Reply:
         if scope["method"] != route.method:
             return _error(HTTPStatus.METHOD_NOT_ALLOWED, f"only {route.method} is allowed here")
         try:
-            async with asyncio.timeout(self._timeout_s):
+            with self._deadline.begin():
                 body = await _body(receive) if route.method == "POST" else b""
                 return await route.answer(body, _size(scope["headers"], len(body)))
         except RefusedError as refused:
@@ -159,7 +175,7 @@ class TensorRoutes:
         except ServiceUnavailable as unavailable:
             return _error(HTTPStatus.SERVICE_UNAVAILABLE, str(unavailable))
         except TimeoutError:
-            return _error(HTTPStatus.GATEWAY_TIMEOUT, f"there was no answer within {self._timeout_s:g} s")
+            return _error(HTTPStatus.GATEWAY_TIMEOUT, f"there was no answer within {self._deadline.seconds:g} s")
         except Exception:
             logging.getLogger("bentoml.marmita").exception("a request failed")
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error, see the server's log")
@@ -213,25 +229,27 @@ def _error(status: HTTPStatus, text: str) -> Reply:
 
 
 async def _body(receive: Receive) -> bytes:
-    body, more = b"", True
+    chunks, more = [], True
     while more:
         message = await receive()
-        body += message.get("body", b"")
+        chunks.append(message.get("body", b""))
         more = message.get("more_body", False)
-    return body
+    return b"".join(chunks)
 
 
 def _size(headers: Iterable[tuple[bytes, bytes]], body: int) -> int | None:
     for name, said in headers:
         if name == _JSON_SIZE:
-            if not said.isdigit() or int(said) > body:
+            if not said.isdigit() or len(said) > _LONGEST_SIZE or int(said) > body:
                 raise RefusedError(HTTPStatus.BAD_REQUEST, f"{JSON_SIZE} must be a number of bytes within the body")
             return int(said)
     return None
 
 
-def _ready(ready: bool) -> Reply:
-    return _json(HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE, {"ready": ready})
+def _ready(ready: bool, **of: str) -> Reply:
+    if not ready:
+        return _error(HTTPStatus.SERVICE_UNAVAILABLE, "not ready: try again in a moment")
+    return _json(HTTPStatus.OK, {**of, "ready": True})
 
 
 def _json(status: HTTPStatus, content: object) -> Reply:

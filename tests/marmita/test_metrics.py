@@ -1,5 +1,8 @@
+import asyncio
+
 from prometheus_client import REGISTRY
 
+from marmita import metrics as all_metrics
 from marmita.metrics import ModelMetrics
 
 
@@ -7,11 +10,12 @@ def value(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, {"model": "test_model", **labels}) or 0.0
 
 
-def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
+async def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
     metrics = ModelMetrics("test_model", "v1")
 
     metrics.ran(3, 0.002)
     metrics.answered(["good", "bad", "good"], ["alcohol"])
+    await asyncio.sleep(2 * all_metrics.DELAY_S)
 
     assert value("marmita_model_served", version="v1") == 1
     assert value("marmita_batch_rows_sum") == 3
