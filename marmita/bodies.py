@@ -14,6 +14,7 @@ _DRAIN = 8
 have sent everything, and would see a broken connection in place of the error."""
 _HELD = 8
 """The bodies of all requests together may take so many times what one may."""
+FULL = "the service is full: try again in a moment"
 
 
 class Bodies:
@@ -66,7 +67,7 @@ class Bodies:
                     chunks.clear()
                     continue
                 if self._held + len(chunk) > _HELD * self._largest:
-                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "the service is full: try again in a moment")
+                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
                 self._held += len(chunk)
                 kept += len(chunk)
                 chunks.append(chunk)

@@ -8,13 +8,14 @@ import logging
 import math
 import os
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
 
 from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.responses import Response
@@ -24,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marmita import logs, metrics
 from marmita.access import AccessLog
-from marmita.bodies import Bodies, replay
+from marmita.bodies import FULL, Bodies, replay
 from marmita.contract import Error
 from marmita.drain import DoorsDrain, Drain, RunnersDrain
 from marmita.errors import RefusedError, unified
@@ -36,6 +37,7 @@ _REQUEST_ID = logs.REQUEST_ID.encode()
 _GOOD_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 _PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_SMALL = 65_536
 _TRY_AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = (b"application/json",)
 _TENSORS = (b"application/json", b"application/octet-stream")
@@ -88,6 +90,8 @@ class Front:
         path, headers = scope["path"], dict(scope["headers"])
         given = headers.get(_REQUEST_ID, b"").decode("latin-1")
         id = given if _GOOD_ID.fullmatch(given) else os.urandom(16).hex()
+        if self._in_progress >= self._most and scope["method"] in _WITH_BODY and _is_small(headers):
+            return await self._turn_away(scope, send, id, start)
         logs.request_id.set(id)
         for_tensors = path in self._tensors
         answer = _Answer(send, id, self._drain, in_full=not path.startswith("/v2"))
@@ -96,6 +100,8 @@ class Front:
             app = self._apps.get(path)
             if app is None:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
+            if path == "/metrics":
+                metrics.write()
             if self._drain.begun and path == "/readyz":
                 raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
             if scope["method"] in _WITH_BODY:
@@ -103,7 +109,7 @@ class Front:
                 held = len(body)
                 receive = replay(body, receive)
                 if self._in_progress >= self._most:
-                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "the service is full: try again in a moment")
+                    raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
                 asks = 1
                 self._in_progress += asks
             await app(scope, receive, answer)
@@ -120,6 +126,30 @@ class Front:
             self._in_progress -= asks
             if path not in _PROBES or answer.status >= HTTPStatus.BAD_REQUEST:
                 self._log.note(scope, id, answer.status, perf_counter() - start)
+
+    async def _turn_away(self, scope: Scope, send: Send, id: str, start: float) -> None:
+        """Refuse, at the least cost: who is asked for far more than it can give must not spend itself on saying no."""
+        status = HTTPStatus.TOO_MANY_REQUESTS.value
+        metrics.refused(status)
+        headers, body = _FULL_IN_SHORT if scope["path"].startswith("/v2") else _FULL_IN_FULL
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, (_REQUEST_ID, id.encode())]})
+        await send({"type": "http.response.body", "body": body})
+        self._log.note(scope, id, status, perf_counter() - start)
+
+
+def _is_small(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body need not be read before the answer: uvicorn reads it after that, and throws it away."""
+    size = headers.get(b"content-length", b"")
+    return size.isdigit() and int(size) <= _SMALL
+
+
+def _full(error: Mapping[str, object]) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    body = to_json(error)
+    size = b"%d" % len(body)
+    return [(b"content-type", b"application/json"), (b"content-length", size), (b"retry-after", b"1")], body
+
+
+_FULL_IN_FULL, _FULL_IN_SHORT = _full({"error": FULL, "detail": []}), _full({"error": FULL})
 
 
 class Inner:

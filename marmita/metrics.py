@@ -83,9 +83,14 @@ def forget_the_dead() -> None:
             mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
 
 
+@cache
+def _refusal(status: int) -> Counter:
+    return _refused.labels(status)
+
+
 def refused(status: int) -> None:
     """Count a request that got no further than the front."""
-    _refused.labels(status).inc()
+    _pending.count(_refusal(status))
 
 
 class ModelMetrics:

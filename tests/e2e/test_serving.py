@@ -12,6 +12,7 @@ import psutil
 import pytest
 from bentoml.exceptions import InvalidArgument
 
+from marmita.metrics import DELAY_S
 from marmita.store import Packed
 from tests.e2e.server import Server, readiness, wait_until_ready
 from tests.e2e.volley import volley
@@ -21,7 +22,8 @@ MIB = 1024 * 1024
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
-    """The sum of a metric's samples with these labels."""
+    """The sum of a metric's samples with these labels, once all workers have written them."""
+    time.sleep(5 * DELAY_S)
     total = 0.0
     for line in httpx.get(f"{server.url}/metrics").text.splitlines():
         if line.startswith((f"{name}{{", f"{name} ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
