@@ -1,0 +1,200 @@
+"""Where the time of a request goes, layer by layer, and what a setting costs: `python -m benchmarks.layers`.
+
+All in one process and without a network, so that each layer can be asked by itself. What the network and uvicorn cost
+comes on top: `make bench` has it.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+from benchmarks.places import ROOT
+from bentos.wine_quality.contract import Wine, Wines
+from marmita.contract import features, to_array
+from training.rows import wines
+
+TOGETHER = 16
+ROUNDS = 5
+SETTINGS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "batching off": {"overrides": {"WineQuality": {"batching": {"enabled": False}}}},
+    "metrics off": {"overrides": {"metrics": {"enabled": False}}},
+    "traces of all requests": {"MARMITA_OTLP_ENDPOINT": "http://127.0.0.1:9/v1/traces"},
+}
+"""What is changed, and how an operator would."""
+
+Ask = Callable[[], Awaitable[Any]]
+
+
+class Layers:
+    """The service in this process, and ways to ask each of its layers for the same rows."""
+
+    def __init__(self, app: Any, rows: int) -> None:
+        import bentoml
+
+        from marmita.tensor_routes import Here
+
+        found = [dict(row) for row in wines()[:rows]]
+        self._runner: Any = bentoml.get_current_service().wine_quality
+        self._array = to_array(Wines.model_validate({"wines": found}).wines, features(Wine))
+        self._json = json.dumps({"wines": found}).encode()
+        tensor = {"name": self._runner.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
+        self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
+        self._front, self._here = app, Here(self._runner)
+
+    def tensors(self) -> dict[str, Ask]:
+        """From the model outwards, on the tensor route."""
+        send_to = partial(ask, path="/v2/models/wine_quality/infer", body=self._tensors)
+        return {
+            "the model": self._model,
+            "batches": partial(self._runner.run, self._array),
+            "counting predictions": partial(self._runner.predict, self._array),
+            "reading and writing tensors": partial(self._here.infer, self._tensors, None),
+            "the route: metrics, deadline": partial(send_to, self._front._apps["/v2/models/wine_quality/infer"]),
+            "the front: id, bounds, access log": partial(send_to, self._front),
+        }
+
+    def json(self) -> dict[str, Ask]:
+        """From the model outwards, on the JSON route."""
+        send_to = partial(ask, path="/wine-quality/score", body=self._json)
+        return {
+            "the model": self._model,
+            "the runner: contract, batches, counting, the answer": self._validated,
+            "BentoML's stack": partial(send_to, self._front._app),
+            "the front: id, bounds, access log": partial(send_to, self._front),
+        }
+
+    async def _model(self) -> Any:
+        return self._runner._compiled(self._array)
+
+    async def _validated(self) -> Any:
+        return await self._runner.to_async.score(wines=Wines.model_validate_json(self._json).wines)
+
+
+async def ask(app: Any, path: str, body: bytes) -> None:
+    """One request to an ASGI application."""
+    headers = [(b"host", b"here"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+    }
+    scope |= {"http_version": "1.1", "scheme": "http", "root_path": "", "headers": headers, "state": {}}
+    scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "asgi": {"version": "3.0"}}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        assert message.get("status", 200) == 200, message
+
+    await app(scope, receive, send)
+
+
+async def cost(asking: Ask, together: int, seconds: float) -> float:
+    """CPU microseconds of one request, the best of some rounds: what disturbs can only add."""
+    rounds = []
+    for _ in range(ROUNDS):
+        start, count = process_time(), 0
+        while process_time() - start < seconds / ROUNDS:
+            await asyncio.gather(*(asking() for _ in range(together)))
+            count += together
+        rounds.append((process_time() - start) / count * 1e6)
+    return min(rounds)
+
+
+async def served(look: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Start the service in this loop, and look at it."""
+    import service
+
+    marmita: Any = service.Marmita
+    app = marmita.to_asgi()
+    told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    heard: asyncio.Queue[Any] = asyncio.Queue()
+    living = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, heard.put))
+    await told.put({"type": "lifespan.startup"})
+    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    try:
+        return await look(app)
+    finally:
+        await told.put({"type": "lifespan.shutdown"})
+        await living
+
+
+async def layers(seconds: float, app: Any) -> list[tuple[str, str, float, float, float]]:
+    """Route, layer, and microseconds: one row alone, one row among others, and a thousand rows."""
+    one, many = Layers(app, 1), Layers(app, 1000)
+    found = []
+    for route, name in (("tensors", "tensors"), ("JSON", "json")):
+        few, lots = getattr(one, name)(), getattr(many, name)()
+        for layer in few:
+            alone, among = await cost(few[layer], 1, seconds), await cost(few[layer], TOGETHER, seconds)
+            found.append((route, layer, alone, among, await cost(lots[layer], 1, seconds)))
+    return found
+
+
+async def whole(seconds: float, app: Any) -> list[float]:
+    """Microseconds of one row among others, on both routes, with the settings of this process."""
+    one = Layers(app, 1)
+    return [await cost(list(route.values())[-1], TOGETHER, seconds) for route in (one.json(), one.tensors())]
+
+
+def with_settings(changed: dict[str, Any], seconds: float) -> list[float]:
+    """The same in a process with other settings: they are read once."""
+    environment = os.environ | {name: value for name, value in changed.items() if name != "overrides"}
+    environment["BENTOML_CONFIG_OVERRIDES"] = json.dumps({"services": changed.get("overrides", {})})
+    command = [sys.executable, "-m", "benchmarks.layers", "--whole", "--seconds", str(seconds)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stderr)
+    numbers: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return numbers
+
+
+def table(found: Sequence[tuple[str, str, float, float, float]]) -> str:
+    """What each layer adds to those inside it."""
+    lines = ["| route | layer | one row alone | one of 16 rows | 1,000 rows |", "| --- | --- | ---: | ---: | ---: |"]
+    inside = (0.0, 0.0, 0.0)
+    for before, now in pairwise([("", "", *inside), *found]):
+        inside = before[2:] if before[0] == now[0] else (0.0, 0.0, 0.0)
+        added = [f"{after - inner:+,.0f}" for after, inner in zip(now[2:], inside, strict=True)]
+        lines.append(f"| {now[0]} | {now[1]} | {' | '.join(added)} |")
+        if now == found[-1] or found[found.index(now) + 1][0] != now[0]:
+            lines.append(f"| {now[0]} | **all** | {' | '.join(f'**{total:,.0f}**' for total in now[2:])} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.layers", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each figure")
+    parser.add_argument("--whole", action="store_true", help="only the whole, with the settings of this process")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as metrics, Path(os.devnull).open("w") as nowhere:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when the service is imported
+        with redirect_stdout(nowhere):  # the access log's lines are made, but not shown
+            found = asyncio.run(served(partial(whole if options.whole else layers, options.seconds)))
+    if options.whole:
+        print(json.dumps(found))
+        return
+    print("Microseconds of CPU that each layer adds:\n")
+    print(table(found))
+    print("\nOne of 16 rows, as a whole, with another setting:\n\n| setting | JSON | tensors |\n| --- | ---: | ---: |")
+    for setting, changed in SETTINGS.items():
+        print(f"| {setting} | {' | '.join(f'{us:,.0f}' for us in with_settings(changed, options.seconds))} |")
+
+
+if __name__ == "__main__":
+    main()
