@@ -85,6 +85,12 @@ class Packed:
             raise BentoMLException(f"{self.tag} is damaged: {COMPILED} is not what was packed")
         return content
 
+    def check(self) -> None:
+        """Raise if anything that a service or a comparison reads is missing or damaged."""
+        self.verify()
+        for part in ("contract", "card", "reference"):
+            getattr(self, part)
+
     def compiled(self) -> Compiled:
         """The model, ready to run."""
         return Compiled(self.verify())

@@ -25,13 +25,11 @@ def servable(name: str) -> bool:
         found = champion(name)
         if found is None:
             return False
-        found.verify()
-        # A service reads all of these when it starts: what is damaged must show here.
-        contract, _, _ = found.contract, found.card, found.reference
+        found.check()
     except BentoMLException as error:
         print(f"The champion of {name} can't be served: {error}", flush=True)
         return False
-    return same_interface(contract, module.CONTRACT)
+    return same_interface(found.contract, module.CONTRACT)
 
 
 def train(models: list[str]) -> int:

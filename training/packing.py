@@ -115,16 +115,15 @@ def compare(compiled: bytes, held_out: HeldOut) -> float:
 
 def _comparable_champion(candidate: Candidate) -> store.Packed | None:
     """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
-    champion = store.champion(candidate.name)
-    if champion is None:
-        return None
     try:
-        champion.verify()
-        contract, _ = champion.contract, champion.card  # both are read below: what is damaged must show here
+        champion = store.champion(candidate.name)
+        if champion is None:
+            return None
+        champion.check()
     except BentoMLException as error:
         print(f"\nToday's champion is not compared: {error}")
         return None
-    return champion if same_interface(contract, candidate.contract) else None
+    return champion if same_interface(champion.contract, candidate.contract) else None
 
 
 def _score(champion: store.Packed | None, candidate: Candidate) -> tuple[str, float] | None:
