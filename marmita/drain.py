@@ -82,7 +82,7 @@ class DoorsDrain(Drain):
         if self._is_last():
             for accepted in [accepted for listener in listeners for accepted in _shut(listener)]:
                 await _take(accepted, server)
-        await _calm()
+        await _calm(server)
 
     def _is_last(self) -> bool:
         with self._serving:  # to ask for the whole lock gives up the share in it, whatever comes of it
@@ -138,12 +138,13 @@ async def _take(accepted: socket.socket, server: uvicorn.Server) -> None:
     await asyncio.get_running_loop().connect_accepted_socket(make, accepted, ssl=config.ssl)
 
 
-async def _calm() -> None:
-    """Wait until the loop is not behind with reading what came in."""
+async def _calm(server: uvicorn.Server) -> None:
+    """Wait until the loop is not behind with reading what came in, and nobody is connected who has yet to ask."""
     loop = asyncio.get_running_loop()
     since, deadline = loop.time(), loop.time() + PATIENCE_S
     while loop.time() < min(since + CALM_S, deadline):
         before = loop.time()
         await asyncio.sleep(_STEP_S)
-        if loop.time() - before > 2 * _STEP_S:
+        unasked = any(getattr(connection, "cycle", None) is None for connection in server.server_state.connections)
+        if unasked or loop.time() - before > 2 * _STEP_S:
             since = loop.time()

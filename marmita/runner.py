@@ -15,7 +15,7 @@ from marmita.batching import Batcher, Batching
 from marmita.contract import Floats
 from marmita.metrics import ModelMetrics
 from marmita.store import Packed
-from marmita.tensors import Signature
+from marmita.tensors import Bounds, Signature
 
 
 class Runner(ABC):
@@ -34,7 +34,8 @@ class Runner(ABC):
         self._compiled = packed.compiled()
         self.run = Batcher(self._compiled, Batching.of(type(self).__name__), self.metrics.ran)
         model = self._compiled
-        self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs)
+        bounds = Bounds.of(packed.contract["features"])
+        self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
 
     async def predict(self, rows: Floats) -> Floats:
         """The model's bare outputs, counted as those of its own route are."""

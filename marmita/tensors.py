@@ -29,8 +29,38 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """What the values of a row can be at all."""
+
+    low: Floats
+    high: Floats
+    names: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, features: Sequence[Mapping[str, Any]]) -> "Bounds":
+        """The bounds of a contract's features. One that is not there is that of all numbers."""
+        low, high = (_single(np.array([one[end] for one in features], np.float64)) for end in ("low", "high"))
+        return cls(np.fmax(low, ANY.low), np.fmin(high, ANY.high), [one["name"] for one in features])
+
+    def check(self, rows: Floats) -> None:
+        """Refuse rows of which one is beyond. No comparison holds for what is no number."""
+        within = (rows >= self.low) & (rows <= self.high)
+        if np.count_nonzero(within) == within.size:
+            return
+        row, column = np.argwhere(~within)[0].tolist()
+        where = f"row {row}, {self.names[column] if self.names else f'column {column}'}"
+        if not np.isfinite(rows[row, column]):
+            raise _wrong(f"{where}: the value is no finite number")
+        raise _wrong(f"{where}: the value must be from {self.low[column]:g} to {self.high[column]:g}")
+
+
+ANY = Bounds(np.array(np.finfo(np.float32).min), np.array(np.finfo(np.float32).max))
+"""All finite numbers."""
+
+
+@dataclass(frozen=True)
 class Signature:
-    """What a model's tensors are called and how wide they are."""
+    """What a model's tensors are called, how wide they are, and what they can hold."""
 
     model: str
     version: str
@@ -38,6 +68,7 @@ class Signature:
     width: int
     outputs: Mapping[str, int]
     """Columns of each output, in the order in which they lie side by side."""
+    bounds: Bounds = ANY
 
     def describe(self) -> dict[str, Any]:
         """The protocol's metadata of a model."""
@@ -84,7 +115,8 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
 def write(asked: Asked, outputs: Floats, signature: Signature) -> tuple[bytes, int | None]:
     """The answer, and the size of its JSON if plain bytes follow."""
     if not np.isfinite(outputs).all():
-        raise _wrong(f"the model has no answer to row {_first_bad(outputs)}: are its values possible?")
+        row = int(np.argwhere(~np.isfinite(outputs))[0][0])
+        raise _wrong(f"the model has no answer to row {row}: are its values possible?")
     tensors, binary = [], []
     columns = dict(_columns(signature))
     for name, as_bytes in asked.outputs:
@@ -111,8 +143,7 @@ def _rows(tensor: Mapping[str, Any], binary: bytes, signature: Signature) -> Flo
     if len(values) != count * signature.width:
         raise _wrong(f"{signature.input} has {len(values)} values, but its shape is {shape}")
     rows = values.reshape(count, signature.width)
-    if not np.isfinite(rows).all():
-        raise _wrong(f"row {_first_bad(rows)} of {signature.input} has a value that is no finite number")
+    signature.bounds.check(rows)
     return rows
 
 
@@ -171,11 +202,6 @@ def _single(values: np.ndarray[Any, np.dtype[Any]]) -> Floats:
         return values
     with np.errstate(over="ignore", invalid="ignore"):
         return values.astype(np.float32)
-
-
-def _first_bad(rows: Floats) -> int:
-    """The first row with a value that is not finite."""
-    return int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
 
 
 def _wanted(request: Mapping[str, Any], signature: Signature) -> list[tuple[str, bool]]:

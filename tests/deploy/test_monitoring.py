@@ -22,6 +22,7 @@ PROMETHEUS = DEPLOY / "prometheus"
 GRAFANA = DEPLOY / "grafana"
 ALERTMANAGER = DEPLOY / "alertmanager" / "alertmanager.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks"
+INFER = "/v2/models/wine_quality/infer"
 
 RULES = [
     rule
@@ -130,10 +131,14 @@ def watching(
 
 
 def send_traffic(server: Server) -> None:
-    """Good requests to each route, unusual inputs to the models that look for them, and a client's mistake."""
+    """Good requests to each route, some in tensors, unusual inputs to the models that look for them, and a mistake."""
     for route, request in REQUESTS.items():
         for count in (1, 5):
             assert httpx.post(f"{server.url}{route}", json=request(count), timeout=30).status_code == 200
+    row = list(wines(1)["wines"][0].values())
+    tensors = {"inputs": [{"name": "features", "shape": [1, 11], "datatype": "FP32", "data": row}]}
+    assert httpx.post(f"{server.url}{INFER}", json=tensors, timeout=30).status_code == 200
+    assert httpx.get(f"{server.url}/v2/health/ready", timeout=30).status_code == 200
     strange_wines, strange_exams = wines(1), exams(1)
     strange_wines["wines"][0]["alcohol"] = 90.0
     strange_exams["exams"][0]["histogram_width"] = 250
@@ -278,11 +283,16 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
     def counted() -> dict[str, float]:
         return watching.values("endpoint:marmita_requests:rate5m > 0", "endpoint")
 
-    assert within(30, lambda: set(counted()) == {CLASSIFY, SCORE, FORECAST}), counted()
-    assert set(watching.values("endpoint:marmita_requests:rate5m > 0", "model")) == {
-        "fetal_health",
-        "wine_quality",
-        "stock_forecast",
+    assert within(30, lambda: set(counted()) == {CLASSIFY, SCORE, FORECAST, INFER}), counted()
+    models = {
+        one["metric"]["endpoint"]: one["metric"]["model"]
+        for one in watching.query("endpoint:marmita_requests:rate5m > 0")
+    }
+    assert models == {
+        CLASSIFY: "fetal_health",
+        SCORE: "wine_quality",
+        FORECAST: "stock_forecast",
+        INFER: "wine_quality",
     }
     assert set(watching.values("endpoint:marmita_errors:ratio5m", "endpoint").values()) == {0}
     assert watching.values("endpoint_code:marmita_requests:rate5m", "http_response_code")["400"] > 0
@@ -300,9 +310,9 @@ def test_a_request_that_passes_two_services_counts_once(watching: Watching) -> N
     def shares() -> dict[str, float]:
         return watching.values(share, "endpoint")
 
-    assert within(30, lambda: shares() == pytest.approx(dict.fromkeys((CLASSIFY, SCORE, FORECAST), 1), rel=0.2)), (
-        shares()
-    )
+    assert within(
+        30, lambda: shares() == pytest.approx(dict.fromkeys((CLASSIFY, SCORE, FORECAST, INFER), 1), rel=0.2)
+    ), shares()
 
 
 def test_prometheus_reaches_its_alertmanager(watching: Watching) -> None:

@@ -1,6 +1,7 @@
 """The OpenAPI document: valid, complete, and good enough for a client that no one here wrote."""
 
 import importlib
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,11 +9,14 @@ from types import ModuleType
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
 from tests.e2e.server import Server
 from tests.samples import CLASSIFY, FORECAST, SCORE, wines
+
+INFERS = [f"/v2/models/{model}/infer" for model in ("fetal_health", "wine_quality", "stock_forecast")]
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +30,41 @@ def test_it_is_valid(document: dict[str, Any]) -> None:
 
 
 def test_every_route_is_in_it(document: dict[str, Any]) -> None:
-    probes = {"/healthz", "/livez", "/readyz", "/metrics"}
+    probes = {"/healthz", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
+    models = {"/models", "/models/{name}", "/v2", "/v2/models/{name}", "/v2/models/{name}/ready"}
 
-    assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, "/models", "/models/{name}", *probes}
+    assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, *INFERS, *models, *probes}
 
 
-@pytest.mark.parametrize("route", [CLASSIFY, SCORE, FORECAST])
+def test_what_can_be_looked_at_looks_as_it_says(document: dict[str, Any], colocated: Server) -> None:
+    components = {"components": document["components"]}
+    for path, item in document["paths"].items():
+        if "get" not in item or path == "/metrics":
+            continue
+        answer = httpx.get(colocated.url + path.replace("{name}", "wine_quality"))
+        (media_type, content), *_ = item["get"]["responses"]["200"]["content"].items()
+        assert answer.headers["content-type"].startswith(media_type)
+        if media_type == "application/json":
+            jsonschema.validate(answer.json(), content["schema"] | components)
+
+
+@pytest.mark.parametrize("route", INFERS)
+def test_tensors_and_their_errors_look_as_it_says(document: dict[str, Any], colocated: Server, route: str) -> None:
+    asked, components = document["paths"][route]["post"], {"components": document["components"]}
+    content = asked["requestBody"]["content"]["application/json"]
+    in_bytes = {"id": "7", "parameters": {"binary_data_output": True}}
+    requests: list[dict[str, Any]] = [content["example"], content["example"] | in_bytes, {"inputs": []}]
+
+    for request in requests:
+        answer = httpx.post(f"{colocated.url}{route}", json=request)
+        size = int(answer.headers.get("inference-header-content-length", len(answer.content)))
+        schema = asked["responses"][str(answer.status_code)]["content"]["application/json"]["schema"]
+        jsonschema.validate(json.loads(answer.content[:size]), schema | components)
+        if answer.status_code == 200:
+            jsonschema.validate(request, content["schema"] | components)
+
+
+@pytest.mark.parametrize("route", [CLASSIFY, SCORE, FORECAST, *INFERS])
 def test_its_example_can_be_sent_as_it_is(document: dict[str, Any], colocated: Server, route: str) -> None:
     example = document["paths"][route]["post"]["requestBody"]["content"]["application/json"]["example"]
 
@@ -89,3 +122,23 @@ def test_a_generated_client_works(generated: ModuleType, colocated: Server) -> N
 
     shown = importlib.import_module("marmita_client.api.models.show_model")
     assert shown.sync("wine_quality", client=client).card.headline.metric == "mae"
+
+
+def test_a_generated_client_speaks_in_tensors_too(generated: ModuleType, colocated: Server) -> None:
+    api = importlib.import_module("marmita_client.api.tensors.infer_wine_quality")
+    models = importlib.import_module("marmita_client.models")
+    client = generated.Client(base_url=colocated.url)
+    values = list(wines(1)["wines"][0].values())
+    rows = models.InputTensor(name="features", shape=[1, 11], datatype=models.InputTensorDatatype.FP32, data=values)
+
+    answer = api.sync(client=client, body=models.InferRequest(inputs=[rows], id="7"))
+    assert isinstance(answer, models.InferAnswer)
+    assert answer.id == "7"
+    assert [(output.name, output.shape, len(output.data)) for output in answer.outputs] == [
+        (name, [1, 1], 1) for name in ("quality", "low", "high")
+    ]
+
+    rows.shape = [1, 12]
+    error = api.sync(client=client, body=models.InferRequest(inputs=[rows]))
+    assert isinstance(error, models.TensorError)
+    assert error.error == "features must have the shape [rows, 11], not [1, 12]"

@@ -20,7 +20,9 @@ from tritonclient.utils import InferenceServerException
 
 from marmita.contract import Floats
 from marmita.store import Packed
+from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import Server, serve, wait_until_ready
+from tests.e2e.test_drain import answers, gone
 from tests.e2e.test_limits_and_traces import overrides
 from tests.e2e.test_serving import log_lines, metric
 from tests.e2e.volley import volley
@@ -241,9 +243,14 @@ def test_mistakes_are_told_in_the_server_s_words(triton: InferenceServerClient) 
     assert refusal(triton, model, integers) == ("400", "features must have the datatype FP32 or FP64, not 'INT32'")
     assert refusal(triton, model, tensor(model, strange)) == (
         "400",
-        "row 1 of features has a value that is no finite number",
+        "row 1, chlorides: the value is no finite number",
     )
     assert refusal(triton, model, tensor(model, strange, binary=False))[0] == "400"
+    assert refusal(triton, model, tensor(model, -rows)) == (
+        "400",
+        "row 0, fixed_acidity: the value must be from 0 to 100",
+    )
+    assert refusal(triton, "stock_forecast", tensor("stock_forecast", np.zeros((1, 60), np.float32)))[0] == "400"
     assert refusal(triton, model, good, outputs=[InferRequestedOutput("taste")]) == (
         "400",
         "outputs must be a list of some of these: quality, low, high",
@@ -499,3 +506,15 @@ def test_a_runner_that_hangs_is_not_ready_and_not_waited_for(split: Server) -> N
         assert httpx.get(f"{split.url}/v2/models/wine_quality/ready").status_code == 200
     wait_until_ready(split)
     assert httpx.get(f"{split.url}/v2/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+async def test_told_to_end_under_load_it_answers_all_that_it_took(own_home: Path, topology: str) -> None:
+    with serve(own_home, MARMITA_TOPOLOGY=topology) as server:
+        async with crowd(server.url, INFER, body(rows_of("wine_quality", 1)), clients=32) as counts:
+            await answers(counts, more=50)
+            server.process.terminate()
+            status = await gone(server)
+
+    assert status == 0
+    assert set(counts) == {200, REFUSED}
