@@ -22,7 +22,7 @@ import uvicorn
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 NOTICE_S = 1.0
-CALM_S = 0.3
+CALM_S = 0.5
 """So long a worker must have had nothing to catch up with before it closes what is left: idle connections."""
 PATIENCE_S = 5.0
 """No worker waits longer than this to become calm."""
@@ -125,7 +125,8 @@ def _shut(listener: socket.socket) -> list[socket.socket]:
             while True:
                 accepted.append(listener.accept()[0])
         listener.shutdown(socket.SHUT_RD)
-        listener.setsockopt(level, hops, 0)
+        for one in (listener, *accepted):  # a connection has taken the option over from the socket that it came in by
+            one.setsockopt(level, hops, 0)
     return accepted
 
 

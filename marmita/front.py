@@ -35,6 +35,7 @@ from marmita.tensor_routes import TensorRoutes
 
 _REQUEST_ID = logs.REQUEST_ID.encode()
 _GOOD_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_READY = ("/readyz", "/v2/health/ready")
 _PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _SMALL = 65_536
@@ -94,7 +95,7 @@ class Front:
             return await self._turn_away(scope, send, id, start)
         logs.request_id.set(id)
         for_tensors = path in self._tensors
-        answer = _Answer(send, id, self._drain, in_full=not path.startswith("/v2"))
+        answer = _Answer(send, id, self._drain, in_full=not _for_tensors(path))
         held = asks = 0
         try:
             app = self._apps.get(path)
@@ -102,7 +103,7 @@ class Front:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
             if path == "/metrics":
                 metrics.write()
-            if self._drain.begun and path == "/readyz":
+            if self._drain.begun and path in _READY:
                 raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
             if scope["method"] in _WITH_BODY:
                 body = await self._bodies.read(headers, receive, _TENSORS if for_tensors else _JSON)
@@ -131,10 +132,14 @@ class Front:
         """Refuse, at the least cost: who is asked for far more than it can give must not spend itself on saying no."""
         status = HTTPStatus.TOO_MANY_REQUESTS.value
         metrics.refused(status)
-        headers, body = _FULL_IN_SHORT if scope["path"].startswith("/v2") else _FULL_IN_FULL
+        headers, body = _FULL_IN_SHORT if _for_tensors(scope["path"]) else _FULL_IN_FULL
         await send({"type": "http.response.start", "status": status, "headers": [*headers, (_REQUEST_ID, id.encode())]})
         await send({"type": "http.response.body", "body": body})
         self._log.note(scope, id, status, perf_counter() - start)
+
+
+def _for_tensors(path: str) -> bool:
+    return path == "/v2" or path.startswith("/v2/")
 
 
 def _is_small(headers: Mapping[bytes, bytes]) -> bool:

@@ -15,10 +15,7 @@ from opentelemetry import baggage, context
 
 from marmita import logs
 from marmita.runner import Runner
-from marmita.tensor_routes import Elsewhere, Here, Model
-
-PATIENCE_S = 2.0
-"""How long a runner in another process may take to say that it is ready."""
+from marmita.tensor_routes import PATIENCE_S, Elsewhere, Here, Model
 
 T = TypeVar("T")
 
