@@ -11,15 +11,14 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from bentoml._internal.configuration.containers import BentoMLContainer
+
+from marmita.accepting import Accepting, listeners, take
 
 NOTICE_S = 1.0
 CALM_S = 0.5
@@ -44,7 +43,7 @@ class Drain(ABC):
         uvicorns = signal.getsignal(signal.SIGTERM)
         server = getattr(uvicorns, "__self__", None)
         if isinstance(server, uvicorn.Server):
-            self._start()
+            self._start(server)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin, server)
 
     def _begin(self, server: uvicorn.Server) -> None:
@@ -58,7 +57,7 @@ class Drain(ABC):
         finally:
             server.handle_exit(signal.SIGTERM, None)
 
-    def _start(self) -> None:  # noqa: B027
+    def _start(self, server: uvicorn.Server) -> None:  # noqa: B027
         """Get ready for it."""
 
     @abstractmethod
@@ -68,7 +67,8 @@ class Drain(ABC):
 class DoorsDrain(Drain):
     """How a worker of the front door ends: after notice, and the last one shuts the socket."""
 
-    def _start(self) -> None:
+    def _start(self, server: uvicorn.Server) -> None:
+        self._accepting = Accepting(server)
         # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
         lock = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"serving-{os.getppid()}")
         self._serving = lock.open("wb")
@@ -76,12 +76,13 @@ class DoorsDrain(Drain):
 
     async def _answer_the_rest(self, server: uvicorn.Server) -> None:
         await asyncio.sleep(NOTICE_S)
-        listeners = list(_listeners(server))
+        self._accepting.end()
+        sockets = list(listeners(server))
         for listening in server.servers:
             listening.close()
         if self._is_last():
-            for accepted in [accepted for listener in listeners for accepted in _shut(listener)]:
-                await _take(accepted, server)
+            for accepted in [accepted for listener in sockets for accepted in _shut(listener)]:
+                await take(accepted, server)
         await _calm(server)
 
     def _is_last(self) -> bool:
@@ -102,12 +103,6 @@ class RunnersDrain(Drain):
             await asyncio.sleep(_STEP_S)
 
 
-def _listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
-    for listening in server.servers:
-        for shared in listening.sockets:
-            yield socket.socket(fileno=os.dup(shared.fileno()))
-
-
 def _shut(listener: socket.socket) -> list[socket.socket]:
     """Stop listening, for all processes that share the socket, and return the connections that still waited for a
     worker: the system would reset them.
@@ -119,7 +114,6 @@ def _shut(listener: socket.socket) -> list[socket.socket]:
     accepted = []
     level, hops = _HOPS[listener.family]
     with listener:
-        listener.setblocking(False)
         listener.setsockopt(level, hops, 255)
         with suppress(BlockingIOError):
             while True:
@@ -128,15 +122,6 @@ def _shut(listener: socket.socket) -> list[socket.socket]:
         for one in (listener, *accepted):  # a connection has taken the option over from the socket that it came in by
             one.setsockopt(level, hops, 0)
     return accepted
-
-
-async def _take(accepted: socket.socket, server: uvicorn.Server) -> None:
-    """Let uvicorn serve a connection as if it had accepted it."""
-    accepted.setblocking(False)
-    config = server.config
-    protocol: Any = config.http_protocol_class
-    make = partial(protocol, config=config, server_state=server.server_state, app_state=server.lifespan.state)
-    await asyncio.get_running_loop().connect_accepted_socket(make, accepted, ssl=config.ssl)
 
 
 async def _calm(server: uvicorn.Server) -> None:
