@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 MAX_ROWS = 10_000
@@ -71,6 +72,12 @@ class Answer(BaseModel):
     """What goes out."""
 
     model_config = ConfigDict(frozen=True)
+
+
+PredictionId = Annotated[
+    str | SkipJsonSchema[None],
+    Field(description="The id by which the truth can be told later: there if the prediction is kept"),
+]
 
 
 class ErrorDetail(Answer):

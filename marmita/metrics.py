@@ -31,7 +31,12 @@ _refused = Counter("marmita_refused_total", "Requests that the front refused bef
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
-
+_recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
+_dropped = Counter("marmita_records_dropped_total", "Predicted rows that could not be kept", ["reason"])
+_waiting = Gauge(
+    "marmita_records_waiting", "Predicted rows that wait to be written into the database", multiprocess_mode="livesum"
+)
+_reachable = Gauge("marmita_database_reachable", "1 if the database took the last records", multiprocess_mode="livemin")
 
 DELAY_S = 0.02
 """So long may a count wait until it is written. A worker that is killed loses those of this time."""
@@ -117,6 +122,22 @@ class ModelMetrics:
             _pending.count(self._predictions(outcome), count)
         for feature, count in Tally(unusual).items():
             _pending.count(self._unusual(feature), count)
+
+
+class RecordMetrics:
+    """How the recording goes. Written at once: it is told by a thread, and not for each request."""
+
+    def recorded(self, rows: int) -> None:
+        _recorded.inc(rows)
+
+    def dropped(self, rows: int, reason: str) -> None:
+        _dropped.labels(reason).inc(rows)
+
+    def waiting(self, rows: int) -> None:
+        _waiting.set(rows)
+
+    def reachable(self, yes: bool) -> None:
+        _reachable.set(int(yes))
 
 
 class Requests:

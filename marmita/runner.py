@@ -2,8 +2,9 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from time import perf_counter
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from bentoml._internal.context import server_context
@@ -11,37 +12,70 @@ from bentoml.models import BentoModel
 from pydantic_core import to_json
 from starlette.responses import Response
 
+from marmita import logs
 from marmita.batching import Batcher, Batching
 from marmita.contract import Floats
 from marmita.metrics import ModelMetrics
+from marmita.recording import recorder
 from marmita.store import Packed
 from marmita.tensors import Bounds, Signature
+from records.judging import Judge
+from records.recorder import Subject
+
+
+class Predicted(NamedTuple):
+    """A model's outputs, and the id by which they can be found again, if they are kept."""
+
+    outputs: Floats
+    id: str | None = None
+
+    def identify(self, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The answers to the rows, each with the id by which its row can be labelled."""
+        if self.id is not None:
+            for row, answer in enumerate(answers):
+                answer["id"] = f"{self.id}-{row}"
+        return answers
 
 
 class Runner(ABC):
-    """The base of a model's service. A subclass adds its model, a sample and its route."""
+    """The base of a model's service. A subclass adds its model, its judge, a sample and its route."""
 
     model: ClassVar[BentoModel]
+    judge: ClassVar[Judge]
+    """Says what is kept of the model's predictions means, and how good they were."""
     sample: ClassVar[Floats]
     """Rows that the model must be able to answer to be called ready."""
 
     def __init__(self) -> None:
         stored: Any = self.model
         packed = Packed.of(stored)
+        self._packed = packed
+        self._recorder = recorder()
         self.tag = packed.tag
         self.reference = packed.reference
         self.metrics = ModelMetrics(packed.name, packed.version)
         self._compiled = packed.compiled()
-        self.run = Batcher(self._compiled, Batching.of(type(self).__name__), self.metrics.ran)
+        self._batcher = Batcher(self._compiled, Batching.of(type(self).__name__), self.metrics.ran)
         model = self._compiled
         bounds = Bounds.of(packed.contract["features"])
         self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
 
-    async def predict(self, rows: Floats) -> Floats:
+    async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
+        """What the model says to these rows, kept if predictions are to be kept."""
+        if self._recorder is None:
+            return Predicted(await self._batcher(rows))
+        start = perf_counter()
+        outputs = await self._batcher(rows)
+        seconds, id = perf_counter() - start, logs.request_id.get()
+        packed = self._packed
+        kept = self._recorder.record(packed.name, packed.version, id, rows, outputs, seconds, subjects)
+        return Predicted(outputs, kept)
+
+    async def predict(self, rows: Floats) -> Predicted:
         """The model's bare outputs, counted as those of its own route are."""
-        outputs = await self.run(rows)
-        self.metrics.answered(self.outcomes(rows, outputs), flatten(self.unusual(rows)))
-        return outputs
+        predicted = await self.run(rows)
+        self.metrics.answered(self.outcomes(rows, predicted.outputs), flatten(self.unusual(rows)))
+        return predicted
 
     @abstractmethod
     def outcomes(self, rows: Floats, outputs: Floats) -> Iterable[str]:

@@ -5,12 +5,28 @@ How the service is served (workers, batching, timeouts, logging, tracing) is Ben
 """
 
 import os
+import re
+from datetime import timedelta
 from functools import cache
-from typing import Literal
+from typing import Annotated, Literal
 
 from bentoml.exceptions import BentoMLConfigException
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_SHORTEST_KEY = 16
+
+
+def span(text: object) -> timedelta:
+    """A span of time as people write it: `90m`, `24h`, `7d`."""
+    if isinstance(text, timedelta):
+        return text
+    said = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", str(text))
+    if not said:
+        raise ValueError("must be a number of minutes, hours or days, such as 90m, 24h or 7d")
+    return timedelta(**{_UNITS[said[2]]: int(said[1])})
 
 
 class Settings(BaseSettings):
@@ -30,12 +46,61 @@ class Settings(BaseSettings):
     body_timeout_s: float = Field(default=20.0, gt=0)
     """A client that has not sent its body by then is answered with 408."""
 
+    database_url: SecretStr = SecretStr("")
+    """Where records are kept, such as postgresql://user:password@host/name. Empty: SQLite in BentoML's home."""
+
+    record: Literal["off", "sample", "all"] = "off"
+    """Which predictions are kept, with their inputs: none, a sample of the requests, or all."""
+
+    record_share: float = Field(default=0.1, gt=0, le=1)
+    """The share of the requests that a sample has."""
+
+    record_buffer_mb: int = Field(default=32, gt=0)
+    """How much each process keeps in memory for a database that is down."""
+
+    record_days: int = Field(default=30, gt=0)
+    """Older predictions, their labels and measurements are forgotten."""
+
+    quality_every_s: float = Field(default=60.0, gt=0)
+    """How often quality and drift are measured for Prometheus, while predictions are kept."""
+
+    quality_window: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=1)
+    """How far back a measurement looks."""
+
+    api_keys: SecretStr = SecretStr("")
+    """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
+
+    @field_validator("api_keys")
+    @classmethod
+    def _long_enough(cls, keys: SecretStr) -> SecretStr:
+        if any(len(key) < _SHORTEST_KEY for key in _split(keys)):
+            raise ValueError(f"each key must have at least {_SHORTEST_KEY} characters")
+        return keys
+
+    @property
+    def keys(self) -> list[str]:
+        return _split(self.api_keys)
+
     def hand_down(self) -> None:
         """Let the processes that this one starts have the same settings: they start in another folder, and would not
         find the `.env` of this one.
         """
         for name, value in self.model_dump().items():
-            os.environ[f"MARMITA_{name.upper()}"] = str(value)
+            os.environ[f"MARMITA_{name.upper()}"] = _written(value)
+
+
+def _split(keys: SecretStr) -> list[str]:
+    return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
+
+
+def _written(value: object) -> str:
+    match value:
+        case SecretStr():
+            return value.get_secret_value()
+        case timedelta():
+            return f"{value // timedelta(minutes=1)}m"
+        case _:
+            return str(value)
 
 
 @cache

@@ -70,7 +70,8 @@ class Here:
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
         signature = self._runner.signature
         asked = read(body, json_size, signature)
-        return Reply(HTTPStatus.OK, *write(asked, await self._runner.predict(asked.rows), signature))
+        predicted = await self._runner.predict(asked.rows)
+        return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, signature, predicted.id))
 
 
 class Elsewhere:

@@ -112,7 +112,9 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
     return Asked(rows, id, _wanted(request, signature))
 
 
-def write(asked: Asked, outputs: Floats, signature: Signature) -> tuple[bytes, int | None]:
+def write(
+    asked: Asked, outputs: Floats, signature: Signature, prediction_id: str | None = None
+) -> tuple[bytes, int | None]:
     """The answer, and the size of its JSON if plain bytes follow."""
     if not np.isfinite(outputs).all():
         row = int(np.argwhere(~np.isfinite(outputs))[0][0])
@@ -129,9 +131,11 @@ def write(asked: Asked, outputs: Floats, signature: Signature) -> tuple[bytes, i
         else:
             tensor["data"] = values.ravel().tolist()
         tensors.append(tensor)
-    answer = {"model_name": signature.model, "model_version": signature.version, "outputs": tensors}
+    answer: dict[str, Any] = {"model_name": signature.model, "model_version": signature.version, "outputs": tensors}
     if asked.id is not None:
         answer["id"] = asked.id
+    if prediction_id is not None:
+        answer["parameters"] = {"prediction_id": prediction_id}
     head = to_json(answer)
     return (b"".join([head, *binary]), len(head)) if binary else (head, None)
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import Answer, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
+from marmita.contract import Answer, PredictionId, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
 
 NAME = "fetal_health"
 HEADERS = {"baseline_value": "baseline value"}
@@ -85,3 +85,4 @@ class ExamStatus(Answer):
     probabilities: Probabilities
     unusual: list[str] = Field(description="Features outside the range seen in training: take the class with care")
     model: str = Field(description="The version that answered", examples=["fetal_health:xf2cl6wbqsz7aaav"])
+    id: PredictionId = None

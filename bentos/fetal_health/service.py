@@ -16,6 +16,7 @@ from bentos.fetal_health.contract import (
     ExamStatus,
     Status,
 )
+from bentos.fetal_health.judge import JUDGE
 from marmita.contract import Floats, features, to_array
 from marmita.runner import FeatureRanges, Runner, answer, flatten
 from marmita.service import Service
@@ -29,6 +30,7 @@ class FetalHealth(Runner):
     """Classifies cardiotocograms."""
 
     model = served(NAME, CONTRACT)
+    judge = JUDGE
     sample = to_array(Exams.model_validate(EXAMPLE).exams, FEATURES)
 
     def __init__(self) -> None:
@@ -42,22 +44,21 @@ class FetalHealth(Runner):
         Each exam gets its most probable class and the probabilities of all three.
         """
         rows = to_array(exams, FEATURES)
-        outputs = await self.run(rows)
-        statuses = self.outcomes(rows, outputs)
-        probabilities = np.round(outputs.astype(float), 6).tolist()
+        predicted = await self.run(rows)
+        statuses = self.outcomes(rows, predicted.outputs)
+        probabilities = np.round(predicted.outputs.astype(float), 6).tolist()
         unusual = self.unusual(rows)
         self.metrics.answered(statuses, flatten(unusual))
-        return answer(
-            [
-                {
-                    "status": status,
-                    "probabilities": dict(zip(STATUSES, each, strict=True)),
-                    "unusual": names,
-                    "model": self.tag,
-                }
-                for status, each, names in zip(statuses, probabilities, unusual, strict=True)
-            ]
-        )
+        found = [
+            {
+                "status": status,
+                "probabilities": dict(zip(STATUSES, each, strict=True)),
+                "unusual": names,
+                "model": self.tag,
+            }
+            for status, each, names in zip(statuses, probabilities, unusual, strict=True)
+        ]
+        return answer(predicted.identify(found))
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[Status]:
         return [STATUSES[best] for best in outputs.argmax(axis=1)]

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, FailFast, Field
 
-from marmita.contract import Answer, Request, Rows, Strict, most_keys
+from marmita.contract import Answer, PredictionId, Request, Rows, Strict, most_keys
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -71,3 +71,4 @@ class Forecast(Answer):
     path: list[Step]
     coverage: float = Field(description="The share of days on which the close lies in its interval", examples=[0.9])
     model: str = Field(description="The version that answered", examples=["stock_forecast:xf2cl6wbqsz7aaav"])
+    id: PredictionId = None

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import Answer, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
+from marmita.contract import Answer, PredictionId, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
 
 NAME = "wine_quality"
 HEADERS = {
@@ -65,3 +65,4 @@ class WineScore(Answer):
     interval: Interval
     unusual: list[str] = Field(description="Features outside the range seen in training: take the score with care")
     model: str = Field(description="The version that answered", examples=["wine_quality:xf2cl6wbqsz7aaav"])
+    id: PredictionId = None

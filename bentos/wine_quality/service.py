@@ -8,6 +8,7 @@ import numpy as np
 from bentoml.validators import ContentType
 
 from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Wine, Wines, WineScore
+from bentos.wine_quality.judge import JUDGE
 from marmita.contract import Floats, features, to_array
 from marmita.runner import FeatureRanges, Runner, answer, flatten
 from marmita.service import Service
@@ -21,6 +22,7 @@ class WineQuality(Runner):
     """Scores red wines."""
 
     model = served(NAME, CONTRACT)
+    judge = JUDGE
     sample = to_array(Wines.model_validate(EXAMPLE).wines, FEATURES)
 
     def __init__(self) -> None:
@@ -36,20 +38,20 @@ class WineQuality(Runner):
         of nine wines in ten.
         """
         rows = to_array(wines, FEATURES)
-        outputs = np.round((await self.run(rows)).astype(float), 4).tolist()
+        predicted = await self.run(rows)
+        outputs = np.round(predicted.outputs.astype(float), 4).tolist()
         unusual = self.unusual(rows)
         self.metrics.answered(_rounded(quality for quality, _, _ in outputs), flatten(unusual))
-        return answer(
-            [
-                {
-                    "quality": quality,
-                    "interval": {"low": low, "high": high, "coverage": self._coverage},
-                    "unusual": names,
-                    "model": self.tag,
-                }
-                for (quality, low, high), names in zip(outputs, unusual, strict=True)
-            ]
-        )
+        scores = [
+            {
+                "quality": quality,
+                "interval": {"low": low, "high": high, "coverage": self._coverage},
+                "unusual": names,
+                "model": self.tag,
+            }
+            for (quality, low, high), names in zip(outputs, unusual, strict=True)
+        ]
+        return answer(predicted.identify(scores))
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> Iterable[str]:
         return _rounded(outputs[:, 0].tolist())

@@ -1,0 +1,212 @@
+"""The routes to what the house remembers: labels and prices come in, quality and prices are looked at."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from http import HTTPStatus
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic_core import to_json
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from marmita import contract
+from marmita.contract import MAX_ROWS, Answer, Strict
+from marmita.errors import RefusedError
+from marmita.keys import Keys
+from marmita.quality import ServedModel
+from marmita.settings import span
+from records import labels, loading, prices
+from records.database import Database, DatabaseDownError
+from records.recorder import FLUSH_S
+
+T = TypeVar("T")
+
+EXAMPLE_LABELS: dict[str, Any] = {"labels": [{"id": "0192f3c41d8a5b7e0c4d9a61e83b2f70-0", "truth": 6}]}
+EXAMPLE_LOAD: dict[str, Any] = {"ticker": "MSFT", "start": "2012-01-03", "end": "2013-03-01"}
+
+
+class TruthOf(Strict):
+    """The truth about one predicted row."""
+
+    id: str = Field(description="The `id` that came with the answer", max_length=64)
+    truth: float | str | list[float] = Field(
+        description="A class, a number, or the closes that followed", union_mode="left_to_right"
+    )
+
+
+class Labels(contract.Request):
+    """What turned out to be true."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_LABELS]})
+    most_keys: ClassVar[int] = 4 * MAX_ROWS
+
+    labels: list[TruthOf] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class LabelsAdded(Answer):
+    """What became of the labels."""
+
+    stored: int = Field(description="New ones, and those that replaced another one")
+    unchanged: int = Field(description="Those that were known already")
+    unknown: list[str] = Field(description="Ids of no row that is kept: these labels went nowhere")
+
+
+class LoadPrices(contract.Request):
+    """Which prices to fetch."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_LOAD]})
+    most_keys: ClassVar[int] = 16
+
+    ticker: str = Field(pattern=prices.TICKER, description="As Yahoo Finance calls the stock")
+    start: date = Field(description="The first day")
+    end: date = Field(description="The last day")
+
+
+class PricesLoaded(Answer):
+    """What became of it."""
+
+    ticker: str
+    fetched: int = Field(description="Days with trade that were fetched; none, if all days were there already")
+    days: int = Field(description="Days with trade that are now there from start to end")
+    labelled: int = Field(description="Steps of earlier forecasts whose truth is now known")
+
+
+class PriceOfDay(Answer):
+    """One day of a stock: adjusted for splits, and not for dividends."""
+
+    day: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    dividend: float
+    split: float
+
+
+class StoredPrices(Answer):
+    """The days of a stock that are kept."""
+
+    ticker: str
+    prices: list[PriceOfDay]
+
+
+class RecordRoutes:
+    """The routes for these models, over one database."""
+
+    def __init__(self, models: Sequence[ServedModel], database: Callable[[], Database], keys: Keys, prices: bool) -> None:
+        self._models = {model.packed.name: model for model in models}
+        self._database = database
+        self._keys = keys
+        self._with_prices = prices
+
+    def app(self) -> Starlette:
+        routes = [Route("/labels", self._add_labels, methods=["POST"])]
+        routes += [Route(f"/quality/{name}", self._quality(model)) for name, model in self._models.items()]
+        if self._with_prices:
+            routes += [Route("/prices/load", self._load, methods=["POST"]), Route("/prices", self._prices)]
+        handlers = {RefusedError: _refused, ValidationError: _wrong, DatabaseDownError: _down}
+        return Starlette(routes=routes, exception_handlers=handlers)
+
+    async def _add_labels(self, request: Request) -> Response:
+        self._keys.check(request)
+        asked = Labels.model_validate_json(await request.body())
+        added = await run_in_threadpool(self._label, [(one.id, one.truth) for one in asked.labels])
+        if len(added.unknown) == len(asked.labels):
+            raise RefusedError(HTTPStatus.NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
+        return _answer(LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown))
+
+    def _label(self, given: list[tuple[str, Any]]) -> labels.Added:
+        judges = {name: model.judge for name, model in self._models.items()}
+        added = self._write_labels(judges, given)
+        if added.unknown:  # a row may have been predicted just now, by a process that has not written it yet
+            time.sleep(FLUSH_S * 1.5)
+            unknown = set(added.unknown)
+            again = self._write_labels(judges, [one for one in given if one[0] in unknown])
+            added = labels.Added(added.stored + again.stored, added.unchanged + again.unchanged, again.unknown)
+        return added
+
+    def _write_labels(self, judges: Any, given: list[tuple[str, Any]]) -> labels.Added:
+        try:
+            with self._database().writing() as session:
+                return labels.add(session, judges, given)
+        except labels.WrongLabelError as wrong:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, str(wrong)) from None
+
+    def _quality(self, model: ServedModel) -> Callable[[Request], Awaitable[Response]]:
+        async def show(request: Request) -> Response:
+            window = _query(request, "window", span, "24h")
+            figures = await run_in_threadpool(model.measure, self._database(), window)
+            return Response(to_json(figures, inf_nan_mode="null"), media_type="application/json")
+
+        return show
+
+    async def _load(self, request: Request) -> Response:
+        self._keys.check(request)
+        asked = LoadPrices.model_validate_json(await request.body())
+        try:
+            loaded = await run_in_threadpool(loading.load, self._database(), asked.ticker, asked.start, asked.end)
+        except ValueError as error:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+        except prices.PricesError as error:
+            raise RefusedError(HTTPStatus.BAD_GATEWAY, str(error)) from None
+        return _answer(PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled))
+
+    async def _prices(self, request: Request) -> Response:
+        ticker = _query(request, "ticker", str)
+        first, last = _query(request, "start", _day), _query(request, "end", _day)
+        found = await run_in_threadpool(self._stored, ticker, first, last)
+        if not found:
+            raise RefusedError(
+                HTTPStatus.NOT_FOUND, f"no prices of {ticker[:40]} are kept from {first} to {last}: POST /prices/load fetches them"
+            )
+        days = [PriceOfDay.model_validate(bar._asdict()) for bar in found]
+        return _answer(StoredPrices(ticker=ticker, prices=days))
+
+    def _stored(self, ticker: str, first: date, last: date) -> list[prices.Bar]:
+        with self._database().reading() as session:
+            return prices.stored(session, ticker, first, last)
+
+
+def _query(request: Request, name: str, read: Callable[[str], T], default: str | None = None) -> T:
+    text = request.query_params.get(name, default)
+    if text is None:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is missing: ?{name}=")
+    try:
+        return read(text)
+    except ValueError as error:
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} {error}") from None
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("must be a day, such as 2013-02-01") from None
+
+
+def _answer(answer: Answer) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    headers = {"www-authenticate": "Bearer"} if error.status == HTTPStatus.UNAUTHORIZED else None
+    return Response(to_json({"error": error.error}), error.status, headers, "application/json")
+
+
+async def _wrong(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ValidationError)
+    detail = error.errors(include_url=False, include_context=False, include_input=False)
+    return Response(to_json({"detail": detail}), HTTPStatus.BAD_REQUEST, media_type="application/json")
+
+
+async def _down(_: Request, error: Exception) -> Response:
+    said = f"the database can't be used now: {error}"
+    return Response(to_json({"error": said}), HTTPStatus.SERVICE_UNAVAILABLE, media_type="application/json")

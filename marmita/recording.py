@@ -1,0 +1,35 @@
+"""The house's memory in this process, as the settings say."""
+
+from functools import cache
+from pathlib import Path
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from marmita.metrics import RecordMetrics
+from marmita.settings import settings
+from records.database import Database, default_url
+from records.recorder import Recorder
+
+
+@cache
+def database() -> Database:
+    """The database of this process."""
+    url = settings().database_url.get_secret_value()
+    return Database(url or default_url(Path(BentoMLContainer.bentoml_home.get())))
+
+
+@cache
+def recorder() -> Recorder | None:
+    """What keeps this process's predictions, if they are to be kept."""
+    mode = settings().record
+    if mode == "off":
+        return None
+    share = settings().record_share if mode == "sample" else 1.0
+    return Recorder(database(), RecordMetrics(), share=share, most_bytes=settings().record_buffer_mb * 1024 * 1024)
+
+
+def close() -> None:
+    """Write what still waits."""
+    keeps = recorder()
+    if keeps is not None:
+        keeps.close()

@@ -1,0 +1,141 @@
+"""What is remembered, as tables. `migrations` makes them."""
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, LargeBinary, String, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Moment(TypeDecorator[datetime]):
+    """A point in time, in UTC wherever it is kept. SQLite has no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    """All tables."""
+
+    type_annotation_map = {datetime: Moment(), dict[str, Any]: JSON()}  # noqa: RUF012  as SQLAlchemy wants it
+
+
+class Price(Table):
+    """One stock's day. Prices are adjusted for all splits that were known when they were fetched, and for no dividend."""
+
+    __tablename__ = "prices"
+
+    ticker: Mapped[str] = mapped_column(String(32), primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    open: Mapped[float]
+    high: Mapped[float]
+    low: Mapped[float]
+    close: Mapped[float]
+    volume: Mapped[int] = mapped_column(BigInteger)
+    dividend: Mapped[float]
+    """Paid on this day to those who held the share the day before; 0 on most days."""
+    split: Mapped[float]
+    """New shares for one old share on this day; 1 on most days."""
+    fetched_at: Mapped[datetime]
+
+
+class PriceRange(Table):
+    """Days of a stock that were fetched, with and without trade on them: they are not fetched again."""
+
+    __tablename__ = "price_ranges"
+
+    ticker: Mapped[str] = mapped_column(String(32), primary_key=True)
+    first_day: Mapped[date] = mapped_column(primary_key=True)
+    last_day: Mapped[date]
+    fetched_at: Mapped[datetime]
+
+
+class Prediction(Table):
+    """What one request asked of a model, and what the model said: all its rows together.
+
+    Inputs and outputs are single-precision numbers as the model takes and gives them, row by row, little end first.
+    A row goes by `<id>-<row>`, counted from 0.
+    """
+
+    __tablename__ = "predictions"
+    __table_args__ = (Index("predictions_by_model_and_time", "model", "at"), Index("predictions_by_time", "at"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(128))
+    at: Mapped[datetime]
+    seconds: Mapped[float]
+    """From when the rows were there until the model had answered, with the wait for its batch."""
+    rows: Mapped[int]
+    inputs: Mapped[bytes] = mapped_column(LargeBinary)
+    outputs: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Forecast(Table):
+    """Which stock a predicted row is about, and its last day: so that prices can label it when the days come."""
+
+    __tablename__ = "forecasts"
+    __table_args__ = (Index("forecasts_by_ticker_and_day", "ticker", "as_of"),)
+
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    ticker: Mapped[str] = mapped_column(String(32))
+    as_of: Mapped[date]
+
+
+class Label(Table):
+    """The truth about a predicted row, or about one step of it."""
+
+    __tablename__ = "labels"
+
+    prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
+    row: Mapped[int] = mapped_column(primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    """Counted from 1, of a forecast of many days; 0 if there is one truth for the row."""
+    value: Mapped[float]
+    """A number, or the place of the true class among the model's classes."""
+    at: Mapped[datetime]
+
+
+class TrainingRun(Table):
+    """One try to make a better model."""
+
+    __tablename__ = "training_runs"
+    __table_args__ = (Index("training_runs_by_model_and_time", "model", "started_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64))
+    status: Mapped[str] = mapped_column(String(16))
+    """`running`, `promoted`, `rejected` or `failed`."""
+    reason: Mapped[str]
+    """Why it ended as it did; empty while it runs."""
+    tag: Mapped[str | None] = mapped_column(String(128))
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    scores: Mapped[dict[str, Any]]
+
+
+class Measurement(Table):
+    """How good a model was, and how far its inputs had drifted, over a window of time."""
+
+    __tablename__ = "quality_measurements"
+    __table_args__ = (Index("quality_measurements_by_model_and_time", "model", "at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64))
+    version: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    window_s: Mapped[float]
+    figures: Mapped[dict[str, Any]]
