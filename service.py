@@ -4,6 +4,7 @@ Its runners live inside its workers (colocated) or in processes of their own (sp
 The code and the answers are the same.
 """
 
+from datetime import date
 from typing import Annotated, Any
 
 import bentoml
@@ -11,7 +12,7 @@ from bentoml.validators import ContentType
 
 from bentos.fetal_health.contract import Exam, Exams, ExamStatus
 from bentos.fetal_health.service import FetalHealth
-from bentos.stock_forecast.contract import AllSeries, Forecast, Series
+from bentos.stock_forecast.contract import AllSeries, Forecast, ForecastBesideActual, ForecastFrom, Series
 from bentos.stock_forecast.service import StockForecast
 from bentos.wine_quality.contract import Wine, Wines, WineScore
 from bentos.wine_quality.service import WineQuality
@@ -53,6 +54,17 @@ class Marmita:
         interval.
         """
         return answer(await ask(self.stock_forecast.to_async.forecast(series=series)))
+
+    @bentoml.api(route="/stock-forecast/forecast-from", input_spec=ForecastFrom)
+    async def forecast_from(
+        self, ticker: str, as_of: date, horizon: int
+    ) -> Annotated[ForecastBesideActual, ContentType("application/json")]:
+        """Forecast from the closes that are kept, as if it were that day.
+
+        The forecast knows of no later day. Beside it stand the actual closes, as far as they are known.
+        """
+        runner = self.stock_forecast.to_async
+        return answer(await ask(runner.forecast_from(ticker=ticker, as_of=as_of, horizon=horizon)))
 
     async def __is_ready__(self) -> bool:
         return await ready(self.fetal_health, self.wine_quality, self.stock_forecast)

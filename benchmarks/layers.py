@@ -58,7 +58,7 @@ class Layers:
         send_to = partial(ask, path="/v2/models/wine_quality/infer", body=self._tensors)
         return {
             "the model": self._model,
-            "batches": partial(self._runner.run, self._array),
+            "batches": partial(self._runner.served.run, self._array),
             "counting predictions": partial(self._runner.predict, self._array),
             "reading and writing tensors": partial(self._here.infer, self._tensors, None),
             "the route: metrics, deadline": partial(send_to, self._front._apps["/v2/models/wine_quality/infer"]),
@@ -76,7 +76,7 @@ class Layers:
         }
 
     async def _model(self) -> Any:
-        return self._runner._compiled(self._array)
+        return self._runner.served.model(self._array)
 
     async def _validated(self) -> Any:
         return await self._runner.to_async.score(wines=Wines.model_validate_json(self._json).wines)

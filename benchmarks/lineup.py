@@ -49,16 +49,22 @@ class Contender:
     """It is no server: it calls the model in a loop."""
 
 
-def marmita(name: str, about: str, topology: str, routes: tuple[Route, ...], **runners: Any) -> Contender:
+def marmita(
+    name: str,
+    about: str,
+    routes: tuple[Route, ...],
+    settings: Mapping[str, str] | None = None,
+    runners: Mapping[str, Any] | None = None,
+) -> Contender:
     """Our service with one worker, whatever `configuration.yaml` says, and otherwise as that says."""
-    services = {"Marmita": {"workers": 1}, **runners}
+    services = {"Marmita": {"workers": 1}, **(runners or {})}
     return Contender(
         name=name,
         about=about,
         environment=MARMITA,
         packages=("bentoml", "onnxruntime", "pydantic", "starlette", "uvicorn", "uvloop"),
         command=("{bin}/python", "-m", "bentoml", "serve", ".", "--host", "127.0.0.1", "--port", "{port}"),
-        variables={"MARMITA_TOPOLOGY": topology, "BENTOML_CONFIG_OVERRIDES": json.dumps({"services": services})},
+        variables={"BENTOML_CONFIG_OVERRIDES": json.dumps({"services": services}), **(settings or {})},
         routes=routes,
     )
 
@@ -78,7 +84,6 @@ WINES_AND_FORECASTS = (*WINES, ONE_FORECAST)
 COLOCATED = marmita(
     "marmita",
     "this service, colocated, batching on",
-    "colocated",
     (
         Route("JSON", dialects.CONTRACT, (*WINES_AND_FORECASTS, FORECASTS_TOGETHER)),
         Route("tensors", dialects.OUR_TENSORS, WINES),
@@ -124,23 +129,29 @@ CONTENDERS = (
     marmita(
         "marmita_unbatched",
         "this service, colocated, batching off",
-        "colocated",
         (
             Route("JSON", dialects.CONTRACT, (*WINES_AND_FORECASTS, FORECASTS_TOGETHER)),
             Route("tensors", dialects.OUR_TENSORS, WINES),
         ),
-        FetalHealth=OFF,
-        WineQuality=OFF,
-        StockForecast=OFF,
+        runners={"FetalHealth": OFF, "WineQuality": OFF, "StockForecast": OFF},
     ),
     marmita(
         "marmita_split",
         "this service, split into a front door and one process for each model, batching on",
-        "split",
         (
             Route("JSON", dialects.CONTRACT, WINES_AND_FORECASTS),
             Route("tensors", dialects.OUR_TENSORS, WINES),
         ),
+        settings={"MARMITA_TOPOLOGY": "split"},
+    ),
+    marmita(
+        "marmita_recording",
+        "this service, colocated, every prediction kept in SQLite",
+        (
+            Route("JSON", dialects.CONTRACT, WINES),
+            Route("tensors", dialects.OUR_TENSORS, WINES),
+        ),
+        settings={"MARMITA_RECORD": "all"},
     ),
     Contender(
         name="mosec",

@@ -19,6 +19,7 @@ Who = tuple[str, str]
 """A contender and its route."""
 
 JSON, TENSORS, BINARY = ("marmita", "JSON"), ("marmita", "tensors"), ("marmita", "binary tensors")
+RECORDED, RECORDED_TENSORS = ("marmita_recording", "JSON"), ("marmita_recording", "tensors")
 UNBATCHED = ("marmita_unbatched", "JSON")
 FASTAPI, ASGI, LOOP = ("fastapi", "JSON"), ("asgi", "tensors"), ("onnx_loop", "call")
 MOSEC = ("mosec", "JSON")
@@ -95,6 +96,11 @@ COMPARISONS = (
     Comparison("batching on against off", FORECASTS_TOGETHER, JSON, UNBATCHED, Target(">", 1), "requests_per_second"),
     Comparison("batching on against off", FORECASTS_TOGETHER, JSON, UNBATCHED, Target("≤", 1), "p99_ms"),
     Comparison("batching on against off", ONE_FORECAST, JSON, UNBATCHED, Target("≤", 1.2), "p50_ms"),
+    *(
+        Comparison(f"all predictions kept against none, {name}", workload, kept, none, Target("≥", 0.95))
+        for workload in (WINES_TOGETHER, MANY_WINES)
+        for name, kept, none in (("JSON", RECORDED, JSON), ("tensors", RECORDED_TENSORS, TENSORS))
+    ),
 )
 
 

@@ -7,7 +7,7 @@ slowly: of hundreds of connections that are opened at once, the last would wait 
 import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,8 +21,9 @@ _STEP_S = 0.01
 class Accepting:
     """Accepts beside uvicorn what it would leave for the next turns."""
 
-    def __init__(self, server: uvicorn.Server) -> None:
+    def __init__(self, server: uvicorn.Server, listens_at: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         self._server = server
+        self._listens_at = listens_at
         self._listeners: list[socket.socket] = []
         self._taking: set[asyncio.Task[None]] = set()
         self._start = asyncio.create_task(self._accept_when_started())
@@ -33,6 +34,8 @@ class Accepting:
         self._listeners = list(listeners(self._server))
         for listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+        inet = (socket.AF_INET, socket.AF_INET6)
+        self._listens_at([listener.getsockname()[0] for listener in self._listeners if listener.family in inet])
 
     def end(self) -> None:
         self._start.cancel()

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pydantic_core import to_json
 from starlette.types import Scope
 
+from marmita.lifespan import Companion
+
 LOGGER = "bentoml.access"
 DELAY_S = 0.1
 """So old may a line become before it is written. A worker that is killed loses those of this time."""
 
 
-class AccessLog:
+class AccessLog(Companion):
     """The lines of one worker."""
 
     def __init__(self) -> None:
@@ -47,6 +49,9 @@ class AccessLog:
         if not self._waiting:
             asyncio.get_running_loop().call_later(DELAY_S, self.write)
         self._waiting.append(to_json(line))
+
+    def end(self) -> None:
+        self.write()
 
     def write(self) -> None:
         """Write all that waits."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -36,13 +35,11 @@ class ServedModelInFull(ServedModel):
     contract: dict[str, Any] = Field(description="Features (names, order, units, ranges) that it was trained with")
 
 
-def catalog(models: Sequence[Packed]) -> Starlette:
+def catalog(models: Sequence[Packed]) -> list[Route]:
     """The routes that show these models."""
     in_full = {model.name: _in_full(model) for model in models}
     listed = ServedModels(models=[ServedModel.model_validate(m.model_dump()) for m in in_full.values()])
-
-    routes = [_show("/models", listed), *(_show(f"/models/{name}", model) for name, model in in_full.items())]
-    return Starlette(routes=routes)
+    return [_show("/models", listed), *(_show(f"/models/{name}", model) for name, model in in_full.items())]
 
 
 def _in_full(model: Packed) -> ServedModelInFull:

@@ -76,7 +76,10 @@ class Answer(BaseModel):
 
 PredictionId = Annotated[
     str | SkipJsonSchema[None],
-    Field(description="The id by which the truth can be told later: there if the prediction is kept"),
+    Field(
+        description="The id by which the truth can be told later: there if the prediction is kept",
+        exclude_if=lambda known: known is None,
+    ),
 ]
 
 

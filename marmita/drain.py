@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
@@ -67,8 +68,12 @@ class Drain(ABC):
 class DoorsDrain(Drain):
     """How a worker of the front door ends: after notice, and the last one shuts the socket."""
 
+    def __init__(self, listens_at: Callable[[Sequence[str]], None]) -> None:
+        super().__init__()
+        self._listens_at = listens_at
+
     def _start(self, server: uvicorn.Server) -> None:
-        self._accepting = Accepting(server)
+        self._accepting = Accepting(server, self._listens_at)
         # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
         lock = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"serving-{os.getppid()}")
         self._serving = lock.open("wb")

@@ -8,7 +8,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +29,7 @@ from marmita.bodies import FULL, Bodies, replay
 from marmita.contract import Error
 from marmita.drain import DoorsDrain, Drain, RunnersDrain
 from marmita.errors import RefusedError, unified
-from marmita.lifespan import live
+from marmita.lifespan import Companion, live
 from marmita.settings import Settings
 from marmita.tensor_routes import TensorRoutes
 
@@ -70,6 +70,8 @@ class Front:
         settings: Settings,
         tensors: TensorRoutes | None = None,
         most: float = math.inf,
+        companions: Sequence[Companion] = (),
+        listens_at: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._apps: dict[str, ASGIApp] = dict.fromkeys(paths, app)
         self._tensors = tensors.paths if tensors else frozenset()
@@ -80,11 +82,12 @@ class Front:
         self._most = most
         self._in_progress = 0
         self._log = AccessLog()
-        self._drain = DoorsDrain()
+        self._drain = DoorsDrain(listens_at)
+        self._companions = (*companions, self._log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            return await live(self._app, self._drain, scope, receive, send, before_the_end=self._log.write)
+            return await live(self._app, self._drain, self._companions, scope, receive, send)
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         start = perf_counter()
@@ -160,14 +163,15 @@ _FULL_IN_FULL, _FULL_IN_SHORT = _full({"error": FULL, "detail": []}), _full({"er
 class Inner:
     """Around a runner that lives in a process of its own: takes over the id of the request that the front door has."""
 
-    def __init__(self, app: ASGIApp, tensors: TensorRoutes | None = None) -> None:
+    def __init__(self, app: ASGIApp, tensors: TensorRoutes | None = None, companions: Sequence[Companion] = ()) -> None:
         self._apps = dict.fromkeys(tensors.paths, tensors) if tensors else {}
         self._app = app
         self._drain = RunnersDrain()
+        self._companions = companions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await live(self._app, self._drain, scope, receive, send)
+            await live(self._app, self._drain, self._companions, scope, receive, send)
         elif scope["type"] == "http":
             self._take_over_id(scope)
             await self._apps.get(scope["path"], self._app)(scope, receive, send)

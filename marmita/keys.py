@@ -36,6 +36,6 @@ class Keys:
         public = [address for address in addresses if not ip_address(address).is_loopback]
         if public and not self._keys:
             log.warning(
-                "POST /labels and POST /prices/load are open to whoever reaches %s: set MARMITA_API_KEYS to ask for a key",
-                ", ".join(public),
+                "whoever reaches %s may send labels and load prices: set MARMITA_API_KEYS to ask for a key",
+                ", ".join(sorted(set(public))),
             )

@@ -1,7 +1,7 @@
 """How a worker begins and ends, around the application that it serves."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,18 +13,25 @@ _COLLECT_AFTER = 10_000
 and they leave no cycles behind."""
 
 
+class Companion:
+    """What lives beside the application: from when that has started until the last request is answered."""
+
+    def begin(self) -> None:
+        """Nothing to do, as a rule."""
+
+    def end(self) -> None:
+        """Nothing to do, as a rule."""
+
+
 async def live(
-    app: ASGIApp,
-    drain: Drain,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    before_the_end: Callable[[], None] = lambda: None,
+    app: ASGIApp, drain: Drain, companions: Sequence[Companion], scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Pass an application's lifespan on, and see to what else belongs to it."""
 
     async def settled(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
+            for companion in companions:
+                companion.begin()
             _settle()
         await send(message)
 
@@ -33,7 +40,8 @@ async def live(
         await app(scope, receive, settled)
     finally:
         metrics.write()
-        before_the_end()
+        for companion in companions:
+            companion.end()
 
 
 def _settle() -> None:

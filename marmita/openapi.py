@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from marmita import record_document
 from marmita.catalog import ServedModelInFull, ServedModels
 from marmita.contract import Error
 
@@ -99,8 +100,8 @@ _TENSOR_SCHEMAS = {
         "What a model gives for each row.", {"data": _VALUES, **_SIZE}, name=_STRING, shape=_SHAPE, datatype=_STRING
     ),
     "InferAnswer": _object(
-        "A model's outputs, with the request's id if it has one.",
-        {"id": _STRING},
+        "A model's outputs, with the request's id if it has one, and the one to label them by if they are kept.",
+        {"id": _STRING, "parameters": _object("More about the outputs.", {"prediction_id": _STRING})},
         model_name=_STRING,
         model_version=_STRING,
         outputs=_list(_schema("OutputTensor")),
@@ -111,13 +112,15 @@ _TENSOR_SCHEMAS = {
 
 @dataclass(frozen=True)
 class Inference:
-    """A route that asks a model: one `request` comes in, a list with an `answer` for each row goes out."""
+    """A route that asks a model: one `request` comes in, an `answer` goes out, as a rule for each of its rows."""
 
     path: str
     operation: str
     about: str
     request: type[BaseModel]
     answer: type[BaseModel]
+    many: bool = True
+    """Whether there is an answer for each row, or just one."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,10 @@ yaml.add_representer(Document, lambda dumper, document: dumper.represent_dict(do
 
 def document(title: str, about: str, version: str, inferences: Sequence[Inference]) -> Document:
     """The document of a service with these routes."""
-    models: list[type[BaseModel]] = [Error, ServedModels, ServedModelInFull]
+    models: list[type[BaseModel]] = [Error, ServedModels, ServedModelInFull, *record_document.REQUESTS]
+    models += record_document.ANSWERS
     models += [model for inference in inferences for model in (inference.request, inference.answer)]
-    requests = {inference.request for inference in inferences}
+    requests = {*record_document.REQUESTS, *(inference.request for inference in inferences)}
     _, schemas = models_json_schema(
         [(model, "validation" if model in requests else "serialization") for model in models],
         by_alias=False,
@@ -151,14 +155,19 @@ def document(title: str, about: str, version: str, inferences: Sequence[Inferenc
             | {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
         },
     }
-    paths |= _tensor_paths(inferences)
+    by_model = {_model(inference): inference for inference in inferences if inference.many}
+    paths |= record_document.paths(list(by_model), with_prices=any(not inference.many for inference in inferences))
+    paths |= _tensor_paths(by_model)
     paths |= {path: {"get": _probe(path, about)} for path, about in _PROBES.items()}
     content = {
         "openapi": "3.1.0",
         "info": {"title": title, "description": about, "version": version},
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": schemas["$defs"] | _TENSOR_SCHEMAS},
+        "components": {
+            "schemas": schemas["$defs"] | _TENSOR_SCHEMAS,
+            "securitySchemes": {"key": record_document.KEY},
+        },
     }
     return Document(
         json.loads(json.dumps(content))
@@ -166,7 +175,10 @@ def document(title: str, about: str, version: str, inferences: Sequence[Inferenc
 
 
 def _inference(inference: Inference) -> dict[str, Any]:
-    answer = {"type": "array", "items": _reference(inference.answer)}
+    answer = _reference(inference.answer)
+    about = "The answer."
+    if inference.many:
+        answer, about = {"type": "array", "items": answer}, "One answer for each row, in the rows' order."
     example = _example(inference.request)
     return {
         "operationId": inference.operation,
@@ -178,7 +190,7 @@ def _inference(inference: Inference) -> dict[str, Any]:
             "content": {"application/json": {"schema": _reference(inference.request), "example": example}},
         },
         "responses": {
-            "200": _json("One answer for each row, in the rows' order.", answer),
+            "200": _json(about, answer),
             **_errors(_ERRORS, Error.__name__),
         },
     }
@@ -196,9 +208,13 @@ def _look(operation: str, about: str, answer: type[BaseModel]) -> dict[str, Any]
     }
 
 
-def _tensor_paths(inferences: Sequence[Inference]) -> dict[str, Any]:
-    """The routes of the Open Inference Protocol. A model goes by the name of its own route, with underscores."""
-    models = {inference.path.split("/")[1].replace("-", "_"): inference for inference in inferences}
+def _model(inference: Inference) -> str:
+    """A model goes by the name of its own route, with underscores."""
+    return inference.path.split("/")[1].replace("-", "_")
+
+
+def _tensor_paths(models: Mapping[str, Inference]) -> dict[str, Any]:
+    """The routes of the Open Inference Protocol."""
     name = {"name": "name", "in": "path", "required": True, "schema": _STRING | {"enum": list(models)}}
     of_model: dict[str, Any] = {"parameters": [name]}
     unready = {HTTPStatus.SERVICE_UNAVAILABLE: "Not ready yet."}

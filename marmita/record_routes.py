@@ -2,15 +2,13 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic_core import to_json
-from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -19,7 +17,7 @@ from marmita import contract
 from marmita.contract import MAX_ROWS, Answer, Strict
 from marmita.errors import RefusedError
 from marmita.keys import Keys
-from marmita.quality import ServedModel
+from marmita.quality import Judged
 from marmita.settings import span
 from records import labels, loading, prices
 from records.database import Database, DatabaseDownError
@@ -55,6 +53,49 @@ class LabelsAdded(Answer):
     stored: int = Field(description="New ones, and those that replaced another one")
     unchanged: int = Field(description="Those that were known already")
     unknown: list[str] = Field(description="Ids of no row that is kept: these labels went nowhere")
+
+
+class ModelScore(Answer):
+    """One figure of how good a model was."""
+
+    score: str = Field(description="accuracy, precision, recall, mae, mse or coverage")
+    part: str = Field(description="A class, a day of the path, or `all`")
+    value: float
+
+
+class FeatureDrift(Answer):
+    """How far one feature, or one kind of prediction, is from what it was in training."""
+
+    kind: str = Field(description="input or prediction")
+    feature: str
+    rows: int = Field(description="Rows that tell something that the others don't")
+    psi: float | None = Field(description="Population stability index")
+    expected_psi: float | None = Field(description="What chance alone would give")
+    statistic: float | None = Field(description="The largest difference between the shares of rows below a decile")
+    p: float | None = Field(description="How likely so large a difference is by chance")
+    alarm: bool
+
+
+class ModelQuality(Answer):
+    """How good a model was over a window of time. What nobody can say is null."""
+
+    model: str
+    version: str
+    at: datetime
+    window_s: float
+    requests: int
+    rows: int = Field(description="Predicted rows that are kept from this time")
+    looked_at: int = Field(description="How many of them, the newest, the figures are about")
+    damaged: int = Field(description="How many of those could not be read")
+    labelled: int = Field(description="How many rows the scores are about")
+    scores: list[ModelScore]
+    confusion: list[list[int]] | None = Field(description="Labelled rows by true class (line) and predicted class")
+    error_ratio: float | None = Field(description="The error as a multiple of the one on held-out rows")
+    inference_mean_s: float | None = Field(description="Seconds that a request waited for the model")
+    inference_p95_s: float | None
+    drift: list[FeatureDrift]
+    alarms: list[str] = Field(description="What has drifted")
+    notes: list[str] = Field(description="What the figures can't say, and why")
 
 
 class LoadPrices(contract.Request):
@@ -100,19 +141,20 @@ class StoredPrices(Answer):
 class RecordRoutes:
     """The routes for these models, over one database."""
 
-    def __init__(self, models: Sequence[ServedModel], database: Callable[[], Database], keys: Keys, prices: bool) -> None:
+    def __init__(
+        self, models: Sequence[Judged], database: Callable[[], Database], keys: Keys, with_prices: bool
+    ) -> None:
         self._models = {model.packed.name: model for model in models}
         self._database = database
         self._keys = keys
-        self._with_prices = prices
+        self._with_prices = with_prices
 
-    def app(self) -> Starlette:
+    def routes(self) -> list[Route]:
         routes = [Route("/labels", self._add_labels, methods=["POST"])]
         routes += [Route(f"/quality/{name}", self._quality(model)) for name, model in self._models.items()]
         if self._with_prices:
             routes += [Route("/prices/load", self._load, methods=["POST"]), Route("/prices", self._prices)]
-        handlers = {RefusedError: _refused, ValidationError: _wrong, DatabaseDownError: _down}
-        return Starlette(routes=routes, exception_handlers=handlers)
+        return routes
 
     async def _add_labels(self, request: Request) -> Response:
         self._keys.check(request)
@@ -139,11 +181,11 @@ class RecordRoutes:
         except labels.WrongLabelError as wrong:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(wrong)) from None
 
-    def _quality(self, model: ServedModel) -> Callable[[Request], Awaitable[Response]]:
+    def _quality(self, model: Judged) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
             window = _query(request, "window", span, "24h")
-            figures = await run_in_threadpool(model.measure, self._database(), window)
-            return Response(to_json(figures, inf_nan_mode="null"), media_type="application/json")
+            measured = await run_in_threadpool(model.measure, self._database(), window)
+            return Response(to_json(measured.as_dict()), media_type="application/json")
 
         return show
 
@@ -156,7 +198,9 @@ class RecordRoutes:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
         except prices.PricesError as error:
             raise RefusedError(HTTPStatus.BAD_GATEWAY, str(error)) from None
-        return _answer(PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled))
+        return _answer(
+            PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled)
+        )
 
     async def _prices(self, request: Request) -> Response:
         ticker = _query(request, "ticker", str)
@@ -164,7 +208,8 @@ class RecordRoutes:
         found = await run_in_threadpool(self._stored, ticker, first, last)
         if not found:
             raise RefusedError(
-                HTTPStatus.NOT_FOUND, f"no prices of {ticker[:40]} are kept from {first} to {last}: POST /prices/load fetches them"
+                HTTPStatus.NOT_FOUND,
+                f"no prices of {ticker[:40]} are kept from {first} to {last}: POST /prices/load fetches them",
             )
         days = [PriceOfDay.model_validate(bar._asdict()) for bar in found]
         return _answer(StoredPrices(ticker=ticker, prices=days))
@@ -210,3 +255,7 @@ async def _wrong(_: Request, error: Exception) -> Response:
 async def _down(_: Request, error: Exception) -> Response:
     said = f"the database can't be used now: {error}"
     return Response(to_json({"error": said}), HTTPStatus.SERVICE_UNAVAILABLE, media_type="application/json")
+
+
+HANDLERS = {RefusedError: _refused, ValidationError: _wrong, DatabaseDownError: _down}
+"""What becomes of the errors that these routes raise."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 
+from marmita.lifespan import Companion
 from marmita.metrics import RecordMetrics
 from marmita.settings import settings
 from records.database import Database, default_url
@@ -28,8 +29,10 @@ def recorder() -> Recorder | None:
     return Recorder(database(), RecordMetrics(), share=share, most_bytes=settings().record_buffer_mb * 1024 * 1024)
 
 
-def close() -> None:
-    """Write what still waits."""
-    keeps = recorder()
-    if keeps is not None:
-        keeps.close()
+class Keeping(Companion):
+    """Writes what still waits when a worker ends."""
+
+    def end(self) -> None:
+        keeps = recorder()
+        if keeps is not None:
+            keeps.close()

@@ -13,19 +13,19 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from marmita import logs
-from marmita.batching import Batcher, Batching
+from marmita.batching import Batching
 from marmita.contract import Floats
-from marmita.metrics import ModelMetrics
 from marmita.recording import recorder
+from marmita.served import Served, flatten
 from marmita.store import Packed
-from marmita.tensors import Bounds, Signature
 from records.judging import Judge
 from records.recorder import Subject
 
 
 class Predicted(NamedTuple):
-    """A model's outputs, and the id by which they can be found again, if they are kept."""
+    """A model's outputs, the version that gave them, and the id by which they can be found again, if they are kept."""
 
+    by: Served
     outputs: Floats
     id: str | None = None
 
@@ -48,46 +48,35 @@ class Runner(ABC):
 
     def __init__(self) -> None:
         stored: Any = self.model
-        packed = Packed.of(stored)
-        self._packed = packed
+        self.served = Served(Packed.of(stored), Batching.of(type(self).__name__))
         self._recorder = recorder()
-        self.tag = packed.tag
-        self.reference = packed.reference
-        self.metrics = ModelMetrics(packed.name, packed.version)
-        self._compiled = packed.compiled()
-        self._batcher = Batcher(self._compiled, Batching.of(type(self).__name__), self.metrics.ran)
-        model = self._compiled
-        bounds = Bounds.of(packed.contract["features"])
-        self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
 
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
         """What the model says to these rows, kept if predictions are to be kept."""
+        served = self.served
         if self._recorder is None:
-            return Predicted(await self._batcher(rows))
+            return Predicted(served, await served.run(rows))
         start = perf_counter()
-        outputs = await self._batcher(rows)
-        seconds, id = perf_counter() - start, logs.request_id.get()
-        packed = self._packed
-        kept = self._recorder.record(packed.name, packed.version, id, rows, outputs, seconds, subjects)
-        return Predicted(outputs, kept)
+        outputs = await served.run(rows)
+        seconds, request = perf_counter() - start, logs.request_id.get()
+        packed = served.packed
+        id = self._recorder.record(packed.name, packed.version, request, rows, outputs, seconds, subjects)
+        return Predicted(served, outputs, id)
 
     async def predict(self, rows: Floats) -> Predicted:
         """The model's bare outputs, counted as those of its own route are."""
         predicted = await self.run(rows)
-        self.metrics.answered(self.outcomes(rows, predicted.outputs), flatten(self.unusual(rows)))
+        unusual = predicted.by.unusual(rows)
+        predicted.by.metrics.answered(self.outcomes(rows, predicted.outputs), flatten(unusual))
         return predicted
 
     @abstractmethod
     def outcomes(self, rows: Floats, outputs: Floats) -> Iterable[str]:
         """The class or bucket in which each answer is counted."""
 
-    def unusual(self, _rows: Floats) -> list[list[str]]:
-        """The names of each row's features that lie outside the range seen in training."""
-        return []
-
     async def __is_ready__(self) -> bool:
         """Ready is who can answer: the model is asked, past the queue."""
-        outputs = await asyncio.to_thread(self._compiled, self.sample)
+        outputs = await asyncio.to_thread(self.served.model, self.sample)
         return bool(np.isfinite(outputs).all())
 
 
@@ -100,27 +89,3 @@ def answer(rows: Any) -> Any:
     if isinstance(rows, Response) or server_context.service_type == "service":
         return rows
     return Response(to_json(rows), media_type="application/json")
-
-
-class FeatureRanges:
-    """The range of each feature in training, and which of a row's features lie outside."""
-
-    def __init__(self, reference: dict[str, Any]) -> None:
-        self._names = list(reference["features"])
-        ranges = reference["features"].values()
-        self._low = np.array([feature["min"] for feature in ranges], dtype=np.float32)
-        self._high = np.array([feature["max"] for feature in ranges], dtype=np.float32)
-
-    def unusual(self, rows: Floats) -> list[list[str]]:
-        outside = (rows < self._low) | (rows > self._high)
-        found: list[list[str]] = [[] for _ in range(len(rows))]
-        if not np.count_nonzero(outside):  # several times faster than any() for few rows
-            return found
-        for row, feature in np.argwhere(outside):
-            found[row].append(self._names[feature])
-        return found
-
-
-def flatten(lists: Iterable[list[str]]) -> list[str]:
-    """All items of all lists."""
-    return [item for items in lists for item in items]

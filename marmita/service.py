@@ -6,23 +6,32 @@ It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way
 import inspect
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import bentoml
 from _bentoml_impl.server.app import ServiceAppFactory
 from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.configuration.containers import BentoMLContainer
+from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from marmita import logs, metrics, openapi
 from marmita.batching import Batching
 from marmita.catalog import catalog
 from marmita.front import Front, Inner, paths
+from marmita.keys import Keys
+from marmita.lifespan import Companion
+from marmita.quality import Judged, Measuring
+from marmita.record_routes import HANDLERS, RecordRoutes
+from marmita.recording import Keeping, database
 from marmita.settings import settings
 from marmita.store import Packed
 from marmita.tensor_routes import TensorRoutes
 from marmita.topology import hold_on, tensor_models
+from records.path_judge import Paths
 
 _A_DAY_S = 86_400.0
 CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
@@ -65,10 +74,12 @@ class Service(bentoml.Service[T]):
         logs.configure()
         metrics.forget_the_dead()
         self.inject_config()
-        models = self._served()
+        judged, keys = self._served(), Keys(settings().keys)
+        models = [one.packed for one in judged]
         if is_main:
             hold_on()
-            self.mount_asgi_app(catalog(models), name="models")
+            routes = [*catalog(models), *self._record_routes(judged, keys).routes()]
+            self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="house")
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()
         tensors = TensorRoutes(
@@ -79,9 +90,13 @@ class Service(bentoml.Service[T]):
             metrics.Requests(app),
             bentoml_app.timeout or _A_DAY_S,
         )
+        companions: list[Companion] = [Keeping()]
         if not is_main:
-            return Inner(app, tensors)
-        return Front(app, paths(app.routes), settings(), tensors, bentoml_app.max_concurrency or math.inf)
+            return Inner(app, tensors, companions)
+        if settings().record != "off":
+            companions.append(Measuring(judged, database(), settings()))
+        most = bentoml_app.max_concurrency or math.inf
+        return Front(app, paths(app.routes), settings(), tensors, most, companions, keys.warn_if_open)
 
     @property
     def openapi_spec(self) -> Any:
@@ -91,15 +106,30 @@ class Service(bentoml.Service[T]):
                 operation=method.name,
                 about=inspect.cleandoc(method.doc or method.name),
                 request=next(base for base in method.input_spec.__mro__ if not issubclass(base, IOMixin)),
-                answer=get_args(method.output_spec.model_fields["root"].annotation)[0],
+                answer=answer,
+                many=many,
             )
             for method in self.apis.values()
+            for answer, many in [_answer(method.output_spec)]
         ]
         return openapi.document(self.name, self.description or "", self._version(), inferences)
 
-    def _served(self) -> list[Packed]:
-        models = [model for service in self.all_services().values() for model in service.models]
-        return [Packed.of(model.resolve()) for model in models]
+    def _served(self) -> list[Judged]:
+        return [
+            Judged(Packed.of(model.resolve()), service.inner.judge)
+            for service in self.all_services().values()
+            for model in service.models
+        ]
+
+    def _record_routes(self, models: Sequence[Judged], keys: Keys) -> RecordRoutes:
+        forecasts = any(isinstance(model.judge, Paths) for model in models)
+        return RecordRoutes(models, database, keys, with_prices=forecasts)
 
     def _version(self) -> str:
         return str(self.bento.tag.version) if self.bento else "development"
+
+
+def _answer(spec: Any) -> tuple[type[BaseModel], bool]:
+    """What an endpoint gives, and whether it gives a list of it."""
+    given: Any = spec.model_fields["root"].annotation
+    return (get_args(given)[0], True) if get_origin(given) is list else (given, False)

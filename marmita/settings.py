@@ -14,6 +14,7 @@ from bentoml.exceptions import BentoMLConfigException
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from records.database import Database
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _SHORTEST_KEY = 16
@@ -69,6 +70,13 @@ class Settings(BaseSettings):
 
     api_keys: SecretStr = SecretStr("")
     """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
+
+    @field_validator("database_url")
+    @classmethod
+    def _readable(cls, url: SecretStr) -> SecretStr:
+        if url.get_secret_value():
+            Database(url.get_secret_value())
+        return url
 
     @field_validator("api_keys")
     @classmethod

@@ -62,13 +62,13 @@ class Here:
         self._runner = runner
 
     async def describe(self) -> Reply:
-        return _json(HTTPStatus.OK, self._runner.signature.describe())
+        return _json(HTTPStatus.OK, self._runner.served.signature.describe())
 
     async def ready(self) -> Reply:
-        return _ready(await self._runner.__is_ready__(), name=self._runner.signature.model)
+        return _ready(await self._runner.__is_ready__(), name=self._runner.served.signature.model)
 
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
-        signature = self._runner.signature
+        signature = self._runner.served.signature
         asked = read(body, json_size, signature)
         predicted = await self._runner.predict(asked.rows)
         return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, signature, predicted.id))

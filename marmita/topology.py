@@ -38,13 +38,13 @@ def tensor_models(dependencies: Iterable[Dependency[Any]]) -> dict[str, Model]:
     """Who answers the tensor routes for each model: a runner in this process, or one elsewhere."""
     service: Any = bentoml.get_current_service()
     if isinstance(service, Runner):
-        return {service.signature.model: Here(service)}
+        return {service.served.packed.name: Here(service)}
     addresses = BentoMLContainer.remote_runner_mapping.get()
     found: dict[str, Model] = {}
     for dependency in dependencies:
         runner: Any = dependency.get()
         if isinstance(runner, Runner):
-            found[runner.signature.model] = Here(runner)
+            found[runner.served.packed.name] = Here(runner)
         else:
             assert dependency.on is not None
             (model,) = dependency.on.models

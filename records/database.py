@@ -1,19 +1,19 @@
 """The database: SQLite in one file, or PostgreSQL if a URL says so. It is made and brought up to date on first use."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
+from records.engines import WRITES, CannotOpenError, engine_for, take_turns
 from records.tables import Table
 
 HEAD = "0001"
@@ -21,17 +21,10 @@ HEAD = "0001"
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
-_ADVISORY_LOCK = 0x6D61726D697461  # "marmita"
-_WRITES = "marmita_writes"
-_PATIENCE_S = 5
-_POSTGRESQL = {
-    "connect_timeout": _PATIENCE_S,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-    "options": "-c statement_timeout=15s -c lock_timeout=5s -c idle_in_transaction_session_timeout=30s",
-}
+_LATER = {"25006", "42501"}
+"""PostgreSQL's codes for a server that is only read from, and for a right that is missing: both can be put right."""
+
+_migrating = Lock()  # Alembic keeps in globals what it is at
 
 
 class DatabaseDownError(Exception):
@@ -42,13 +35,13 @@ class Database:
     """One database, for one process. Nothing is opened before it is used, so that a service starts without it."""
 
     def __init__(self, url: str) -> None:
-        self.url = _parsed(url)
+        self._url = _parsed(url)
         self._engine: Engine | None = None
         self._up_to_date = False
         self._lock = Lock()
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return self._url.set(query={}).render_as_string(hide_password=True)  # a password may be among the options
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -66,14 +59,12 @@ class Database:
         """Bring the tables up to date, unless they are. Of processes that start together, one does it."""
         if self._up_to_date:
             return
-        with self._lock, _understood(), self._connect(writes=False) as connection:
-            known = _revision(connection)
-        if known is None or known < HEAD:
-            with self._lock, _understood(), self._connect(writes=True) as connection:
-                if connection.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-                known = _revision(connection)
-                if known is None or known < HEAD:
+        with _understood(), self._connect(writes=False) as connection:
+            behind = _is_behind(connection)
+        if behind:
+            with _migrating, _understood(), self._connect(writes=True) as connection:
+                take_turns(connection)
+                if _is_behind(connection):
                     _upgrade(connection)
         self._up_to_date = True
 
@@ -84,15 +75,20 @@ class Database:
     @contextmanager
     def _session(self, writes: bool) -> Iterator[Session]:
         self.upgrade()
-        with _understood(), self._connect(writes) as connection, Session(connection) as session:
-            yield session
-            session.flush()
+        try:
+            with _understood(), self._connect(writes) as connection, Session(connection) as session:
+                yield session
+                session.flush()
+        except DatabaseDownError:
+            self._up_to_date = False  # what comes back may be another one, with nothing in it
+            raise
 
     @contextmanager
     def _connect(self, writes: bool) -> Iterator[Connection]:
-        if self._engine is None:
-            self._engine = _engine(self.url)
-        with self._engine.connect().execution_options(**{_WRITES: writes}) as connection, connection.begin():
+        with self._lock:
+            if self._engine is None:
+                self._engine = engine_for(self._url)
+        with self._engine.connect().execution_options(**{WRITES: writes}) as connection, connection.begin():
             yield connection
 
 
@@ -110,46 +106,22 @@ def default_url(home: Path) -> str:
 def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ValueError("the database's URL can't be read: it must look like postgresql://user:password@host/name") from None
+    except (ArgumentError, ValueError):  # both would show the password
+        raise ValueError("the database's URL must look like postgresql://user:password@host/name") from None
     if parsed.drivername in ("postgres", "postgresql"):
         return parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise ValueError(f"{parsed.drivername} is not known: the database must be sqlite or postgresql")
+        raise ValueError("the database must be sqlite or postgresql: its URL begins with neither")
+    if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ValueError("SQLite needs a file, such as sqlite:////var/lib/marmita/records.db")
     return parsed
 
 
-def _engine(url: URL) -> Engine:
-    if url.drivername != "sqlite":
-        return create_engine(url, pool_size=2, max_overflow=3, pool_timeout=_PATIENCE_S, pool_pre_ping=True, connect_args=_POSTGRESQL)
-    path = Path(url.database or "")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what is kept may be about patients
-    except OSError as error:
-        raise DatabaseDownError(f"{path} can't be opened: {error.strerror}") from error
-    engine = create_engine(url, connect_args={"timeout": _PATIENCE_S, "check_same_thread": False})
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # Python's own way of beginning transactions leaves out tables and reads
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    # Who reads first and writes then can be refused at once: another one may have written in between.
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _revision(connection: Connection) -> str | None:
+def _is_behind(connection: Connection) -> bool:
     if not inspect(connection).has_table("alembic_version"):
-        return None
-    return connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
+        return True
+    known = connection.execute(text("SELECT max(version_num) FROM alembic_version")).scalar()
+    return known is None or known < HEAD
 
 
 def _upgrade(connection: Connection) -> None:
@@ -167,10 +139,12 @@ def _understood() -> Iterator[None]:
     """Turn what drivers raise when there is no database to talk to into one error."""
     try:
         yield
+    except CannotOpenError as error:
+        raise DatabaseDownError(str(error)) from error
     except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         raise DatabaseDownError(_first_line(error)) from error
     except DBAPIError as error:
-        if error.connection_invalidated:
+        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _LATER:
             raise DatabaseDownError(_first_line(error)) from error
         raise
 

@@ -5,33 +5,37 @@ fits into a bound, counts what does not, and catches up. A process that is kille
 """
 
 import logging
-import os
 import time
 from collections import deque
-from collections.abc import Sequence
-from datetime import UTC, date, datetime
-from itertools import islice
-from random import random
+from collections.abc import Iterator, Sequence
+from datetime import date
+from random import getrandbits, random
 from threading import Event, Lock, Thread
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from sqlalchemy import Connection
 
-from records.database import Database, DatabaseDownError, insert_into
+from records import bulk
+from records.database import Database, DatabaseDownError
 from records.tables import Forecast, Prediction
 
 FLUSH_S = 1.0
-"""How long a prediction waits in memory at most. A process that is killed loses no more than this."""
+"""How long a prediction waits until it is written. Who is killed loses no more than this, and what is being written."""
 LONGEST_PAUSE_S = 5.0
 """How long is waited until a database that is down is tried again."""
 LAST_WORDS_S = 8.0
 """How long the end of a process is held up to write what is left."""
 
-_TOGETHER = 200
-"""So many requests are written in one transaction: few enough that it is short for all who share the database."""
-_OVERHEAD = 400
+_TOGETHER = 2_000
+_BYTES_TOGETHER = 4_000_000
+"""So much is written in one transaction: little enough that it is short for all who share the database."""
+_OVERHEAD = 750
 """Bytes that a request takes in memory beside its numbers."""
+_SUBJECT = 200
+"""Bytes that one row's subject takes."""
+_NUMBERS = np.dtype("<f4")
 
 log = logging.getLogger("bentoml.marmita")
 
@@ -55,12 +59,23 @@ class Observer(Protocol):
 
 
 class _Record(NamedTuple):
-    """One request's rows."""
+    """One request's rows: first what the database keeps of them, in the order of its columns."""
 
-    values: dict[str, Any]
-    subjects: Sequence[Subject | None]
+    id: str
+    model: str
+    version: str
+    request_id: str
+    at: float
+    seconds: float
     rows: int
+    inputs: bytes
+    outputs: bytes
+    subjects: Sequence[Subject | None]
     size: int
+
+
+_PREDICTION = _Record._fields[:9]
+_FORECAST = ("prediction_id", "row", *Subject._fields)
 
 
 class Recorder:
@@ -93,96 +108,100 @@ class Recorder:
         """
         if self._share < 1 and random() >= self._share:  # noqa: S311  a sample is no secret
             return None
-        size = inputs.nbytes + outputs.nbytes + _OVERHEAD
-        rows = len(inputs)
+        asked = inputs.astype(_NUMBERS, copy=False).tobytes()
+        told = outputs.astype(_NUMBERS, copy=False).tobytes()
+        id, rows = new_id(), len(inputs)
+        size = len(asked) + len(told) + _OVERHEAD + _SUBJECT * len(subjects)
+        request_id = request_id or ""
+        record = _Record(id, model, version, request_id, time.time(), seconds, rows, asked, told, subjects, size)
         with self._lock:
-            room = self._bytes + size <= self._most_bytes and not self._ending.is_set()
+            ended = self._ending.is_set()
+            room = not ended and self._bytes + size <= self._most_bytes
             if room:
+                self._queue.append(record)
                 self._bytes += size
                 self._rows += rows
-        if not room:
-            self._observer.dropped(rows, "full")
-            return None
-        id = new_id()
-        values = {
-            "id": id,
-            "model": model,
-            "version": version,
-            "request_id": request_id or "",
-            "at": datetime.now(UTC),
-            "seconds": seconds,
-            "rows": rows,
-            "inputs": inputs.astype("<f4", copy=False).tobytes(),
-            "outputs": outputs.astype("<f4", copy=False).tobytes(),
-        }
-        self._queue.append(_Record(values, subjects, rows, size))
-        if self._thread is None:
-            self._start()
-        return id
+                if self._thread is None:
+                    self._thread = Thread(target=self._run, name="recorder", daemon=True)
+                    self._thread.start()
+        if room:
+            return id
+        self._observer.dropped(rows, "ended" if ended else "full")
+        return None
 
     def close(self) -> None:
         """Write what is left, within a bound of time."""
-        self._ending.set()
+        with self._lock:
+            if self._ending.is_set():
+                return
+            self._ending.set()
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
         if left := self._rows:
             self._observer.dropped(left, "ended")
             log.error("%d predictions could not be written before the end: the database is down", left)
 
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = Thread(target=self._run, name="recorder", daemon=True)
-                self._thread.start()
-
     def _run(self) -> None:
         pause = FLUSH_S
         while not self._ending.wait(pause):
-            pause = FLUSH_S if self._flush() else min(2 * pause, LONGEST_PAUSE_S)
-        self._flush()
+            pause = FLUSH_S if self._try() else min(2 * pause, LONGEST_PAUSE_S)
+        self._try()
+
+    def _try(self) -> bool:
+        try:
+            return self._flush()
+        except Exception:  # who observes may fail too, when the disk is full
+            log.exception("predictions are kept back for a moment")
+            return False
 
     def _flush(self) -> bool:
         """Write all that waits. False if the database can't be reached."""
-        while together := list(islice(self._queue, _TOGETHER)):
+        while together := self._next():
             try:
-                self._write(together)
+                refused = self._keep(together)
             except DatabaseDownError as error:
                 self._say_down(error)
                 return False
-            except Exception:
-                log.exception("predictions that the database does not take are left out")
-                self._done(together, lost=True)
-            else:
-                self._done(together, lost=False)
-        self._say_up()
+            self._done(together, refused)
+            self._say_up()
         return True
 
-    def _write(self, together: Sequence[_Record]) -> None:
-        # Who loses the connection while it commits can't know what became of it: the same rows are then sent again.
-        forecasts = [
-            {"prediction_id": record.values["id"], "row": row, **subject._asdict()}
-            for record in together
-            for row, subject in enumerate(record.subjects)
-            if subject is not None
-        ]
-        with self._database.writing() as session:
-            session.execute(
-                insert_into(session, Prediction).on_conflict_do_nothing(), [record.values for record in together]
-            )
-            if forecasts:
-                session.execute(insert_into(session, Forecast).on_conflict_do_nothing(), forecasts)
-
-    def _done(self, together: Sequence[_Record], lost: bool) -> None:
-        rows = sum(record.rows for record in together)
-        for _ in together:
-            self._queue.popleft()
+    def _next(self) -> list[_Record]:
+        together: list[_Record] = []
+        size = 0
         with self._lock:
+            for record in self._queue:
+                size += record.size
+                if together and (len(together) == _TOGETHER or size > _BYTES_TOGETHER):
+                    break
+                together.append(record)
+        return together
+
+    def _keep(self, together: Sequence[_Record]) -> int:
+        """Write them, but for those that the database will never take: the number of their rows."""
+        try:
+            with self._database.writing() as session:
+                _write(session.connection(), together)
+        except DatabaseDownError:
+            raise
+        except Exception as error:
+            if len(together) > 1:
+                half = len(together) // 2
+                return self._keep(together[:half]) + self._keep(together[half:])
+            log.error("a prediction of %s is left out, because the database refuses it: %s", together[0].model, error)
+            return together[0].rows
+        return 0
+
+    def _done(self, together: Sequence[_Record], refused: int) -> None:
+        rows = sum(record.rows for record in together)
+        with self._lock:
+            for record in together:
+                self._queue.popleft()
+                self._bytes -= record.size
             self._rows -= rows
-            self._bytes -= sum(record.size for record in together)
-        if lost:
-            self._observer.dropped(rows, "refused")
-        else:
-            self._observer.recorded(rows)
+        if refused:
+            self._observer.dropped(refused, "refused")
+        self._observer.recorded(rows - refused)
         self._observer.waiting(self._rows)
 
     def _say_down(self, error: DatabaseDownError) -> None:
@@ -194,11 +213,27 @@ class Recorder:
 
     def _say_up(self) -> None:
         if self._down:
-            log.info("the database is back, and all that waited is written")
+            log.info("the database is back")
         self._down = False
         self._observer.reachable(True)
 
 
 def new_id() -> str:
     """An id that nobody else has. Later ones sort behind earlier ones, so that an index grows at its end."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    # It is no secret: chance of the cheap kind will do, which a forked process draws anew as well.
+    return f"{time.time_ns():016x}{getrandbits(64):016x}"
+
+
+def _write(connection: Connection, together: Sequence[_Record]) -> None:
+    # Who loses the connection while it commits can't know what became of it: the same rows are then sent again.
+    moment = bulk.moments(connection)
+    bulk.insert(connection, Prediction, _PREDICTION, [(*r[:4], moment(r.at), *r[5:9]) for r in together])
+    if forecasts := list(_forecasts(together)):
+        bulk.insert(connection, Forecast, _FORECAST, forecasts)
+
+
+def _forecasts(together: Sequence[_Record]) -> Iterator[tuple[object, ...]]:
+    for record in together:
+        for row, subject in enumerate(record.subjects):
+            if subject is not None:
+                yield record.id, row, subject.ticker, subject.as_of.isoformat()

@@ -15,11 +15,18 @@ _PAUSE_S = 0.05
 
 
 def forget(database: Database, before: datetime, pause: Callable[[float], None] = time.sleep) -> int:
-    """Delete what is older. Labels go with their predictions. Returns how many requests were forgotten."""
-    old_measurements = select(Measurement.id).where(Measurement.at < before).limit(_TOGETHER)
+    """Delete what is older. Labels go with their predictions. Returns how many requests were forgotten.
+
+    Who forgets at the same time takes other ones.
+    """
+    old_measurements = (
+        select(Measurement.id).where(Measurement.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
+    )
     while _delete(database, Measurement.id.in_(old_measurements), Measurement):
         pause(_PAUSE_S)
-    old_predictions = select(Prediction.id).where(Prediction.at < before).limit(_TOGETHER)
+    old_predictions = (
+        select(Prediction.id).where(Prediction.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
+    )
     forgotten = 0
     while count := _delete(database, Prediction.id.in_(old_predictions), Prediction):
         forgotten += count

@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, LargeBinary, String, TypeDecorator
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, LargeBinary, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -32,7 +32,7 @@ class Table(DeclarativeBase):
 
 
 class Price(Table):
-    """One stock's day. Prices are adjusted for all splits that were known when they were fetched, and for no dividend."""
+    """One stock's day. Prices are adjusted for all splits known when they were fetched, and for no dividend."""
 
     __tablename__ = "prices"
 
@@ -119,7 +119,7 @@ class TrainingRun(Table):
     model: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
     """`running`, `promoted`, `rejected` or `failed`."""
-    reason: Mapped[str]
+    reason: Mapped[str] = mapped_column(Text)
     """Why it ended as it did; empty while it runs."""
     tag: Mapped[str | None] = mapped_column(String(128))
     started_at: Mapped[datetime]

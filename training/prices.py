@@ -1,7 +1,5 @@
 """Daily closes, from the reference file or from Yahoo Finance, adjusted for splits and dividends."""
 
-import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +8,9 @@ import numpy as np
 import pandas as pd
 import yfinance
 
+from records import yahoo
+from records.bars import PricesError as PricesError
 from training.data import FOLDER, Doubles, fingerprint
-
-
-class PricesError(Exception):
-    """Prices that can't be had or can't be trusted."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +31,20 @@ def read(path: Path = FOLDER / "msft_daily.csv") -> Closes:
 
 
 def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
-    """From Yahoo Finance. yfinance answers an empty table when anything fails, and only its log says what."""
-    reasons = _Reasons()
-    logger = logging.getLogger("yfinance")
-    logger.addHandler(reasons)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            table = yfinance.download(
-                ticker,
-                start=start,
-                end=end,
-                auto_adjust=True,
-                progress=False,
-                threads=False,
-                multi_level_index=False,
-                session=session,
-            )
-    finally:
-        logger.removeHandler(reasons)
+    """From Yahoo Finance."""
+    with yahoo.reasons() as why:
+        table = yfinance.download(
+            ticker,
+            start=start,
+            end=end,
+            auto_adjust=True,
+            progress=False,
+            threads=False,
+            multi_level_index=False,
+            session=session,
+        )
     if table is None or table.empty:
-        why = f" ({reasons})" if reasons.said else ""
-        raise PricesError(f"Yahoo Finance has no prices of {ticker} from {start} to {end}{why}")
+        raise PricesError(yahoo.no_prices(ticker, start, end, why))
     return _checked(table["Close"], f"Yahoo Finance: {ticker}, {start} to {end}", "Yahoo's terms of use")
 
 
@@ -69,19 +57,3 @@ def _checked(series: pd.Series, source: str, licence: str) -> Closes:
         raise PricesError(f"{source}: the close of {bad.index[0]:%Y-%m-%d} is {bad.iloc[0]}, not a positive number")
     days = pd.DatetimeIndex(closes.index)
     return Closes(np.asarray(closes, dtype=np.float64), days, source, licence, fingerprint(closes))
-
-
-class _Reasons(logging.Handler):
-    """Keeps what yfinance logs."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.said: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        text = " ".join(record.getMessage().split())
-        if text and text not in self.said:
-            self.said.append(text)
-
-    def __str__(self) -> str:
-        return "; ".join(self.said)[:300]

@@ -15,6 +15,7 @@ from training.data import Doubles
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
+from training.run import remembered
 from training.windows import COVERAGE, QUANTILES, Recipe, Samples, moves, volatility, windows
 
 TRAINING_SHARE = 0.68
@@ -240,7 +241,7 @@ def main() -> None:
     if options.source == "csv" and (options.ticker or options.start or options.end):
         parser.error("--ticker, --start and --end go with --source yfinance")
     try:
-        train(Recipe(seed=options.seed), _closes(options))
+        remembered(NAME, lambda: train(Recipe(seed=options.seed), _closes(options)))
     except prices.PricesError as error:
         sys.exit(f"error: {error}. Nothing was saved.")
 

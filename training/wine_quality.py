@@ -28,6 +28,7 @@ from training.data import FOLDER, Doubles, Mask, fingerprint, held_out
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
+from training.run import remembered
 from training.trees import to_bytes, to_graph
 
 COVERAGE = 0.90
@@ -241,7 +242,8 @@ def _summary(
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.wine_quality", description=__doc__)
     parser.add_argument("--seed", type=int, default=Recipe.seed, help="the same seed gives the same model")
-    train(Recipe(seed=parser.parse_args().seed))
+    options = parser.parse_args()
+    remembered(NAME, lambda: train(Recipe(seed=options.seed)))
 
 
 if __name__ == "__main__":

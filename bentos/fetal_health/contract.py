@@ -4,7 +4,18 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import Answer, PredictionId, Request, Rows, Strict, also_known_as, describe, example, feature, most_keys
+from marmita.contract import (
+    Answer,
+    PredictionId,
+    Request,
+    Rows,
+    Strict,
+    also_known_as,
+    describe,
+    example,
+    feature,
+    most_keys,
+)
 
 NAME = "fetal_health"
 HEADERS = {"baseline_value": "baseline value"}

@@ -18,7 +18,8 @@ from bentos.fetal_health.contract import (
 )
 from bentos.fetal_health.judge import JUDGE
 from marmita.contract import Floats, features, to_array
-from marmita.runner import FeatureRanges, Runner, answer, flatten
+from marmita.runner import Runner, answer
+from marmita.served import flatten
 from marmita.service import Service
 from marmita.store import served
 
@@ -33,10 +34,6 @@ class FetalHealth(Runner):
     judge = JUDGE
     sample = to_array(Exams.model_validate(EXAMPLE).exams, FEATURES)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._ranges = FeatureRanges(self.reference)
-
     @bentoml.api(route="/fetal-health/classify", input_spec=Exams)
     async def classify(self, exams: list[Exam]) -> Annotated[list[ExamStatus], ContentType("application/json")]:
         """Classify cardiotocograms.
@@ -47,14 +44,14 @@ class FetalHealth(Runner):
         predicted = await self.run(rows)
         statuses = self.outcomes(rows, predicted.outputs)
         probabilities = np.round(predicted.outputs.astype(float), 6).tolist()
-        unusual = self.unusual(rows)
-        self.metrics.answered(statuses, flatten(unusual))
+        unusual = predicted.by.unusual(rows)
+        predicted.by.metrics.answered(statuses, flatten(unusual))
         found = [
             {
                 "status": status,
                 "probabilities": dict(zip(STATUSES, each, strict=True)),
                 "unusual": names,
-                "model": self.tag,
+                "model": predicted.by.tag,
             }
             for status, each, names in zip(statuses, probabilities, unusual, strict=True)
         ]
@@ -62,6 +59,3 @@ class FetalHealth(Runner):
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[Status]:
         return [STATUSES[best] for best in outputs.argmax(axis=1)]
-
-    def unusual(self, rows: Floats) -> list[list[str]]:
-        return self._ranges.unusual(rows)

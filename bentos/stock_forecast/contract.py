@@ -1,11 +1,15 @@
 """What the stock forecaster takes and gives: a window of daily closes in, a path of the next days out."""
 
 import math
-from typing import Annotated, Any
+from datetime import date
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import ConfigDict, FailFast, Field
+from pydantic import ConfigDict, FailFast, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_core import PydanticCustomError
 
 from marmita.contract import Answer, PredictionId, Request, Rows, Strict, most_keys
+from records.prices import TICKER
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -15,6 +19,8 @@ HORIZON = 10
 MAX_CLOSES = 10_000
 """Forty years of trading days."""
 
+Ticker = Annotated[str, Field(pattern=TICKER, description="The stock, as Yahoo Finance calls it", examples=["MSFT"])]
+Horizon = Annotated[int, Field(ge=1, le=HORIZON, strict=True, description="How many trading days to forecast")]
 Close = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=1e-6, le=1e9)]
 
 
@@ -27,7 +33,18 @@ class Series(Strict):
         description="Daily closes in any currency, adjusted for splits and dividends, oldest first. "
         f"The last {WINDOW} are looked at.",
     )
-    horizon: int = Field(default=5, ge=1, le=HORIZON, strict=True, description="How many trading days to forecast")
+    horizon: Horizon = 5
+    ticker: Ticker | SkipJsonSchema[None] = None
+    as_of: date | SkipJsonSchema[None] = Field(
+        default=None,
+        description="The day of the last close. With the ticker, prices label the forecast when its days have come.",
+    )
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.ticker is None) != (self.as_of is None):
+            raise PydanticCustomError("both_or_none", "ticker and as_of belong together")
+        return self
 
 
 EXAMPLE: dict[str, Any] = {
@@ -69,6 +86,39 @@ class Forecast(Answer):
     """The path of the next days."""
 
     path: list[Step]
+    coverage: float = Field(description="The share of days on which the close lies in its interval", examples=[0.9])
+    model: str = Field(description="The version that answered", examples=["stock_forecast:xf2cl6wbqsz7aaav"])
+    id: PredictionId = None
+
+
+EXAMPLE_FROM: dict[str, Any] = {"ticker": "MSFT", "as_of": "2013-02-01", "horizon": 5}
+
+
+class ForecastFrom(Request):
+    """A forecast from the closes that are kept."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_FROM]})
+    most_keys: ClassVar[int] = 16
+
+    ticker: Ticker
+    as_of: date = Field(description="The last day that the forecast may know of")
+    horizon: Horizon = 5
+
+
+class KnownStep(Step):
+    """One day of a forecast, and what it came to."""
+
+    day: date | None = Field(description="The day, once it has been")
+    actual: float | None = Field(description="Its close, adjusted for dividends as the forecast is")
+
+
+class ForecastBesideActual(Answer):
+    """The path of the next days, beside what they came to."""
+
+    ticker: str
+    as_of: date = Field(description="The last day with trade that the forecast knows of")
+    last_close: float = Field(description="The close of that day")
+    path: list[KnownStep]
     coverage: float = Field(description="The share of days on which the close lies in its interval", examples=[0.9])
     model: str = Field(description="The version that answered", examples=["stock_forecast:xf2cl6wbqsz7aaav"])
     id: PredictionId = None

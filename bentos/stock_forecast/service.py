@@ -1,16 +1,37 @@
 """The runner of the stock forecaster."""
 
+import asyncio
+from datetime import date
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import bentoml
 import numpy as np
+from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from bentoml.validators import ContentType
 
-from bentos.stock_forecast.contract import CONTRACT, EXAMPLE, HORIZON, NAME, WINDOW, AllSeries, Forecast, Series
+from bentos.stock_forecast.contract import (
+    CONTRACT,
+    EXAMPLE,
+    HORIZON,
+    NAME,
+    WINDOW,
+    AllSeries,
+    Forecast,
+    ForecastBesideActual,
+    ForecastFrom,
+    Series,
+)
+from bentos.stock_forecast.judge import JUDGE
 from marmita.contract import Floats
+from marmita.recording import database
 from marmita.runner import Runner, answer
+from marmita.served import Served
 from marmita.service import Service
 from marmita.store import served
+from records.database import DatabaseDownError
+from records.prices import Closes, NotEnoughHistoryError, future, history
+from records.recorder import Subject
 
 FLAT = 0.005
 """A path that ends within half a percent of where it began counts as flat."""
@@ -33,11 +54,8 @@ class StockForecast(Runner):
     """Forecasts stock closes."""
 
     model = served(NAME, CONTRACT)
+    judge = JUDGE
     sample = to_array(AllSeries.model_validate(EXAMPLE).series)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._coverage = self.reference["coverage"]
 
     @bentoml.api(route="/stock-forecast/forecast", input_spec=AllSeries)
     async def forecast(self, series: list[Series]) -> Annotated[list[Forecast], ContentType("application/json")]:
@@ -47,25 +65,65 @@ class StockForecast(Runner):
         interval.
         """
         rows = to_array(series)
-        outputs = _shortest(await self.run(rows)).reshape(len(rows), 3, HORIZON)
-        forecasts = [self._path(*path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)]
+        predicted = await self.run(rows, [_subject(one.ticker, one.as_of) for one in series])
+        outputs = _shortest(predicted.outputs).reshape(len(rows), 3, HORIZON)
+        forecasts = [
+            _path(predicted.by, *path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)
+        ]
         ends = [path["path"][-1]["close"] for path in forecasts]
-        self.metrics.answered(map(outcome, rows[:, -1].tolist(), ends), [])
-        return answer(forecasts)
+        predicted.by.metrics.answered(map(outcome, rows[:, -1].tolist(), ends), [])
+        return answer(predicted.identify(forecasts))
+
+    @bentoml.api(route="/stock-forecast/forecast-from", input_spec=ForecastFrom)
+    async def forecast_from(
+        self, ticker: str, as_of: date, horizon: int
+    ) -> Annotated[ForecastBesideActual, ContentType("application/json")]:
+        """Forecast from the closes that are kept, as if it were that day.
+
+        The forecast knows of no later day. Beside it stand the actual closes, as far as they are known.
+        """
+        past, after = await asyncio.to_thread(_kept, ticker, as_of, horizon)
+        rows = np.array([past.values], dtype=np.float32)
+        predicted = await self.run(rows, [Subject(ticker, past.days[-1])])
+        (path,) = _shortest(predicted.outputs).reshape(1, 3, HORIZON)
+        forecast = _path(predicted.by, *path[:, :horizon].tolist())
+        predicted.by.metrics.answered([outcome(past.values[-1], forecast["path"][-1]["close"])], [])
+        beside = zip_longest(forecast["path"], after.days, after.values)
+        forecast["path"] = [step | {"day": day, "actual": actual} for step, day, actual in beside]
+        about = {"ticker": ticker, "as_of": past.days[-1], "last_close": past.values[-1]}
+        (identified,) = predicted.identify([about | forecast])
+        return answer(identified)
 
     def outcomes(self, rows: Floats, outputs: Floats) -> list[str]:
         lasts, ends = rows[:, -1].tolist(), outputs[:, HORIZON - 1].tolist()
         return [outcome(last, end) for last, end in zip(lasts, ends, strict=True)]
 
-    def _path(self, closes: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
-        days = enumerate(zip(closes, lows, highs, strict=True), start=1)
-        return {
-            "path": [{"step": step, "close": close, "low": low, "high": high} for step, (close, low, high) in days],
-            "coverage": self._coverage,
-            "model": self.tag,
-        }
+
+def _subject(ticker: str | None, as_of: date | None) -> Subject | None:
+    return Subject(ticker, as_of) if ticker and as_of else None
+
+
+def _kept(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
+    """The window of closes up to a day, and the closes of the days after it that are known."""
+    try:
+        with database().reading() as session:
+            past = history(session, ticker, as_of, WINDOW)
+            return past, future(session, ticker, past.days[-1], horizon)
+    except NotEnoughHistoryError as error:
+        raise InvalidArgument(f"{error}: POST /prices/load fetches more") from None
+    except DatabaseDownError as error:
+        raise ServiceUnavailable(f"the database can't be used now: {error}") from None
 
 
 def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """The same numbers without the digits that single precision does not carry, whatever the price level."""
     return outputs.astype(np.str_).astype(np.float64)
+
+
+def _path(by: Served, closes: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
+    days = enumerate(zip(closes, lows, highs, strict=True), start=1)
+    return {
+        "path": [{"step": step, "close": close, "low": low, "high": high} for step, (close, low, high) in days],
+        "coverage": by.reference["coverage"],
+        "model": by.tag,
+    }

@@ -10,7 +10,8 @@ from bentoml.validators import ContentType
 from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Wine, Wines, WineScore
 from bentos.wine_quality.judge import JUDGE
 from marmita.contract import Floats, features, to_array
-from marmita.runner import FeatureRanges, Runner, answer, flatten
+from marmita.runner import Runner, answer
+from marmita.served import flatten
 from marmita.service import Service
 from marmita.store import served
 
@@ -25,11 +26,6 @@ class WineQuality(Runner):
     judge = JUDGE
     sample = to_array(Wines.model_validate(EXAMPLE).wines, FEATURES)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._ranges = FeatureRanges(self.reference)
-        self._coverage = self.reference["coverage"]
-
     @bentoml.api(route="/wine-quality/score", input_spec=Wines)
     async def score(self, wines: list[Wine]) -> Annotated[list[WineScore], ContentType("application/json")]:
         """Score red wines.
@@ -40,14 +36,15 @@ class WineQuality(Runner):
         rows = to_array(wines, FEATURES)
         predicted = await self.run(rows)
         outputs = np.round(predicted.outputs.astype(float), 4).tolist()
-        unusual = self.unusual(rows)
-        self.metrics.answered(_rounded(quality for quality, _, _ in outputs), flatten(unusual))
+        unusual = predicted.by.unusual(rows)
+        predicted.by.metrics.answered(_rounded(quality for quality, _, _ in outputs), flatten(unusual))
+        coverage = predicted.by.reference["coverage"]
         scores = [
             {
                 "quality": quality,
-                "interval": {"low": low, "high": high, "coverage": self._coverage},
+                "interval": {"low": low, "high": high, "coverage": coverage},
                 "unusual": names,
-                "model": self.tag,
+                "model": predicted.by.tag,
             }
             for (quality, low, high), names in zip(outputs, unusual, strict=True)
         ]
@@ -55,9 +52,6 @@ class WineQuality(Runner):
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> Iterable[str]:
         return _rounded(outputs[:, 0].tolist())
-
-    def unusual(self, rows: Floats) -> list[list[str]]:
-        return self._ranges.unusual(rows)
 
 
 def _rounded(qualities: Iterable[float]) -> list[str]:

@@ -1,17 +1,8 @@
-"""How Alembic gets at the database: through the connection that it is given, or for a new revision by a URL."""
-
-import os
+"""How Alembic gets at the database: through the connection, and in the transaction, that it is given."""
 
 from alembic import context
 
-from records.database import Database
 from records.tables import Table
 
-connection = context.config.attributes.get("connection")
-if connection is not None:
-    context.configure(connection=connection, target_metadata=Table.metadata, transactional_ddl=False)
-    context.run_migrations()
-else:
-    with Database(os.environ["MARMITA_DATABASE_URL"]).writing() as session:
-        context.configure(connection=session.connection(), target_metadata=Table.metadata, transactional_ddl=False)
-        context.run_migrations()
+context.configure(connection=context.config.attributes["connection"], target_metadata=Table.metadata)
+context.run_migrations()

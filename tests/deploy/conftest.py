@@ -13,8 +13,6 @@ import httpx
 import pytest
 import yaml
 
-from tests.e2e.conftest import colocated as colocated
-from tests.e2e.conftest import split as split
 from tests.e2e.server import ROOT
 
 DEPLOY = ROOT / "deploy"

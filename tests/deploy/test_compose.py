@@ -11,11 +11,14 @@ import jsonschema
 import pytest
 
 from marmita.drain import NOTICE_S, PATIENCE_S
+from marmita.settings import Settings
+from records.recorder import LAST_WORDS_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
 from tests.e2e.server import ROOT
 
 COMPOSE = read_yaml(DEPLOY / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ENVIRONMENT: dict[str, str] = SERVICES["marmita"]["environment"]
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 DCLINT = "dclint@3.1.0"
 """The npm package that carries the newest schema of the compose specification."""
@@ -50,6 +53,11 @@ def variables() -> dict[str, str]:
     return {name: when_empty for text in texts(COMPOSE) for name, when_empty, _ in VARIABLE.findall(text)}
 
 
+def in_force(name: str) -> str:
+    """What the models' service is told where nobody says otherwise."""
+    return VARIABLE.sub(lambda found: found[3], SERVICES["marmita"]["environment"][name])
+
+
 def seconds(duration: str) -> float:
     return float(duration.removesuffix("s"))
 
@@ -65,7 +73,7 @@ def test_the_specification_is_strict(schema: Any) -> None:
 
 
 def test_everything_is_there() -> None:
-    assert set(SERVICES) == {"marmita", "prometheus", "alertmanager", "grafana"}
+    assert set(SERVICES) == {"marmita", "postgres", "prometheus", "alertmanager", "grafana"}
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -96,14 +104,47 @@ def test_a_service_is_bounded_watched_and_started_again(name: str) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_is_published_on_this_machine_only(name: str) -> None:
-    for port in SERVICES[name]["ports"]:
+    for port in SERVICES[name].get("ports", []):
         assert port.startswith(("127.0.0.1:", "${MARMITA_ADDRESS:-127.0.0.1}:")), port
 
 
 def test_published_ports_differ() -> None:
-    ports = [VARIABLE.sub(lambda found: found[3], port).split(":")[1] for s in SERVICES.values() for port in s["ports"]]
+    published = [port for service in SERVICES.values() for port in service.get("ports", [])]
+    ports = [VARIABLE.sub(lambda found: found[3], port).split(":")[1] for port in published]
 
-    assert len(set(ports)) == len(SERVICES)
+    assert len(set(ports)) == len(ports) == len(SERVICES) - 1
+
+
+def test_only_the_models_service_reaches_the_database() -> None:
+    assert "ports" not in SERVICES["postgres"]
+    assert COMPOSE["networks"]["database"] == {"internal": True}
+    assert {name for name, one in SERVICES.items() if "database" in one.get("networks", [])} == {"marmita", "postgres"}
+    assert SERVICES["postgres"]["networks"] == ["database"]
+    assert set(SERVICES["marmita"]["networks"]) == {"default", "database"}
+
+
+def test_the_models_service_finds_its_database() -> None:
+    password = re.escape("${POSTGRES_PASSWORD:?") + r"[^}]+\}"
+    said = re.fullmatch(rf"postgresql://(\w+):({password})@(\w+)/(\w+)", ENVIRONMENT["MARMITA_DATABASE_URL"])
+
+    assert said
+    database = SERVICES[said[3]]["environment"]
+    assert [database[f"POSTGRES_{name}"] for name in ("USER", "PASSWORD", "DB")] == [said[1], said[2], said[4]]
+
+
+def test_the_database_s_health_is_asked_by_tcp_and_as_the_service_asks() -> None:
+    _, program, *options = SERVICES["postgres"]["healthcheck"]["test"]
+
+    assert program == "pg_isready"
+    assert {"--host=127.0.0.1", "--username=marmita", "--dbname=marmita"} <= set(options)
+
+
+def test_every_setting_can_be_set_and_is_what_the_service_takes_by_default() -> None:
+    told = {name: in_force(name) for name in ENVIRONMENT if name.startswith("MARMITA_")}
+    assert set(told) == {f"MARMITA_{name.upper()}" for name in Settings.model_fields}
+
+    usual, named = Settings.model_construct(), {name.removeprefix("MARMITA_").lower(): v for name, v in told.items()}
+    assert Settings.model_validate(named | {"database_url": ""}) == usual
 
 
 def test_images_are_pinned() -> None:
@@ -111,14 +152,15 @@ def test_images_are_pinned() -> None:
         if name == "marmita":
             assert service["image"] == "${MARMITA_IMAGE:-marmita:latest}"
         else:
-            assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+", service["image"])
+            assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+|postgres:\d+\.\d+-alpine", service["image"])
 
 
 def test_each_starts_when_what_it_asks_is_healthy() -> None:
     waits = {name: service.get("depends_on", {}) for name, service in SERVICES.items()}
 
     assert {name: set(others) for name, others in waits.items()} == {
-        "marmita": set(),
+        "postgres": set(),
+        "marmita": {"postgres"},
         "alertmanager": set(),
         "prometheus": {"marmita", "alertmanager"},
         "grafana": {"prometheus"},
@@ -136,7 +178,8 @@ def test_the_models_service_runs_as_its_image_wants() -> None:
     assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
     assert "/readyz" in service["healthcheck"]["test"][3]
     timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
-    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + timeout
+    longest = float(in_force("MARMITA_BODY_TIMEOUT_S")) + timeout
+    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + longest + LAST_WORDS_S
 
 
 def test_there_are_no_passwords_but_those_that_someone_sets() -> None:
@@ -147,8 +190,10 @@ def test_there_are_no_passwords_but_those_that_someone_sets() -> None:
         if re.search("PASSWORD|SECRET|TOKEN|KEY", name)
     }
 
-    assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD"}
+    assert set(secrets) == {"GF_SECURITY_ADMIN_PASSWORD", "POSTGRES_PASSWORD", "MARMITA_API_KEYS"}
     assert secrets["GF_SECURITY_ADMIN_PASSWORD"].startswith("${GRAFANA_ADMIN_PASSWORD:?")
+    assert secrets["POSTGRES_PASSWORD"].startswith("${POSTGRES_PASSWORD:?")
+    assert secrets["MARMITA_API_KEYS"] == "${MARMITA_API_KEYS:-}"
 
 
 def test_the_example_names_every_variable_and_gives_none_a_value() -> None:
@@ -183,7 +228,7 @@ def test_the_parts_find_each_other() -> None:
         *(urlsplit(source["url"]).netloc for source in sources),
     ]
 
-    published = {f"{name}:{port.rpartition(':')[2]}" for name, one in SERVICES.items() for port in one["ports"]}
+    published = {f"{name}:{port.rpartition(':')[2]}" for name, one in SERVICES.items() for port in one.get("ports", [])}
     assert set(asked) == published - {"grafana:3000"}
     (provider,) = read_yaml(provisioning / "dashboards" / "marmita.yaml")["providers"]
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]

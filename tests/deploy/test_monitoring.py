@@ -1,12 +1,9 @@
-"""Rules, alerts, dashboards and runbooks: checked by Prometheus's own tools, and run against the real service."""
+"""Rules, alerts and runbooks: checked by Prometheus's own tools, and run against the real service."""
 
-import itertools
 import json
-import math
 import re
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,72 +11,21 @@ import httpx
 import pytest
 import yaml
 
-from tests.deploy.conftest import DEPLOY, program, read_yaml, run, running
-from tests.e2e.server import ROOT, Server, free_port
-from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
-
-PROMETHEUS = DEPLOY / "prometheus"
-GRAFANA = DEPLOY / "grafana"
-ALERTMANAGER = DEPLOY / "alertmanager" / "alertmanager.yml"
-RUNBOOKS = ROOT / "docs" / "runbooks"
-INFER = "/v2/models/wine_quality/infer"
-
-RULES = [
-    rule
-    for file in sorted((PROMETHEUS / "rules").glob("*.yaml"))
-    for group in read_yaml(file)["groups"]
-    for rule in group["rules"]
-]
-ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
-RECORDED = {rule["record"]: rule["expr"] for rule in RULES if "record" in rule}
-RULE_TESTS = sorted((PROMETHEUS / "tests").glob("*.yaml"))
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((GRAFANA / "dashboards").glob("*.json"))}
-PANELS = [(board, panel) for board, content in DASHBOARDS.items() for panel in content["panels"]]
-
-SELECTOR = re.compile(r"(?<![\w:])(?:[a-z_]+:)?(?:(?:marmita|bentoml_service)_[\w:]+|up\b)(?:\{[^}]*\})?")
-"""A metric of this project in an expression, with its labels."""
-
-
-def expressions() -> Iterator[tuple[str, str]]:
-    """Every expression that must find something, with the place where it stands."""
-    for name, expression in RECORDED.items():
-        yield name, expression
-    for name, alert in ALERTS.items():  # an alert finds nothing as long as all is well: its metrics must be there
-        for selector in SELECTOR.findall(alert["expr"]):
-            yield name, selector
-    for board, panel in PANELS:
-        for target in panel["targets"]:
-            yield f"{board}: {panel['title']}", target["expr"]
-
-
-def filled_in(expression: str) -> str:
-    """An expression as Grafana would send it."""
-    filled = expression.replace("$__rate_interval", "1m").replace("$model", ".+")
-    assert "$__" not in filled
-    return filled
-
-
-@dataclass(frozen=True)
-class Watching:
-    """A Prometheus that scrapes the real service, and its Alertmanager."""
-
-    prometheus: str
-    alertmanager: str
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        answer = httpx.get(f"{self.prometheus}/api/v1/{path}", params=parameters, timeout=20)
-        assert answer.status_code == 200, f"{parameters}: {answer.text}"
-        return answer.json()["data"]
-
-    def query(self, expression: str) -> list[dict[str, Any]]:
-        result: list[dict[str, Any]] = self.ask("query", query=filled_in(expression))["result"]
-        return result
-
-    def values(self, expression: str, label: str) -> dict[str, float]:
-        return {one["metric"].get(label, ""): float(one["value"][1]) for one in self.query(expression)}
-
-    def finds_a_number(self, expression: str) -> bool:
-        return any(math.isfinite(float(one["value"][1])) for one in self.query(expression))
+from marmita.store import Packed
+from tests.deploy.conftest import program, read_yaml, run, running
+from tests.deploy.monitoring import (
+    ALERTMANAGER,
+    ALERTS,
+    PANELS,
+    PROMETHEUS,
+    RECORDED,
+    RULE_TESTS,
+    RUNBOOKS,
+    expressions,
+)
+from tests.deploy.watching import INFER, LABELS, Watching, label_predictions, send_traffic, within
+from tests.e2e.server import ROOT, Server, free_port, home, serve
+from tests.samples import CLASSIFY, FORECAST, SCORE
 
 
 @pytest.fixture(scope="module")
@@ -100,17 +46,24 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module", params=["colocated", "split"])
-def watching(
-    request: pytest.FixtureRequest, alertmanager: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Watching]:
+def recording(
+    request: pytest.FixtureRequest, champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """All models, in each topology, with every prediction kept and measured at once."""
+    folder = home(tmp_path_factory.mktemp("recording") / "home")
+    with serve(folder, MARMITA_TOPOLOGY=request.param, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def watching(recording: Server, alertmanager: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
     """A real Prometheus with the project's configuration, but for addresses and a quicker pace, after some traffic."""
     binary = program("Prometheus", "prometheus")
-    server: Server = request.getfixturevalue(request.param)
     folder, port = tmp_path_factory.mktemp("prometheus"), free_port()
     config = read_yaml(PROMETHEUS / "prometheus.yml")
     config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     config["rule_files"] = [str(PROMETHEUS / pattern) for pattern in config["rule_files"]]
-    config["scrape_configs"][0]["static_configs"] = [{"targets": [server.url.removeprefix("http://")]}]
+    config["scrape_configs"][0]["static_configs"] = [{"targets": [recording.url.removeprefix("http://")]}]
     config["alerting"]["alertmanagers"][0]["static_configs"] = [{"targets": [alertmanager.removeprefix("http://")]}]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     url = f"http://127.0.0.1:{port}"
@@ -122,40 +75,13 @@ def watching(
     ]
     with running(command, f"{url}/-/ready", folder / "log"):
         watching = Watching(url, alertmanager)
-        send_traffic(server)
+        send_traffic(recording)
         assert within(30, lambda: watching.finds_a_number('marmita_rows_total and on (job) up{job="marmita"} == 1'))
         for _ in range(3):  # a rate needs a counter that was seen before and has grown since
-            send_traffic(server)
+            send_traffic(recording)
+            label_predictions(recording)
             time.sleep(1)
         yield watching
-
-
-def send_traffic(server: Server) -> None:
-    """Good requests to each route, some in tensors, unusual inputs to the models that look for them, and a mistake."""
-    for route, request in REQUESTS.items():
-        for count in (1, 5):
-            assert httpx.post(f"{server.url}{route}", json=request(count), timeout=30).status_code == 200
-    row = list(wines(1)["wines"][0].values())
-    tensors = {"inputs": [{"name": "features", "shape": [1, 11], "datatype": "FP32", "data": row}]}
-    assert httpx.post(f"{server.url}{INFER}", json=tensors, timeout=30).status_code == 200
-    assert httpx.get(f"{server.url}/v2/health/ready", timeout=30).status_code == 200
-    strange_wines, strange_exams = wines(1), exams(1)
-    strange_wines["wines"][0]["alcohol"] = 90.0
-    strange_exams["exams"][0]["histogram_width"] = 250
-    for route, strange in ((SCORE, strange_wines), (CLASSIFY, strange_exams)):
-        (answer,) = httpx.post(f"{server.url}{route}", json=strange, timeout=30).json()
-        assert answer["unusual"]
-    assert httpx.post(f"{server.url}{SCORE}", json={"wines": []}, timeout=30).status_code == 400
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    """Whether a condition comes true in this time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.25)
-    return True
 
 
 def test_prometheus_takes_the_configuration_and_the_rules() -> None:
@@ -213,7 +139,7 @@ def test_saturation_is_measured_against_the_limit_in_force() -> None:
 def test_alertmanager_takes_the_configuration() -> None:
     said = run(program("Alertmanager", "amtool"), "check-config", str(ALERTMANAGER))
 
-    assert "3 inhibit rules" in said
+    assert "4 inhibit rules" in said
 
 
 def test_the_configuration_of_alertmanager_holds_no_secret() -> None:
@@ -245,6 +171,9 @@ def test_an_alert_that_follows_from_another_is_silenced(alertmanager: str) -> No
         (b | {"alertname": "MarmitaErrors", "endpoint": SCORE}, False),
         (b | {"alertname": "MarmitaSlow", "endpoint": SCORE}, True),
         (b | {"alertname": "MarmitaSlow", "endpoint": CLASSIFY}, False),
+        (b | {"alertname": "MarmitaDatabaseDown"} | instance, False),
+        (b | {"alertname": "MarmitaQualityStale", "model": "wine_quality"}, True),
+        (b | {"alertname": "MarmitaRecordsDropped", "reason": "full"}, False),
     ]
     api = f"{alertmanager}/api/v2/alerts"
     assert httpx.post(api, json=[{"labels": labels} for labels, _ in posted]).status_code == 200
@@ -283,9 +212,9 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
     def counted() -> dict[str, float]:
         return watching.values("endpoint:marmita_requests:rate5m > 0", "endpoint")
 
-    assert within(30, lambda: set(counted()) == {CLASSIFY, SCORE, FORECAST, INFER}), counted()
+    assert within(30, lambda: set(counted()) == {CLASSIFY, SCORE, FORECAST, INFER, LABELS}), counted()
     models = {
-        one["metric"]["endpoint"]: one["metric"]["model"]
+        one["metric"]["endpoint"]: one["metric"].get("model")
         for one in watching.query("endpoint:marmita_requests:rate5m > 0")
     }
     assert models == {
@@ -293,19 +222,42 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
         SCORE: "wine_quality",
         FORECAST: "stock_forecast",
         INFER: "wine_quality",
+        LABELS: None,
     }
     assert set(watching.values("endpoint:marmita_errors:ratio5m", "endpoint").values()) == {0}
     assert watching.values("endpoint_code:marmita_requests:rate5m", "http_response_code")["400"] > 0
     unusual = watching.values("model:marmita_unusual_inputs_per_row:ratio1h", "model")
-    assert unusual["wine_quality"] > 0.05
-    assert unusual["fetal_health"] > 0.05
+    assert unusual["wine_quality"] > 0
+    assert unusual["fetal_health"] > 0
     assert unusual["stock_forecast"] == 0
     assert 0 < watching.values("endpoint:marmita_request_duration_seconds:p99_5m", "endpoint")[FORECAST] < 30
 
 
+def test_what_is_kept_is_measured_for_each_model(watching: Watching) -> None:
+    models = {"fetal_health", "wine_quality", "stock_forecast"}
+
+    assert within(30, lambda: set(watching.values("model:marmita_quality_labelled:ratio > 0", "model")) == models)
+    assert set(watching.values("model:marmita_quality_error_ratio:max > 0", "model")) == models
+    assert set(watching.values("model_feature:marmita_drift_alarm:max", "model")) == models
+    assert all(0 <= age < 30 for age in watching.values("model:marmita_quality_age_seconds:min", "model").values())
+    assert watching.values("job:marmita_recorded_rows:rate5m > 0", "job").keys() == {"marmita"}
+    assert set(watching.values("instance:marmita_database_reachable:min", "job").values()) == {1}
+    assert set(watching.values("job_reason:marmita_records_dropped:increase10m", "reason").values()) == {0}
+
+
+def test_drift_is_on_its_way_to_whoever_is_told(watching: Watching) -> None:
+    """The first exams of the data are of a few patients, which drift cannot overlook."""
+
+    def told() -> list[str]:
+        alerts = [one for one in watching.ask("alerts")["alerts"] if one["labels"]["alertname"] == "MarmitaDrift"]
+        return [one["annotations"]["description"] for one in alerts if one["labels"]["model"] == "fetal_health"]
+
+    assert within(30, lambda: any("input histogram_" in description for description in told())), told()
+
+
 def test_a_request_that_passes_two_services_counts_once(watching: Watching) -> None:
     front = 'bentoml_service_request_total{runner_name="Marmita", endpoint=~"/.+/.+"}'
-    share = f"endpoint:marmita_requests:rate5m / on (endpoint) sum by (endpoint) (rate({front}[5m]))"
+    share = f"(endpoint:marmita_requests:rate5m > 0) / on (endpoint) sum by (endpoint) (rate({front}[5m]))"
 
     def shares() -> dict[str, float]:
         return watching.values(share, "endpoint")
@@ -338,55 +290,3 @@ def test_queries_of_the_runbooks_are_understood(watching: Watching) -> None:
         for block in blocks:
             for query in block.strip().splitlines():
                 watching.query(query)
-
-
-def test_grafana_is_given_the_data_source_that_the_dashboards_ask() -> None:
-    sources = read_yaml(GRAFANA / "provisioning" / "datasources" / "prometheus.yaml")["datasources"]
-    uids = {source["uid"]: source["type"] for source in sources}
-
-    for _, panel in PANELS:
-        for asked in [panel["datasource"], *(target["datasource"] for target in panel["targets"])]:
-            assert uids[asked["uid"]] == asked["type"]
-    for board in DASHBOARDS.values():
-        for variable in board["templating"]["list"]:
-            assert uids[variable["datasource"]["uid"]] == variable["datasource"]["type"]
-
-
-@pytest.mark.parametrize("board", DASHBOARDS)
-def test_a_dashboard_is_whole(board: str) -> None:
-    content = DASHBOARDS[board]
-
-    assert content["uid"] == f"marmita-{board}"
-    assert content["title"]
-    assert content["schemaVersion"] >= 39
-    assert "id" not in content, "Grafana gives the number"
-    ids = [panel["id"] for panel in content["panels"]]
-    assert len(set(ids)) == len(ids)
-    variables = {variable["name"] for variable in content["templating"]["list"]}
-    used = {name for panel in content["panels"] for t in panel["targets"] for name in re.findall(r"\$(\w+)", t["expr"])}
-    assert used - {"__rate_interval"} == variables
-
-
-@pytest.mark.parametrize(("board", "panel"), PANELS, ids=[f"{board}: {panel['title']}" for board, panel in PANELS])
-def test_a_panel_is_whole(board: str, panel: dict[str, Any]) -> None:
-    assert panel["type"] in {"stat", "table", "timeseries"}
-    assert panel["title"]
-    assert panel["fieldConfig"]["defaults"]["unit"]
-    assert panel["options"]
-    names = [target["refId"] for target in panel["targets"]]
-    assert names
-    assert len(set(names)) == len(names)
-    for target in panel["targets"]:
-        assert target["legendFormat"] or panel["type"] == "table"
-
-
-@pytest.mark.parametrize("board", DASHBOARDS)
-def test_panels_do_not_lie_on_each_other(board: str) -> None:
-    places = [panel["gridPos"] for panel in DASHBOARDS[board]["panels"]]
-
-    for place in places:
-        assert 0 <= place["x"] < place["x"] + place["w"] <= 24
-    for one, other in itertools.combinations(places, 2):
-        apart_x = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        apart_y = one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
-        assert apart_x or apart_y, (one, other)

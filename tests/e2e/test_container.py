@@ -97,12 +97,12 @@ def workers(name: str) -> set[str]:
 def test_it_is_lean(image: str) -> None:
     size, base = (int(engine("image", "inspect", "--format", "{{.Size}}", name)) for name in (image, BASE))
 
-    assert (size - base) / MIB <= 250
+    assert (size - base) / MIB <= 400  # of which what prices take, yfinance with pandas and curl, is 120
 
 
 def test_it_holds_nothing_that_only_training_or_building_needs(image: str) -> None:
     look = "import importlib.util as u; print([n for n in %r if u.find_spec(n)])"
-    unwanted = ["tensorflow", "keras", "sklearn", "scipy", "pandas", "uv"]
+    unwanted = ["tensorflow", "keras", "sklearn", "scipy", "uv"]
     run = ["run", "--rm", "--entrypoint", "python", image]
 
     assert engine(*run, "-c", look % unwanted) == "[]"

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+from records.reference import describe
 from training import fetal_health, wine_quality
 from training.data import FOLDER, held_out
-from training.reference import describe
 
 
 def test_the_reference_data_is_what_the_readme_says() -> None:

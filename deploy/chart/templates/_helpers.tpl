@@ -51,3 +51,39 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- toYaml $deployments -}}
 {{- end -}}
+
+{{/* A variable from a secret of the user's, from a list: its name, and what the values say of the secret. */}}
+{{- define "marmita.secret" -}}
+{{- $secret := last . -}}
+{{- if $secret.existingSecret -}}
+- name: {{ first . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret.existingSecret }}
+      key: {{ $secret.key }}
+{{ end -}}
+{{- end -}}
+
+{{/* What every pod is told about records: each has models that make some. */}}
+{{- define "marmita.recording" -}}
+{{- with .Values.records -}}
+{{- if and (ne .mode "off") (not $.Values.database.existingSecret) -}}
+  {{- $why := "without it each pod would keep its own, and lose it" -}}
+  {{- fail (printf "records.mode: %s needs database.existingSecret: %s" .mode $why) -}}
+{{- end -}}
+{{- include "marmita.secret" (list "MARMITA_DATABASE_URL" $.Values.database) -}}
+- name: MARMITA_RECORD
+  value: {{ .mode | quote }}
+- name: MARMITA_RECORD_SHARE
+  value: {{ .share | quote }}
+- name: MARMITA_RECORD_DAYS
+  value: {{ .days | quote }}
+- name: MARMITA_RECORD_BUFFER_MB
+  value: {{ .bufferMb | quote }}
+- name: MARMITA_QUALITY_EVERY_S
+  value: {{ $.Values.quality.everySeconds | quote }}
+- name: MARMITA_QUALITY_WINDOW
+  value: {{ $.Values.quality.window | quote }}
+{{ include "marmita.secret" (list "MARMITA_API_KEYS" $.Values.apiKeys) -}}
+{{- end -}}
+{{- end -}}

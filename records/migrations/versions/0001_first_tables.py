@@ -14,10 +14,10 @@ def upgrade() -> None:
         "prices",
         sa.Column("ticker", sa.String(32), primary_key=True),
         sa.Column("day", sa.Date, primary_key=True),
-        *(sa.Column(name, sa.Float, nullable=False) for name in ("open", "high", "low", "close")),
+        *(sa.Column(name, sa.Double, nullable=False) for name in ("open", "high", "low", "close")),
         sa.Column("volume", sa.BigInteger, nullable=False),
-        sa.Column("dividend", sa.Float, nullable=False),
-        sa.Column("split", sa.Float, nullable=False),
+        sa.Column("dividend", sa.Double, nullable=False),
+        sa.Column("split", sa.Double, nullable=False),
         sa.Column("fetched_at", MOMENT, nullable=False),
     )
     op.create_table(
@@ -34,7 +34,7 @@ def upgrade() -> None:
         sa.Column("version", sa.String(64), nullable=False),
         sa.Column("request_id", sa.String(128), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
-        sa.Column("seconds", sa.Float, nullable=False),
+        sa.Column("seconds", sa.Double, nullable=False),
         sa.Column("rows", sa.Integer, nullable=False),
         sa.Column("inputs", sa.LargeBinary, nullable=False),
         sa.Column("outputs", sa.LargeBinary, nullable=False),
@@ -43,7 +43,9 @@ def upgrade() -> None:
     op.create_index("predictions_by_time", "predictions", ["at"])
     op.create_table(
         "forecasts",
-        sa.Column("prediction_id", sa.ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "prediction_id", sa.String(32), sa.ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("row", sa.Integer, primary_key=True),
         sa.Column("ticker", sa.String(32), nullable=False),
         sa.Column("as_of", sa.Date, nullable=False),
@@ -51,10 +53,12 @@ def upgrade() -> None:
     op.create_index("forecasts_by_ticker_and_day", "forecasts", ["ticker", "as_of"])
     op.create_table(
         "labels",
-        sa.Column("prediction_id", sa.ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "prediction_id", sa.String(32), sa.ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("row", sa.Integer, primary_key=True),
         sa.Column("step", sa.Integer, primary_key=True),
-        sa.Column("value", sa.Float, nullable=False),
+        sa.Column("value", sa.Double, nullable=False),
         sa.Column("at", MOMENT, nullable=False),
     )
     op.create_table(
@@ -75,7 +79,7 @@ def upgrade() -> None:
         sa.Column("model", sa.String(64), nullable=False),
         sa.Column("version", sa.String(64), nullable=False),
         sa.Column("at", MOMENT, nullable=False),
-        sa.Column("window_s", sa.Float, nullable=False),
+        sa.Column("window_s", sa.Double, nullable=False),
         sa.Column("figures", sa.JSON, nullable=False),
     )
     op.create_index("quality_measurements_by_model_and_time", "quality_measurements", ["model", "at"])

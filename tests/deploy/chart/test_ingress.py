@@ -7,10 +7,13 @@ from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import environment, files, of_kind, only, render, valid
 from tests.deploy.chart.values import EVERYTHING, MODELS, MODES, ROUTES, SEPARATE, TOGETHER, Values, with_
 
-NOT_PUBLIC = ("/", "/metrics", "/livez", "/readyz", "/healthz", "/schema.json", "/static_content/index.css", "/modelsx")
+RECORDS = ("/labels", "/quality/wine_quality", "/prices", "/prices/load")
+PROBES = ("/metrics", "/livez", "/readyz", "/healthz")
+NOT_PUBLIC = (*PROBES, *RECORDS, "/", "/schema.json", "/static_content/index.css", "/modelsx")
 OF_ALL = ("/models", "/docs.json", "/v2", "/v2/health/live", "/v2/health/ready")
 """What only one who knows all models can answer."""
 
+WITH_RECORDS: Values = {"ingress": {"enabled": True, "records": True}, "apiKeys": {"existingSecret": "callers"}}
 OWN_HOST: Values = {
     "ingress": {"enabled": True, "hosts": ["models.example.com"]},
     "models": {"wine-quality": {"host": "wine-quality.models.example.com"}},
@@ -72,6 +75,30 @@ def test_a_host_of_its_own_changes_nothing_for_the_others() -> None:
 def test_a_host_of_its_own_is_nobody_else_s(others: Values) -> None:
     with pytest.raises(helm.HelmRenderError, match=r"wine-quality\.models\.example\.com is not this model's own"):
         render(SEPARATE, OWN_HOST, others)
+
+
+def test_together_records_are_public_if_it_is_said() -> None:
+    ingress = only(render(TOGETHER, WITH_RECORDS), "Ingress")
+
+    assert {path: backend(ingress, path) for path in RECORDS} == dict.fromkeys(RECORDS, "demo-marmita")
+    assert {backend(ingress, path) for path in (*PROBES, "/labels/all")} == {None}
+
+
+def test_separate_records_of_one_model_are_public_and_labels_and_prices_on_its_own_host() -> None:
+    manifests = render(SEPARATE, OWN_HOST, WITH_RECORDS)
+    ingress, own = only(manifests, "Ingress"), "wine-quality.models.example.com"
+
+    valid(manifests)
+    assert {backend(ingress, path, own) for path in RECORDS} == {"demo-marmita-wine-quality"}
+    for model in MODELS:
+        assert backend(ingress, f"/quality/{model.replace('-', '_')}") == f"demo-marmita-{model}"
+    assert {backend(ingress, path) for path in ("/labels", "/prices", "/prices/load", "/quality")} == {None}
+
+
+@MODES
+def test_records_are_not_public_without_keys(mode: Values) -> None:
+    with pytest.raises(helm.HelmRenderError, match=r"ingress\.records needs apiKeys\.existingSecret"):
+        render(mode, WITH_RECORDS, {"apiKeys": {"existingSecret": ""}})
 
 
 def test_the_notes_say_what_nobody_answers() -> None:

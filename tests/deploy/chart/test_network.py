@@ -1,5 +1,6 @@
 """Who may call the pods, whom they may call, and how Prometheus finds them."""
 
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from tests.deploy.chart.rendering import Manifest, of_kind, only, render, selected
@@ -31,13 +32,15 @@ def test_with_no_client_named_nobody_may_call() -> None:
     assert policy["spec"]["ingress"] == []
 
 
+def egress(**more: Any) -> Any:
+    return only(render(TOGETHER, more), "NetworkPolicy")["spec"]["egress"]
+
+
+def namespace(name: str) -> list[Manifest]:
+    return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]
+
+
 def test_the_pods_may_call_the_name_server_and_the_collector_only() -> None:
-    def egress(**more: Any) -> Any:
-        return only(render(TOGETHER, more), "NetworkPolicy")["spec"]["egress"]
-
-    def namespace(name: str) -> list[Manifest]:
-        return [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}]
-
     dns = [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]
     assert egress() == [{"ports": dns, "to": namespace("kube-system")}]
     assert egress(networkPolicy={"dnsNamespace": ""}) == [{"ports": dns}]
@@ -46,6 +49,46 @@ def test_the_pods_may_call_the_name_server_and_the_collector_only() -> None:
         {"ports": [{"port": 14318}], "to": namespace("observability")}
     ]
     assert egress(otlpEndpoint="http://collector:4318/v1/traces")[1:] == [{"ports": [{"port": 4318}]}]
+
+
+def test_the_pods_may_call_the_database_if_there_is_one() -> None:
+    database = {"existingSecret": "records"}
+
+    assert egress(database=database)[1:] == [{"ports": [{"port": 5432}]}]
+    assert egress(database=database, networkPolicy={"database": {"namespace": "databases", "port": 6432}})[1:] == [
+        {"ports": [{"port": 6432}], "to": namespace("databases")}
+    ]
+
+
+@MODES
+def test_only_pods_with_the_stock_forecaster_may_fetch_prices_and_only_from_public_addresses(mode: Values) -> None:
+    name = "demo-marmita-prices"
+    assert name not in of_kind(render(mode), "NetworkPolicy")
+
+    manifests = render(mode, {"networkPolicy": {"yahoo": True}})
+    policy = of_kind(manifests, "NetworkPolicy")[name]["spec"]
+
+    (expression,) = policy["podSelector"]["matchExpressions"]
+    assert expression["operator"] == "In"
+    deployments = of_kind(manifests, "Deployment")
+    meant = [
+        one
+        for one in selected(policy["podSelector"]["matchLabels"], manifests)
+        if deployments[one]["spec"]["template"]["metadata"]["labels"][expression["key"]] in expression["values"]
+    ]
+    assert meant == (["demo-marmita"] if mode is TOGETHER else ["demo-marmita-stock-forecast"])
+    assert policy["policyTypes"] == ["Egress"]
+    (rule,) = policy["egress"]
+    assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
+    for address in ("10.1.2.3", "172.20.0.1", "192.168.1.1", "169.254.169.254", "127.0.0.1", "::1", "fd00::1"):
+        assert not any(_holds(peer["ipBlock"], address) for peer in rule["to"]), address
+    for address in ("203.0.113.7", "2001:db8::7"):
+        assert any(_holds(peer["ipBlock"], address) for peer in rule["to"]), address
+
+
+def _holds(block: dict[str, Any], address: str) -> bool:
+    ip = ip_address(address)
+    return ip in ip_network(block["cidr"]) and not any(ip in ip_network(hole) for hole in block["except"])
 
 
 @MODES

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from marmita.drain import NOTICE_S, PATIENCE_S
+from records.recorder import LAST_WORDS_S
 from tests.deploy.chart.rendering import container, environment, of_kind, only, pod, render
 from tests.deploy.chart.values import CHART, EVERYTHING, MODES, TOGETHER, Values, with_
 
@@ -85,5 +86,6 @@ def test_an_update_drops_nothing(mode: Values, seconds: Values) -> None:
         hook = container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
         assert hook == values["preStopSeconds"] >= 5
         longest = values["bodyTimeoutSeconds"] + values["requestTimeoutSeconds"]
-        assert pod(deployment)["terminationGracePeriodSeconds"] > hook + NOTICE_S + PATIENCE_S + longest
+        rest = NOTICE_S + PATIENCE_S + LAST_WORDS_S
+        assert pod(deployment)["terminationGracePeriodSeconds"] > hook + longest + rest
         assert environment(deployment)["MARMITA_BODY_TIMEOUT_S"] == str(values["bodyTimeoutSeconds"])

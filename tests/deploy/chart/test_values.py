@@ -8,7 +8,7 @@ import helm_python as helm
 import pytest
 import yaml
 
-from marmita.settings import Settings
+from marmita.settings import Settings, span
 from tests.deploy.chart.rendering import render
 from tests.deploy.chart.values import CHART, CONFIGURATION, TOGETHER, Values
 from tests.e2e.server import ROOT
@@ -46,6 +46,15 @@ def test_a_misspelt_key_is_refused(path: tuple[str, ...]) -> None:
         {"preStopSeconds": 0},
         {"otlpEndpoint": "collector:4318"},
         {"configuration": {"services": {"workers": 2}}},
+        {"database": {"existingSecret": "postgresql://user:password@host/name"}},
+        {"database": {"url": "postgresql://host/name"}},
+        {"apiKeys": {"existingSecret": ["a-key-of-a-caller"]}},
+        {"records": {"mode": "some"}},
+        {"records": {"share": 0}},
+        {"records": {"share": 1.5}},
+        {"records": {"share": "0.0"}},
+        {"records": {"days": 0}},
+        {"quality": {"window": "24 hours"}},
         {"resources": {"limits": {"memory": "1 GB"}}},
         {"extraEnv": [{"name": "TZ", "vale": "UTC"}]},
         {"extraEnv": [{"name": "TOKEN", "valueFrom": {"secretRef": {"name": "tokens"}}}]},
@@ -100,6 +109,14 @@ def test_the_defaults_are_those_of_the_service() -> None:
     assert values["topology"] == settings.topology
     assert values["maxBodyBytes"] == settings.max_body_bytes
     assert values["bodyTimeoutSeconds"] == settings.body_timeout_s
+    assert values["records"] == {
+        "mode": settings.record,
+        "share": settings.record_share,
+        "days": settings.record_days,
+        "bufferMb": settings.record_buffer_mb,
+    }
+    assert values["quality"]["everySeconds"] == settings.quality_every_s
+    assert span(values["quality"]["window"]) == settings.quality_window
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
     assert {model.replace("-", "_") for model in values["models"]} == set(bentos.values())
     assert {model["image"]["repository"] for model in values["models"].values()} == set(bentos)

@@ -27,6 +27,10 @@ EVERYTHING: Values = {
     "topology": "split",
     "otlpEndpoint": "http://collector.observability:4318/v1/traces",
     "configuration": CONFIGURATION,
+    "database": {"existingSecret": "records", "key": "uri"},
+    "records": {"mode": "sample", "share": 0.5, "days": 7, "bufferMb": 64},
+    "quality": {"everySeconds": 300, "window": "7d"},
+    "apiKeys": {"existingSecret": "callers", "key": "all"},
     "extraEnv": [
         {"name": "TZ", "value": "UTC"},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "token"}}},
@@ -45,11 +49,12 @@ EVERYTHING: Values = {
     "serviceAccount": {"annotations": {"example.com/role": "none"}},
     "ingress": {
         "enabled": True,
+        "records": True,
         "annotations": {"cert-manager.io/cluster-issuer": "letsencrypt"},
         "hosts": ["models.example.com", "models.example.org"],
         "tls": [{"secretName": "models-tls", "hosts": ["models.example.com", "models.example.org"]}],
     },
-    "networkPolicy": {"otlp": {"namespace": "observability"}},
+    "networkPolicy": {"otlp": {"namespace": "observability"}, "database": {"namespace": "databases"}, "yahoo": True},
     "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}},
     "autoscaling": {"requestsInProgress": {"enabled": True}},
 }

@@ -3,7 +3,11 @@
 import json
 import os
 import re
+import sqlite3
 import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,9 @@ import yaml
 
 from marmita.drain import NOTICE_S, PATIENCE_S
 from marmita.settings import Settings
+from records.database import Database, default_url, insert_into
+from records.recorder import LAST_WORDS_S
+from records.tables import TrainingRun
 from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import of_kind, only, valid
 from tests.deploy.conftest import DEPLOY, read_yaml
@@ -24,7 +31,7 @@ LOCKED = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt
 
 
 def test_there_is_a_test_for_every_program_that_is_called() -> None:
-    assert {words[0] for words in guide.commands()} == {"cp", "docker", "helm", "kubectl", "make"}
+    assert {words[0] for words in guide.commands()} == {"cp", "curl", "docker", "helm", "kubectl", "make", "python"}
     assert len(guide.LOOPS) == 1
 
 
@@ -42,19 +49,30 @@ def test_a_container_is_locked_down_as_the_tested_one_is() -> None:
     tested = (ROOT / "tests" / "e2e" / "test_container.py").read_text()
     runs = [words for words in guide.commands("docker") if words[1] == "run"]
 
-    assert len(runs) == 2
     assert all(f'"{flag}"' in tested for flag in LOCKED)
     for words in runs:
         start = words.index("--read-only")
         assert words[start : start + len(LOCKED)] == LOCKED
-        assert guide.options(words, "--publish") == ["127.0.0.1:3000:3000"]
+    published = [words for words in runs if "--detach" in words]
+    assert len(published) == 2
+    assert all(guide.options(words, "--publish") == ["127.0.0.1:3000:3000"] for words in published)
+
+
+def test_what_is_run_in_an_image_is_a_command_of_the_service() -> None:
+    (words,) = [words for words in guide.commands("docker") if words[1] == "run" and "--rm" in words]
+
+    assert guide.options(words, "--entrypoint") == ["python"]
+    assert guide.options(words, "--env") == ["MARMITA_DATABASE_URL"]
+    assert words[-5:-3] == ["marmita:uafhhmxfsk3z2ax4", "-m"]
+    done = subprocess.run([sys.executable, "-m", *words[-3:], "--help"], cwd=ROOT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_container_is_given_time_to_end() -> None:
     (stop,) = [words for words in guide.commands("docker") if words[1] == "stop"]
     longest = Settings.model_construct().body_timeout_s + CONFIGURATION["traffic"]["timeout"]
 
-    assert int(*guide.options(stop, "-t")) > NOTICE_S + PATIENCE_S + longest
+    assert int(*guide.options(stop, "-t")) > NOTICE_S + PATIENCE_S + longest + LAST_WORDS_S
 
 
 def test_parts_of_the_configuration_that_are_overridden_are_there() -> None:
@@ -77,12 +95,12 @@ def test_files_for_compose_are_there_and_fit_on_each_other() -> None:
     more = guide.FILES["more.yaml"]
     environment = more["services"]["marmita"].pop("environment")
     assert all(has(COMPOSE, list(path)) for path in paths(more))
-    assert set(environment) == {"BENTOML_CONFIG_OVERRIDES", "MARMITA_MAX_BODY_BYTES"}
+    assert set(environment) == {"BENTOML_CONFIG_OVERRIDES"}
 
 
 def test_the_ports_of_compose_are_those_that_are_published() -> None:
     published = [
-        re.findall(r"_PORT:-(\d+)\}", port)[0] for one in COMPOSE["services"].values() for port in one["ports"]
+        re.findall(r"_PORT:-(\d+)\}", port)[0] for one in COMPOSE["services"].values() for port in one.get("ports", [])
     ]
     (said,) = re.findall(r"The service is on port (.*?), all for this machine only", guide.TEXT)
 
@@ -140,6 +158,53 @@ def test_scaling_goes_by_both_and_prometheus_is_let_in() -> None:
     assert "monitoring" in json.dumps(only(manifests, "NetworkPolicy")["spec"]["ingress"])
     (asked,) = [words[-1] for words in guide.commands("kubectl") if "--raw" in words]
     assert asked.endswith(f"/namespaces/models/pods/*/{VALUES['autoscaling']['requestsInProgress']['metric']}")
+
+
+def test_a_backup_of_compose_is_of_its_database() -> None:
+    backups = [words for words in guide.commands("docker") if words[1:2] == ["compose"] and "exec" in words]
+
+    assert [words[words.index("exec") + 2 :][:3] for words in backups] == [
+        ["postgres", "pg_dump", "--username=marmita"],
+        ["postgres", "pg_restore", "--username=marmita"],
+    ]
+    assert COMPOSE["services"]["postgres"]["environment"]["POSTGRES_DB"] == "marmita"
+
+
+def test_a_backup_of_sqlite_has_what_is_not_in_the_file_yet(tmp_path: Path) -> None:
+    ((_, *arguments),) = guide.commands("python")
+    database = Database(default_url(tmp_path))
+    with database.writing() as session:
+        run = {
+            "id": "1",
+            "model": "m",
+            "status": "running",
+            "reason": "",
+            "started_at": datetime.now(UTC),
+            "scores": {},
+        }
+        session.execute(insert_into(session, TrainingRun), [run])
+
+    subprocess.run([sys.executable, *arguments], cwd=tmp_path, check=True, timeout=60)
+    database.close()
+
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
+        assert copy.execute("SELECT model FROM training_runs").fetchall() == [("m",)]
+
+
+def test_secrets_of_the_cluster_are_those_that_the_chart_is_told_of() -> None:
+    made = {words[words.index("generic") + 1] for words in guide.commands("kubectl") if "secret" in words}
+    values = guide.FILES["records.yaml"]
+
+    assert made == {values["database"]["existingSecret"], values["apiKeys"]["existingSecret"]}
+    lines = re.findall(r"--from-env-file=\S+ +# (\w+)=", guide.TEXT)
+    assert lines == [VALUES["database"]["key"], VALUES["apiKeys"]["key"]]
+
+
+def test_a_key_is_sent_where_one_is_asked_for() -> None:
+    ((_, url, *more),) = guide.commands("curl")
+
+    assert url == "http://localhost:3000/labels"
+    assert "Authorization: Bearer $KEY" in guide.options(more, "-H")
 
 
 def test_rules_and_dashboards_reach_the_cluster_whole(tmp_path: Path) -> None:

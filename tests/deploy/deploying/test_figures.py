@@ -1,17 +1,33 @@
 """What the guide counts and adds up is what the code and the configuration say."""
 
 import re
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from marmita.batching import INLINE_ROWS
 from marmita.bodies import _HELD
 from marmita.contract import MAX_ROWS
 from marmita.drain import NOTICE_S
+from marmita.quality import _SAVE_EVERY_S
+from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
+from marmita.settings import Settings
+from records.database import Database, default_url, insert_into
+from records.recorder import _OVERHEAD, FLUSH_S, LAST_WORDS_S, new_id
+from records.tables import Prediction
 from tests.deploy.chart.rendering import KUBERNETES, only, render
 from tests.deploy.chart.values import Values
 from tests.deploy.deploying import guide
 from tests.deploy.deploying.documents import COMPOSE, CONFIGURATION, VALUES
 from tests.deploy.deploying.installs import INSTALLS, values_of
+from tests.e2e.server import ROOT
+
+RUNBOOKS = ROOT / "docs" / "runbooks"
+
+
+BUFFER: int = VALUES["records"]["bufferMb"] * 2**20
 
 
 def test_numbers_are_those_of_the_code() -> None:
@@ -23,9 +39,15 @@ def test_numbers_are_those_of_the_code() -> None:
         f"Kubernetes {KUBERNETES[0]} or newer",
         f"{VALUES['autoscaling']['requestsInProgress']['target']} of them at a pod",
         "`instance:marmita_requests_in_progress:ratio` has the same number",
+        f"`stop_grace_period` ({COMPOSE['services']['marmita']['stop_grace_period'].removesuffix('s')} seconds)",
+        f"within {LAST_WORDS_S:.0f} seconds",
+        f"of {SHORTEST_KEY} characters or more",
+        f"`MARMITA_RECORD_DAYS` ({Settings.model_construct().record_days})",
     ):
         assert sentence in " ".join(guide.TEXT.split()), sentence
     assert NOTICE_S == 1, "one more second"
+    assert FLUSH_S == 1, "its last second"
+    assert Settings.model_construct().record_share == 0.1, "a tenth"
     assert _HELD == 8, "eight of the largest"
     assert CONFIGURATION["Marmita"]["workers"] == 2, "two workers to a pod, as it is"
 
@@ -35,17 +57,18 @@ def test_the_grace_period_is_added_up_as_it_says() -> None:
     parts: Values = {"preStopSeconds": 100, "bodyTimeoutSeconds": 1000, "requestTimeoutSeconds": 10000}
     deployment = only(render(values_of(INSTALLS[0]), parts), "Deployment")
 
-    assert f"the hook, {body}, {answer}, and ten seconds for the rest" in " ".join(guide.TEXT.split())
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 11110
+    assert f"the hook, {body}, {answer}, and twenty seconds for the rest" in " ".join(guide.TEXT.split())
+    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 11120
 
 
 def test_limits_on_memory_follow_the_rule() -> None:
     ((watching, worker, held),) = re.findall(
-        r"limit = \((\d+) MB \+ workers \* \((\d+) MB \+ (\d+) \* maxBodyBytes\)\) \* 1\.25", guide.TEXT
+        r"limit = \((\d+) MB \+ workers \* \((\d+) MB \+ bufferMb \+ (\d+) \* maxBodyBytes\)\) \* 1\.25", guide.TEXT
     )
 
     def limit(workers: int, body: int) -> float:
-        return 1.25 * (int(watching) * 10**6 + workers * (int(worker) * 10**6 + int(held) * body))
+        each = int(worker) * 10**6 + BUFFER + int(held) * body
+        return 1.25 * (int(watching) * 10**6 + workers * each)
 
     def size(text: str) -> int:
         number, unit = re.fullmatch(r"(\d+)(Mi|M)", text).groups()  # type: ignore[union-attr]
@@ -70,3 +93,47 @@ def test_the_example_of_a_wait_is_right() -> None:
 
     assert "about ten milliseconds" in guide.TEXT
     assert 8 < shared * low < shared * high < 12
+
+
+def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
+    """Measured on SQLite, on rows of the wine's size with ids as long as the longest that are usual."""
+    (one, many) = re.findall(r"about (\d+) bytes, with its indexes; one with 1,000 rows (\d+) kB", guide.TEXT)[0]
+
+    assert size_of_a_request(tmp_path / "one", rows=1, requests=10_000) == pytest.approx(int(one), rel=0.1)
+    assert size_of_a_request(tmp_path / "many", rows=1000, requests=100) == pytest.approx(int(many) * 1000, rel=0.1)
+    (day, month) = re.findall(r"is (\d+) MB a day and ([\d.]+) GB in 30 days", guide.TEXT)[0]
+    assert int(one) * 86_400 / 1e6 == pytest.approx(float(day), rel=0.05)
+    assert int(one) * 86_400 * 30 / 1e9 == pytest.approx(float(month), rel=0.05)
+    (measurement, daily) = re.findall(r"of three models (\d+) kB, or ([\d.]+) MB a day", guide.TEXT)[0]
+    assert float(measurement) * 1000 * 24 * 3600 / _SAVE_EVERY_S / 1e6 == pytest.approx(float(daily), rel=0.05)
+    assert _SAVE_EVERY_S == 600, "one round in ten minutes"
+
+
+def size_of_a_request(home: Path, rows: int, requests: int) -> float:
+    """Bytes that one takes in a database that holds so many."""
+    database = Database(default_url(home))
+    kept: Values = {
+        "model": "wine_quality",
+        "version": "uafhhmxfsk3z2ax4",
+        "request_id": "0" * 32,
+        "at": datetime.now(UTC),
+        "seconds": 0.001,
+        "rows": rows,
+        "inputs": bytes(4 * 11 * rows),
+        "outputs": bytes(4 * 3 * rows),
+    }
+    with database.writing() as session:
+        session.execute(insert_into(session, Prediction), [kept | {"id": new_id()} for _ in range(requests)])
+    database.close()  # what is beside the file goes into it
+    return (home / "records.db").stat().st_size / requests
+
+
+def test_the_buffer_holds_as_many_requests_as_it_says() -> None:
+    said = r"some ([\d,]+) requests of one row, or (\d+) of\s+1,000 rows"
+    runbook = (RUNBOOKS / "MarmitaRecordsDropped.md").read_text()
+    (few,), (same,) = re.findall(said, guide.TEXT), re.findall(said, runbook)
+
+    assert few == same
+    for number, rows in zip(few, (1, 1000), strict=True):
+        one = 4 * rows * (11 + 3) + _OVERHEAD
+        assert int(number.replace(",", "")) == pytest.approx(BUFFER / one, rel=0.05)

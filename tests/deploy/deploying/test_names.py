@@ -34,7 +34,7 @@ def test_environment_variables_that_are_named_are_read() -> None:
     settings = {f"MARMITA_{name.upper()}" for name in Settings.model_fields}
     compose = {line.partition("=")[0] for line in (DEPLOY / ".env.example").read_text().splitlines()}
 
-    for name in re.findall(r"\b(?:MARMITA|GRAFANA)_[A-Z_]+", guide.TEXT):
+    for name in re.findall(r"\b(?:MARMITA|GRAFANA|POSTGRES)_[A-Z_]+", guide.TEXT):
         assert name in settings | compose, name
 
 
@@ -53,10 +53,11 @@ def test_settings_that_are_named_exist() -> None:
 def test_words_with_a_shape_of_settings_are_settings() -> None:
     known = keys(VALUES) | keys(CONFIGURATION) | keys(COMPOSE)
     template = (CHART / "templates" / "deployment.yaml").read_text()
+    metrics = re.findall(r'"(marmita_\w+)"', (ROOT / "marmita" / "metrics.py").read_text())
 
     for name in guide.named():
         if re.fullmatch(r"[a-z]+([A-Z][a-z]+)+|[a-z]+(_[a-z]+)+", name):
-            assert name in known or f"{name}:" in template, name
+            assert name in known or f"{name}:" in template or name in metrics, name
 
 
 def test_alerts_and_rules_that_are_named_exist() -> None:

@@ -1,0 +1,93 @@
+"""What an operator does by hand with what the house remembers: `python -m marmita`."""
+
+import argparse
+import json
+import sys
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+from bentoml.exceptions import BentoMLException
+
+from marmita.quality import Judged
+from marmita.recording import database
+from marmita.settings import settings, span
+from marmita.store import champion
+from records import loading, retention, runs
+from records.database import DatabaseDownError
+from records.prices import PricesError
+
+MODELS = ("fetal_health", "wine_quality", "stock_forecast")
+
+
+def main() -> None:
+    options = _options()
+    try:
+        options.run(options)
+    except (BentoMLException, DatabaseDownError, PricesError, ValueError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _load_prices(options: argparse.Namespace) -> None:
+    loaded = loading.load(database(), options.ticker, options.start, options.end)
+    print(
+        f"{options.ticker}: {loaded.fetched} days fetched, {loaded.days} there from {options.start} to {options.end}, "
+        f"{loaded.labelled} steps of forecasts labelled"
+    )
+
+
+def _quality(options: argparse.Namespace) -> None:
+    packed = champion(options.model)
+    if packed is None:
+        raise ValueError(f"there is no champion of {options.model}")
+    judge: Any = import_module(f"bentos.{options.model}.judge").JUDGE
+    measured = Judged(packed, judge).measure(database(), options.window)
+    print(json.dumps(measured.as_dict(), indent=2))
+
+
+def _runs(options: argparse.Namespace) -> None:
+    for run in runs.latest(database(), options.model):
+        took = f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "until now"
+        print(f"{run.started_at:%Y-%m-%d %H:%M:%S}  {run.model}  {run.status}  {took}  {run.tag or '-'}  {run.reason}")
+
+
+def _upgrade(_: argparse.Namespace) -> None:
+    database().upgrade()
+    print(f"{database()} is up to date")
+
+
+def _forget(options: argparse.Namespace) -> None:
+    count = retention.forget(database(), datetime.now(UTC) - timedelta(days=options.days))
+    print(f"{count} requests forgotten")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m marmita", description=__doc__)
+    rooms = parser.add_subparsers(required=True)
+
+    prices = rooms.add_parser("prices", help="the prices of stocks").add_subparsers(required=True)
+    load = prices.add_parser("load", help="fetch those that are missing")
+    load.add_argument("ticker")
+    load.add_argument("start", type=date.fromisoformat, help="the first day, as 2012-01-03")
+    load.add_argument("end", type=date.fromisoformat, help="the last day")
+    load.set_defaults(run=_load_prices)
+
+    quality = rooms.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
+    quality.add_argument("model", choices=MODELS)
+    quality.add_argument("--window", type=span, default=settings().quality_window, help="such as 90m, 24h, 7d")
+    quality.set_defaults(run=_quality)
+
+    history = rooms.add_parser("runs", help="the last training runs, and what came of them")
+    history.add_argument("model", choices=MODELS, nargs="?")
+    history.set_defaults(run=_runs)
+
+    records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
+    records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
+    forget = records.add_parser("forget", help="delete predictions with their labels, and measurements")
+    forget.add_argument("--days", type=int, default=settings().record_days, help="those that are older")
+    forget.set_defaults(run=_forget)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

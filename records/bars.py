@@ -1,0 +1,123 @@
+"""Daily bars of a stock, and what they must be like before anyone may trust them."""
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import NamedTuple
+
+TICKER = r"^[A-Z0-9^][A-Z0-9.^=-]{0,31}$"
+"""What a ticker looks like, as Yahoo Finance writes it."""
+
+DAY = timedelta(days=1)
+
+_ROUNDING = 0.002
+"""The four prices of a day are rounded, each by itself: a close may lie that much above its day's high."""
+_LONGEST_PAUSE = 10
+"""So many days on end no exchange is closed."""
+_SMALLEST_SPLIT = math.log(1.25)
+"""What a smaller one does to the price can't be told from a day's trade."""
+
+SCALED = ("open", "high", "low", "close", "dividend")
+"""What a split divides. The volume it multiplies."""
+
+Span = tuple[date, date]
+"""The first and the last day."""
+
+
+class PricesError(Exception):
+    """Prices that can't be had or can't be trusted."""
+
+
+class Bar(NamedTuple):
+    """One stock's day, adjusted for splits and not for dividends."""
+
+    day: date
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    dividend: float = 0.0
+    """Paid to those who held the share the day before."""
+    split: float = 1.0
+    """New shares for one old share."""
+
+    def rescaled(self, ratio: float) -> "Bar":
+        """The same day, told in shares of which `ratio` make one of these."""
+        prices = {name: getattr(self, name) / ratio for name in SCALED}
+        return self._replace(**prices, volume=round(self.volume * ratio))
+
+
+def ticker_of(text: str) -> str:
+    """As Yahoo Finance writes it, or a ValueError."""
+    ticker = text.strip().upper()
+    if not re.fullmatch(TICKER, ticker):
+        raise ValueError("a ticker has at most 32 characters, letters, digits and . ^ = -, such as MSFT or BRK-B")
+    return ticker
+
+
+def within(bars: Iterable[Bar], spans: Sequence[Span]) -> list[Bar]:
+    return [bar for bar in bars if any(first <= bar.day <= last for first, last in spans)]
+
+
+def check(ticker: str, bars: Sequence[Bar], spans: Sequence[Span]) -> None:
+    """Whether these can be trusted about all days of the spans. Other days' bars are there for comparison."""
+    if not bars:
+        raise PricesError(f"{ticker}: no prices from {spans[0][0]} to {spans[-1][1]}, nor any later ones")
+    for before, bar in pairwise(bars):
+        if bar.day <= before.day:
+            wrong = "occurs twice" if bar.day == before.day else f"comes after {before.day}"
+            raise PricesError(f"{ticker}: {bar.day} {wrong}")
+    judged = set(within(bars, spans))
+    for bar in bars:
+        if bar in judged:
+            _check_values(ticker, bar)
+    for before, bar in pairwise(bars):
+        if bar in judged:
+            _check_step(ticker, before, bar)
+    _check_pauses(ticker, [bar.day for bar in bars], spans)
+
+
+def _check_values(ticker: str, bar: Bar) -> None:
+    for name in ("open", "high", "low", "close", "split"):
+        value = getattr(bar, name)
+        if not (math.isfinite(value) and value > 0):
+            raise PricesError(f"{ticker}: the {name} of {bar.day} is {value}, not a positive number")
+    for name in ("volume", "dividend"):
+        value = getattr(bar, name)
+        if not (math.isfinite(value) and value >= 0):
+            raise PricesError(f"{ticker}: the {name} of {bar.day} is {value}")
+    lowest, highest = bar.low * (1 - _ROUNDING), bar.high * (1 + _ROUNDING)
+    for name in ("open", "close"):
+        value = getattr(bar, name)
+        if not lowest <= value <= highest:
+            raise PricesError(
+                f"{ticker}: the {name} of {bar.day} is {value}, outside that day's range from {bar.low} to {bar.high}"
+            )
+
+
+def _check_step(ticker: str, before: Bar, bar: Bar) -> None:
+    """What a day must be like after the day before it."""
+    if bar.dividend >= before.close:
+        raise PricesError(
+            f"{ticker}: the dividend of {bar.day} is {bar.dividend}, and the share was worth {before.close}"
+        )
+    expected = math.log(bar.split)
+    jump = math.log(before.close / bar.open) if before.close > 0 else 0.0
+    if abs(expected) >= _SMALLEST_SPLIT and abs(jump - expected) < 0.3 * abs(expected):
+        raise PricesError(
+            f"{ticker}: from {before.close} to {bar.open} on {bar.day}, the day of a split into {bar.split:g}: "
+            "the prices before it are not adjusted"
+        )
+
+
+def _check_pauses(ticker: str, days: Sequence[date], spans: Sequence[Span]) -> None:
+    """Days without trade on end: too many of them were lost, except before the first day, when there was no stock."""
+    end = max(last for _, last in spans) + DAY
+    for before, after in pairwise([*days, max(end, *days)]):
+        pause = (before + DAY, after - DAY)
+        asked = any(first <= pause[1] and pause[0] <= last for first, last in spans)
+        if asked and (after - before).days - 1 > _LONGEST_PAUSE:
+            raise PricesError(f"{ticker}: no prices from {pause[0]} to {pause[1]}, and there are some before")

@@ -1,0 +1,23 @@
+"""A process that records one prediction after another, and says at once which: `URL HOW_MANY PAUSE`."""
+
+import sys
+import time
+
+import numpy as np
+
+from records.database import Database
+from records.recorder import Recorder
+from tests.records.witness import Witness
+
+if __name__ == "__main__":
+    url, how_many, pause_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+    database, witness = Database(url), Witness()
+    recorder = Recorder(database, witness, share=1, most_bytes=32_000_000)
+    database.upgrade()
+    row = np.arange(11, dtype=np.float32)[None]
+    for _ in range(how_many):
+        id = recorder.record("wine_quality", "v1", None, row, row[:, :1], 0.001)
+        print(time.monotonic(), id, flush=True)  # noqa: T201
+        time.sleep(pause_s)
+    recorder.close()
+    print(witness.written, sum(witness.lost.values()), flush=True)  # noqa: T201

@@ -1,0 +1,59 @@
+"""The databases that records are tested on: the same tests run on SQLite and on a real PostgreSQL."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from records import engines
+from records.database import Database
+from tests.conftest import HOME
+from tests.records.postgres import CannotStartError, Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server that all tests share. Who stops it starts it again."""
+    try:
+        server = Postgres(HOME)
+    except CannotStartError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"PostgreSQL can't be started: {error}")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres) -> Iterator[str]:
+    """A new database in PostgreSQL."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'records.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A new database of each kind. What a test needs of one kind only, it asks for by name."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A new database of each kind, in which nothing is yet."""
+    database = Database(database_url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a database for longer than a second or two."""
+    monkeypatch.setattr(engines, "_PATIENCE_S", 0.5)
+    monkeypatch.setitem(engines._POSTGRESQL, "connect_timeout", 2)
