@@ -10,9 +10,20 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AliasChoices, AliasGenerator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+)
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
+
+from records.bars import ticker_of
 
 MAX_ROWS = 10_000
 MAX_ERRORS = 1_000
@@ -80,6 +91,11 @@ PredictionId = Annotated[
         description="The id by which the truth can be told later: there if the prediction is kept",
         exclude_if=lambda known: known is None,
     ),
+]
+
+
+Ticker = Annotated[
+    str, AfterValidator(ticker_of), Field(description="The stock, as Yahoo Finance calls it", examples=["MSFT"])
 ]
 
 

@@ -14,12 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from marmita import contract
-from marmita.contract import MAX_ROWS, Answer, Strict
+from marmita.contract import MAX_ROWS, Answer, Strict, Ticker
 from marmita.errors import RefusedError
 from marmita.keys import Keys
 from marmita.quality import Judged
 from marmita.settings import span
 from records import labels, loading, prices
+from records.bars import ticker_of
 from records.database import Database, DatabaseDownError
 from records.recorder import FLUSH_S
 
@@ -104,7 +105,7 @@ class LoadPrices(contract.Request):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_LOAD]})
     most_keys: ClassVar[int] = 16
 
-    ticker: str = Field(pattern=prices.TICKER, description="As Yahoo Finance calls the stock")
+    ticker: Ticker
     start: date = Field(description="The first day")
     end: date = Field(description="The last day")
 
@@ -203,13 +204,13 @@ class RecordRoutes:
         )
 
     async def _prices(self, request: Request) -> Response:
-        ticker = _query(request, "ticker", str)
+        ticker = _query(request, "ticker", ticker_of)
         first, last = _query(request, "start", _day), _query(request, "end", _day)
         found = await run_in_threadpool(self._stored, ticker, first, last)
         if not found:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND,
-                f"no prices of {ticker[:40]} are kept from {first} to {last}: POST /prices/load fetches them",
+                f"no prices of {ticker} are kept from {first} to {last}: POST /prices/load fetches them",
             )
         days = [PriceOfDay.model_validate(bar._asdict()) for bar in found]
         return _answer(StoredPrices(ticker=ticker, prices=days))
@@ -226,7 +227,7 @@ def _query(request: Request, name: str, read: Callable[[str], T], default: str |
     try:
         return read(text)
     except ValueError as error:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} {error}") from None
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name}: {error}") from None
 
 
 def _day(text: str) -> date:

@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     quality_window: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=1)
     """How far back a measurement looks."""
 
+    yahoo_url: str = ""
+    """Where to load prices from, if not from Yahoo Finance itself: a mirror."""
+
     api_keys: SecretStr = SecretStr("")
     """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
 

@@ -8,8 +8,7 @@ from pydantic import ConfigDict, FailFast, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from marmita.contract import Answer, PredictionId, Request, Rows, Strict, most_keys
-from records.prices import TICKER
+from marmita.contract import Answer, PredictionId, Request, Rows, Strict, Ticker, most_keys
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -19,7 +18,6 @@ HORIZON = 10
 MAX_CLOSES = 10_000
 """Forty years of trading days."""
 
-Ticker = Annotated[str, Field(pattern=TICKER, description="The stock, as Yahoo Finance calls it", examples=["MSFT"])]
 Horizon = Annotated[int, Field(ge=1, le=HORIZON, strict=True, description="How many trading days to forecast")]
 Close = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=1e-6, le=1e9)]
 

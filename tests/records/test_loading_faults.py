@@ -58,11 +58,11 @@ def test_two_that_load_at_once_end_with_the_same_rows(
     load(database, TICKER, DAYS[0], DAYS[max(59, second[1])], not_called, now=NOW)
 
 
-def test_two_that_load_on_both_sides_of_a_range_make_it_one(
+def test_two_that_load_side_by_side_make_one_range(
     database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one stops before all it has written counts, for as long as the second one could overtake it."""
-    load(database, TICKER, DAYS[51], DAYS[52], Source(BARS), now=NOW)
+    database.upgrade()
     written, overtaken = Event(), Event()
 
     def hold(session: Session, ticker: str) -> int:
@@ -75,7 +75,7 @@ def test_two_that_load_on_both_sides_of_a_range_make_it_one(
     first.start()
     assert written.wait(20)
     mine = Database(database_url)
-    load(mine, TICKER, DAYS[53], DAYS[99], Source(BARS))
+    load(mine, TICKER, DAYS[51], DAYS[99], Source(BARS))
     mine.close()
     overtaken.set()
     first.join()
