@@ -85,11 +85,17 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+def no_default(schema: dict[str, Any]) -> None:
+    """For a field that may be left out: None is how we say so, and not what anybody sends or gets."""
+    schema.pop("default", None)
+
+
 PredictionId = Annotated[
     str | SkipJsonSchema[None],
     Field(
         description="The id by which the truth can be told later: there if the prediction is kept",
         exclude_if=lambda known: known is None,
+        json_schema_extra=no_default,
     ),
 ]
 

@@ -61,7 +61,7 @@ class ModelScore(Answer):
 
     score: str = Field(description="accuracy, precision, recall, mae, mse or coverage")
     part: str = Field(description="A class, a day of the path, or `all`")
-    value: float
+    value: float | None = Field(description="Null if nobody can say")
 
 
 class FeatureDrift(Answer):

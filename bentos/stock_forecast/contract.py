@@ -8,7 +8,7 @@ from pydantic import ConfigDict, FailFast, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from marmita.contract import Answer, PredictionId, Request, Rows, Strict, Ticker, most_keys
+from marmita.contract import Answer, PredictionId, Request, Rows, Strict, Ticker, most_keys, no_default
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -32,9 +32,10 @@ class Series(Strict):
         f"The last {WINDOW} are looked at.",
     )
     horizon: Horizon = 5
-    ticker: Ticker | SkipJsonSchema[None] = None
+    ticker: Ticker | SkipJsonSchema[None] = Field(default=None, json_schema_extra=no_default)
     as_of: date | SkipJsonSchema[None] = Field(
         default=None,
+        json_schema_extra=no_default,
         description="The day of the last close. With the ticker, prices label the forecast when its days have come.",
     )
 
