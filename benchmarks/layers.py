@@ -61,7 +61,7 @@ class Layers:
             "batches": partial(self._runner.served.run, self._array),
             "counting predictions": partial(self._runner.predict, self._array),
             "reading and writing tensors": partial(self._here.infer, self._tensors, None),
-            "the route: metrics, deadline": partial(send_to, self._front._apps["/v2/models/wine_quality/infer"]),
+            "the route: metrics, deadline": partial(send_to, self._front._tensors),
             "the front: id, bounds, access log": partial(send_to, self._front),
         }
 

@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
+import bentoml
 from bentoml.exceptions import BentoMLException
 
-from marmita.quality import Judged
+from marmita import store
+from marmita.current import current
 from marmita.recording import database
 from marmita.settings import settings, span
-from marmita.store import champion
 from records import loading, retention, runs
 from records.database import DatabaseDownError
 from records.prices import PricesError
@@ -37,12 +38,21 @@ def _load_prices(options: argparse.Namespace) -> None:
 
 
 def _quality(options: argparse.Namespace) -> None:
-    packed = champion(options.model)
-    if packed is None:
-        raise ValueError(f"there is no champion of {options.model}")
-    judge: Any = import_module(f"bentos.{options.model}.judge").JUDGE
-    measured = Judged(packed, judge).measure(database(), options.window)
-    print(json.dumps(measured.as_dict(), indent=2))
+    service: Any = import_module(f"bentos.{options.model}.service")
+    runner = next(one.inner for one in vars(service).values() if isinstance(one, bentoml.Service))
+    print(json.dumps(current(runner).measure(database(), options.window).as_dict(), indent=2))
+
+
+def _promote(options: argparse.Namespace) -> None:
+    packed = store.packed(options.tag)
+    packed.check()
+    store.promote(packed)
+    print(f"{packed.tag} is the champion")
+
+
+def _rollback(options: argparse.Namespace) -> None:
+    packed = store.roll_back(options.model)
+    print(f"{packed.tag} is the champion again")
 
 
 def _runs(options: argparse.Namespace) -> None:
@@ -80,6 +90,13 @@ def _options() -> argparse.Namespace:
     history = rooms.add_parser("runs", help="the last training runs, and what came of them")
     history.add_argument("model", choices=MODELS, nargs="?")
     history.set_defaults(run=_runs)
+
+    promote = rooms.add_parser("promote", help="make a version the champion: services take it up within seconds")
+    promote.add_argument("tag", help="such as wine_quality:xf2cl6wbqsz7aaav")
+    promote.set_defaults(run=_promote)
+    rollback = rooms.add_parser("rollback", help="make the version before the champion the champion again")
+    rollback.add_argument("model", choices=MODELS)
+    rollback.set_defaults(run=_rollback)
 
     records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)

@@ -1,6 +1,7 @@
 """`GET /models` and `GET /models/{name}`: what is served."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from pydantic import Field
@@ -10,6 +11,7 @@ from starlette.routing import Route
 
 from marmita.card import Card, Headline
 from marmita.contract import Answer
+from marmita.current import Current
 from marmita.store import Packed
 
 
@@ -35,29 +37,30 @@ class ServedModelInFull(ServedModel):
     contract: dict[str, Any] = Field(description="Features (names, order, units, ranges) that it was trained with")
 
 
-def catalog(models: Sequence[Packed]) -> list[Route]:
-    """The routes that show these models."""
-    in_full = {model.name: _in_full(model) for model in models}
-    listed = ServedModels(models=[ServedModel.model_validate(m.model_dump()) for m in in_full.values()])
-    return [_show("/models", listed), *(_show(f"/models/{name}", model) for name, model in in_full.items())]
+def catalog(models: Sequence[Current]) -> list[Route]:
+    """The routes that show these models, as they are served now."""
+
+    def in_short() -> Answer:
+        return ServedModels(models=[_in_short(model.packed) for model in models])
+
+    return [
+        _show("/models", in_short),
+        *(_show(f"/models/{one.packed.name}", partial(_in_full, one)) for one in models),
+    ]
 
 
-def _in_full(model: Packed) -> ServedModelInFull:
-    card = model.card
-    return ServedModelInFull(
-        name=model.name,
-        tag=model.tag,
-        about=card.about,
-        headline=card.headline,
-        card=card,
-        contract=model.contract,
-    )
+def _in_short(packed: Packed) -> ServedModel:
+    card = packed.card
+    return ServedModel(name=packed.name, tag=packed.tag, about=card.about, headline=card.headline)
 
 
-def _show(path: str, answer: Answer) -> Route:
-    body = answer.model_dump_json()
+def _in_full(model: Current) -> Answer:
+    packed = model.packed
+    return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
 
+
+def _show(path: str, answer: Callable[[], Answer]) -> Route:
     async def show(_: Request) -> Response:
-        return Response(body, media_type="application/json")
+        return Response(answer().model_dump_json(), media_type="application/json")
 
     return Route(path, show)

@@ -74,9 +74,7 @@ class Front:
         listens_at: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._apps: dict[str, ASGIApp] = dict.fromkeys(paths, app)
-        self._tensors = tensors.paths if tensors else frozenset()
-        if tensors:
-            self._apps |= dict.fromkeys(tensors.paths, tensors)
+        self._tensors = tensors
         self._app = app
         self._bodies = Bodies(settings)
         self._most = most
@@ -97,11 +95,10 @@ class Front:
         if self._in_progress >= self._most and scope["method"] in _WITH_BODY and _is_small(headers):
             return await self._turn_away(scope, send, id, start)
         logs.request_id.set(id)
-        for_tensors = path in self._tensors
         answer = _Answer(send, id, self._drain, in_full=not _for_tensors(path))
         held = asks = 0
         try:
-            app = self._apps.get(path)
+            app = self._apps.get(path) or self._tensors_at(path)
             if app is None:
                 raise RefusedError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
             if path == "/metrics":
@@ -109,7 +106,7 @@ class Front:
             if self._drain.begun and path in _READY:
                 raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
             if scope["method"] in _WITH_BODY:
-                body = await self._bodies.read(headers, receive, _TENSORS if for_tensors else _JSON)
+                body = await self._bodies.read(headers, receive, _TENSORS if app is self._tensors else _JSON)
                 held = len(body)
                 receive = replay(body, receive)
                 if self._in_progress >= self._most:
@@ -130,6 +127,9 @@ class Front:
             self._in_progress -= asks
             if path not in _PROBES or answer.status >= HTTPStatus.BAD_REQUEST:
                 self._log.note(scope, id, answer.status, perf_counter() - start)
+
+    def _tensors_at(self, path: str) -> ASGIApp | None:
+        return self._tensors if self._tensors and self._tensors.find(path) else None
 
     async def _turn_away(self, scope: Scope, send: Send, id: str, start: float) -> None:
         """Refuse, at the least cost: who is asked for far more than it can give must not spend itself on saying no."""
@@ -164,8 +164,8 @@ class Inner:
     """Around a runner that lives in a process of its own: takes over the id of the request that the front door has."""
 
     def __init__(self, app: ASGIApp, tensors: TensorRoutes | None = None, companions: Sequence[Companion] = ()) -> None:
-        self._apps = dict.fromkeys(tensors.paths, tensors) if tensors else {}
         self._app = app
+        self._tensors = tensors
         self._drain = RunnersDrain()
         self._companions = companions
 
@@ -174,7 +174,8 @@ class Inner:
             await live(self._app, self._drain, self._companions, scope, receive, send)
         elif scope["type"] == "http":
             self._take_over_id(scope)
-            await self._apps.get(scope["path"], self._app)(scope, receive, send)
+            app = self._tensors if self._tensors and self._tensors.find(scope["path"]) else self._app
+            await app(scope, receive, send)
 
     def _take_over_id(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

@@ -35,6 +35,12 @@ _refused = Counter("marmita_refused_total", "Requests that the front refused bef
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
+_refusing = Gauge(
+    "marmita_model_refused",
+    "1 while the store has a champion that is not fit to be served",
+    ["model"],
+    multiprocess_mode="livemax",
+)
 _recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
 _dropped = Counter("marmita_records_dropped_total", "Predicted rows that could not be kept", ["reason"])
 _waiting = Gauge(
@@ -147,17 +153,28 @@ def refused(status: int) -> None:
     _pending.count(_refusal(status))
 
 
+def serves(model: str, version: str, no_more: str | None = None) -> None:
+    """Show the version that answers from now on."""
+    if no_more is not None:
+        _served.labels(model, no_more).set(0)
+    _served.labels(model, version).set(1)
+
+
+def refuses(model: str, yes: bool) -> None:
+    """Show whether there is a champion that is not taken up."""
+    _refusing.labels(model).set(int(yes))
+
+
 class ModelMetrics:
     """The metrics of one model."""
 
-    def __init__(self, model: str, version: str) -> None:
+    def __init__(self, model: str) -> None:
         self._inference_seconds = _inference_seconds.labels(model)
         self._batch_rows = _batch_rows.labels(model)
         self._rows = _rows.labels(model)
         # To look a label up takes longer than to count: so each is looked up once.
         self._predictions = cache(lambda outcome: _predictions.labels(model, outcome))
         self._unusual = cache(lambda feature: _unusual.labels(model, feature))
-        _served.labels(model, version).set(1)
 
     def ran(self, rows: int, seconds: float) -> None:
         self._inference_seconds.observe(seconds)

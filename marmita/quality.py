@@ -4,7 +4,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
@@ -14,12 +13,11 @@ from time import monotonic
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from marmita import metrics
+from marmita.current import Current
 from marmita.lifespan import Companion
 from marmita.settings import Settings
-from marmita.store import Packed
 from records import quality, retention
 from records.database import Database, DatabaseDownError
-from records.judging import Judge
 
 _FORGET_EVERY_S = 3600.0
 _SAVE_EVERY_S = 600.0
@@ -28,32 +26,12 @@ _SAVE_EVERY_S = 600.0
 log = logging.getLogger("bentoml.marmita")
 
 
-@dataclass(frozen=True)
-class Judged:
-    """A model that is served, and who can say how good it was."""
-
-    packed: Packed
-    judge: Judge
-
-    def measure(self, database: Database, window: timedelta) -> quality.Quality:
-        """How good the served version was, over a window that ends now."""
-        return quality.measure(
-            database,
-            self.judge,
-            version=self.packed.version,
-            reference=self.packed.reference,
-            held_out=self.packed.card.held_out,
-            window=window,
-            now=datetime.now(UTC),
-        )
-
-
 class Measuring(Companion):
     """Measures all models every now and then and forgets what is too old, in one worker of a service at a time, and in
     a thread of its own: a database that is slow keeps nobody waiting.
     """
 
-    def __init__(self, models: Sequence[Judged], database: Database, settings: Settings) -> None:
+    def __init__(self, models: Sequence[Current], database: Database, settings: Settings) -> None:
         self._models = models
         self._database = database
         self._every_s = settings.quality_every_s

@@ -15,9 +15,9 @@ from starlette.routing import Route
 
 from marmita import contract
 from marmita.contract import MAX_ROWS, Answer, Strict, Ticker
+from marmita.current import Current
 from marmita.errors import RefusedError
 from marmita.keys import Keys
-from marmita.quality import Judged
 from marmita.settings import span
 from records import labels, loading, prices
 from records.bars import ticker_of
@@ -143,7 +143,7 @@ class RecordRoutes:
     """The routes for these models, over one database."""
 
     def __init__(
-        self, models: Sequence[Judged], database: Callable[[], Database], keys: Keys, with_prices: bool
+        self, models: Sequence[Current], database: Callable[[], Database], keys: Keys, with_prices: bool
     ) -> None:
         self._models = {model.packed.name: model for model in models}
         self._database = database
@@ -182,7 +182,7 @@ class RecordRoutes:
         except labels.WrongLabelError as wrong:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(wrong)) from None
 
-    def _quality(self, model: Judged) -> Callable[[Request], Awaitable[Response]]:
+    def _quality(self, model: Current) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
             window = _query(request, "window", span, "24h")
             measured = await run_in_threadpool(model.measure, self._database(), window)

@@ -13,11 +13,10 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from marmita import logs
-from marmita.batching import Batching
 from marmita.contract import Floats
+from marmita.current import current
 from marmita.recording import recorder
 from marmita.served import Served, flatten
-from marmita.store import Packed
 from records.judging import Judge
 from records.recorder import Subject
 
@@ -47,9 +46,14 @@ class Runner(ABC):
     """Rows that the model must be able to answer to be called ready."""
 
     def __init__(self) -> None:
-        stored: Any = self.model
-        self.served = Served(Packed.of(stored), Batching.of(type(self).__name__))
+        self._current = current(type(self))
+        self._current.load()
         self._recorder = recorder()
+
+    @property
+    def served(self) -> Served:
+        """The version that answers now. Another one may answer the next request."""
+        return self._current.load()
 
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
         """What the model says to these rows, kept if predictions are to be kept."""

@@ -20,7 +20,7 @@ class Served:
         self.packed = packed
         self.tag = packed.tag
         self.reference = packed.reference
-        self.metrics = ModelMetrics(packed.name, packed.version)
+        self.metrics = ModelMetrics(packed.name)
         self.model = model = packed.compiled()
         self.run = Batcher(model, batching, self.metrics.ran)
         bounds = Bounds.of(packed.contract["features"])

@@ -21,14 +21,16 @@ from starlette.types import ASGIApp
 from marmita import logs, metrics, openapi
 from marmita.batching import Batching
 from marmita.catalog import catalog
+from marmita.current import Current, current
+from marmita.following import Following
 from marmita.front import Front, Inner, paths
 from marmita.keys import Keys
 from marmita.lifespan import Companion
-from marmita.quality import Judged, Measuring
+from marmita.quality import Measuring
 from marmita.record_routes import HANDLERS, RecordRoutes
 from marmita.recording import Keeping, database
 from marmita.settings import settings
-from marmita.store import Packed
+from marmita.store import follows
 from marmita.tensor_routes import TensorRoutes
 from marmita.topology import hold_on, tensor_models
 from records.path_judge import Paths
@@ -74,27 +76,28 @@ class Service(bentoml.Service[T]):
         logs.configure()
         metrics.forget_the_dead()
         self.inject_config()
-        judged, keys = self._served(), Keys(settings().keys)
-        models = [one.packed for one in judged]
+        models, keys = self._served(), Keys(settings().keys)
         if is_main:
             hold_on()
-            routes = [*catalog(models), *self._record_routes(judged, keys).routes()]
+            routes = [*catalog(models), *self._record_routes(models, keys).routes()]
             self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="house")
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()
         tensors = TensorRoutes(
             self.name.lower(),
             self._version(),
-            models,
+            {model.packed.name: model.version for model in models},
             lambda: tensor_models(self.dependencies.values()),
             metrics.Requests(app),
             bentoml_app.timeout or _A_DAY_S,
         )
         companions: list[Companion] = [Keeping()]
+        if follows():
+            companions.append(Following(models))
         if not is_main:
             return Inner(app, tensors, companions)
         if settings().record != "off":
-            companions.append(Measuring(judged, database(), settings()))
+            companions.append(Measuring(models, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
         return Front(app, paths(app.routes), settings(), tensors, most, companions, keys.warn_if_open)
 
@@ -114,14 +117,10 @@ class Service(bentoml.Service[T]):
         ]
         return openapi.document(self.name, self.description or "", self._version(), inferences)
 
-    def _served(self) -> list[Judged]:
-        return [
-            Judged(Packed.of(model.resolve()), service.inner.judge)
-            for service in self.all_services().values()
-            for model in service.models
-        ]
+    def _served(self) -> list[Current]:
+        return [current(service.inner) for service in self.all_services().values() if service.models]
 
-    def _record_routes(self, models: Sequence[Judged], keys: Keys) -> RecordRoutes:
+    def _record_routes(self, models: Sequence[Current], keys: Keys) -> RecordRoutes:
         forecasts = any(isinstance(model.judge, Paths) for model in models)
         return RecordRoutes(models, database, keys, with_prices=forecasts)
 

@@ -38,6 +38,10 @@ class Settings(BaseSettings):
     topology: Literal["colocated", "split"] = "colocated"
     """Runners inside the workers of the front door, or each in processes of its own."""
 
+    follow_store: bool = False
+    """Inside a Bento: serve the champions of the model store in BentoML's home, and take up new ones, instead of the
+    models that the Bento was built with."""
+
     otlp_endpoint: str = ""
     """Where to send traces, if `configuration.yaml` names no other place. Empty: nowhere."""
 

@@ -35,6 +35,7 @@ from pydantic import ValidationError
 from marmita.card import Card
 from marmita.compiled import Compiled
 from marmita.contract import same_interface
+from marmita.settings import settings
 
 COMPILED = "compiled.onnx"
 BENTO = Path(__file__).resolve().parents[2] / "bento.yaml"
@@ -148,17 +149,63 @@ def pack(
 
 
 def promote(packed: Packed) -> None:
-    """Make a version the champion."""
-    _write(packed.path.parent / "champion", packed.version)
+    """Make a version the champion, and remember which ones were."""
+    home = packed.path.parent
+    earlier = [version for version in _promoted(home) if version != packed.version]
+    _write(home / "promoted", "\n".join([*earlier, packed.version]))
+    _write(home / "champion", packed.version)
+
+
+def roll_back(name: str) -> Packed:
+    """Make the version that was the champion before this one the champion again."""
+    home = Path(BentoMLContainer.model_store_dir.get()) / name
+    now = champion_version(name)
+    earlier = [version for version in _promoted(home) if version != now and (home / version).is_dir()]
+    if now is None or not earlier:
+        raise NotFound(f"no earlier champion of {name} is in the store")
+    before = packed(f"{name}:{earlier[-1]}")
+    before.check()
+    _write(home / "promoted", "\n".join(earlier))
+    _write(home / "champion", before.version)
+    return before
+
+
+def champion_version(name: str) -> str | None:
+    """The champion's version, if there is a champion."""
+    try:
+        return (Path(BentoMLContainer.model_store_dir.get()) / name / "champion").read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
+def packed(tag: str) -> Packed:
+    """A version in the store."""
+    return Packed.of(bentoml.models.get(tag))
 
 
 def champion(name: str) -> Packed | None:
     """The champion in the store, if there is one."""
-    pointer = Path(BentoMLContainer.model_store_dir.get()) / name / "champion"
+    version = champion_version(name)
     try:
-        return Packed.of(bentoml.models.get(f"{name}:{pointer.read_text().strip()}"))
-    except (FileNotFoundError, NotFound):
+        return packed(f"{name}:{version}") if version else None
+    except NotFound:
         return None
+
+
+def _promoted(home: Path) -> list[str]:
+    try:
+        return (home / "promoted").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+def follows() -> bool:
+    """Whether champions are taken from the store: else the models are those that a Bento was built with."""
+    return settings().follow_store or not _inside_bento()
+
+
+def _inside_bento() -> bool:
+    return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
 
 
 def served(name: str, contract: dict[str, Any]) -> BentoModel:
@@ -166,8 +213,9 @@ def served(name: str, contract: dict[str, Any]) -> BentoModel:
 
     It is looked at before anything is started, so that a service that can't work says so at once and ends.
     """
-    inside_bento = BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
-    found = _packed_in_bento(name) if inside_bento else champion(name)
+    found = champion(name) if follows() else None
+    if found is None and _inside_bento():
+        found = _packed_in_bento(name)
     retrain = f"python -m training.{name}"
     if found is None:
         raise NotFound(f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {retrain}")

@@ -6,7 +6,7 @@ metrics all the same.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property
 from http import HTTPStatus
 from time import perf_counter
@@ -23,7 +23,6 @@ from marmita.deadlines import Deadline
 from marmita.errors import RefusedError
 from marmita.metrics import Requests
 from marmita.runner import Runner
-from marmita.store import Packed
 from marmita.tensors import read, write
 
 JSON_SIZE = "inference-header-content-length"
@@ -68,10 +67,9 @@ class Here:
         return _ready(await self._runner.__is_ready__(), name=self._runner.served.signature.model)
 
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
-        signature = self._runner.served.signature
-        asked = read(body, json_size, signature)
+        asked = read(body, json_size, self._runner.served.signature)
         predicted = await self._runner.predict(asked.rows)
-        return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, signature, predicted.id))
+        return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, predicted.by.signature, predicted.id))
 
 
 class Elsewhere:
@@ -131,7 +129,7 @@ class TensorRoutes:
         self,
         service: str,
         version: str,
-        models: Sequence[Packed],
+        versions: Mapping[str, Callable[[], str]],
         runners: Callable[[], Mapping[str, Model]],
         requests: Requests,
         timeout_s: float,
@@ -140,12 +138,24 @@ class TensorRoutes:
         self._runners = runners
         self._requests = requests
         self._deadline = Deadline(timeout_s)
-        self._routes = self._known(models)
-        self.paths = frozenset(self._routes)
+        self._versions = versions
+        self._routes = self._known()
+
+    def find(self, path: str) -> _Route | None:
+        """What is at a path. A version's own paths are those of its model, for as long as it is served."""
+        route = self._routes.get(path)
+        if route is None and path.startswith("/v2/models/"):
+            model, _, rest = path.removeprefix("/v2/models/").partition("/versions/")
+            version, slash, what = rest.partition("/")
+            if model in self._versions and version == self._versions[model]():
+                return self._routes.get(f"/v2/models/{model}{slash}{what}")
+        return route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = perf_counter()
-        route = self._routes[scope["path"]]
+        route = self.find(scope["path"])
+        if route is None:  # a version that has just been replaced
+            raise RefusedError(HTTPStatus.NOT_FOUND, "this version is not served any more")
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         self._requests.begun(route.endpoint)
         try:
@@ -181,7 +191,7 @@ class TensorRoutes:
             logging.getLogger("bentoml.marmita").exception("a request failed")
             return _error(HTTPStatus.INTERNAL_SERVER_ERROR, "an unexpected error, see the server's log")
 
-    def _known(self, models: Sequence[Packed]) -> dict[str, _Route]:
+    def _known(self) -> dict[str, _Route]:
         async def about(_body: bytes, _json_size: int | None) -> Reply:
             return _json(HTTPStatus.OK, self._about)
 
@@ -197,13 +207,11 @@ class TensorRoutes:
             "/v2/health/live": _Route("/v2/health/live", "GET", live),
             "/v2/health/ready": _Route("/v2/health/ready", "GET", ready),
         }
-        for model in models:
-            base = f"/v2/models/{model.name}"
-            for path in (base, f"{base}/versions/{model.version}"):
-                found |= self._of(model.name, path, base)
+        for model in self._versions:
+            found |= self._of(model, f"/v2/models/{model}")
         return found
 
-    def _of(self, model: str, path: str, base: str) -> dict[str, _Route]:
+    def _of(self, model: str, path: str) -> dict[str, _Route]:
         async def describe(_body: bytes, _json_size: int | None) -> Reply:
             return await self._models[model].describe()
 
@@ -214,9 +222,9 @@ class TensorRoutes:
             return await self._models[model].infer(body, json_size)
 
         return {
-            path: _Route(base, "GET", describe),
-            f"{path}/ready": _Route(f"{base}/ready", "GET", ready),
-            f"{path}/infer": _Route(f"{base}/infer", "POST", infer),
+            path: _Route(path, "GET", describe),
+            f"{path}/ready": _Route(f"{path}/ready", "GET", ready),
+            f"{path}/infer": _Route(f"{path}/infer", "POST", infer),
         }
 
     @cached_property

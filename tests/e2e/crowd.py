@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,9 +12,15 @@ LOST, REFUSED = "lost", "refused"
 
 
 @asynccontextmanager
-async def crowd(url: str, route: str, request: dict[str, Any], clients: int = 16) -> AsyncIterator[Counter[int | str]]:
-    """Ask until the block ends. A client leaves when its connection is refused; a request that was sent and not
-    answered is lost.
+async def crowd(
+    url: str,
+    route: str,
+    request: dict[str, Any],
+    clients: int = 16,
+    read: Callable[[bytes], None] = lambda _: None,
+) -> AsyncIterator[Counter[int | str]]:
+    """Ask until the block ends, and read each answer. A client leaves when its connection is refused; a request that
+    was sent and not answered is lost.
     """
     address = urlsplit(url)
     body = json.dumps(request).encode()
@@ -36,7 +42,8 @@ async def crowd(url: str, route: str, request: dict[str, Any], clients: int = 16
             try:
                 writer.write(head.encode() + body)
                 answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-                await reader.readexactly(int(answer.partition(b"content-length:")[2].partition(b"\r\n")[0]))
+                size = int(answer.partition(b"content-length:")[2].partition(b"\r\n")[0])
+                read(await reader.readexactly(size))
             except (OSError, asyncio.IncompleteReadError):
                 counts[LOST] += 1
                 connection = None

@@ -11,16 +11,23 @@ def value(name: str, **labels: str) -> float:
 
 
 async def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
-    metrics = ModelMetrics("test_model", "v1")
+    metrics = ModelMetrics("test_model")
 
     metrics.ran(3, 0.002)
     metrics.answered(["good", "bad", "good"], ["alcohol"])
     await asyncio.sleep(2 * all_metrics.DELAY_S)
 
-    assert value("marmita_model_served", version="v1") == 1
     assert value("marmita_batch_rows_sum") == 3
     assert value("marmita_inference_seconds_count") == 1
     assert value("marmita_rows_total") == 3
     assert value("marmita_predictions_total", outcome="good") == 2
     assert value("marmita_predictions_total", outcome="bad") == 1
     assert value("marmita_unusual_inputs_total", feature="alcohol") == 1
+
+
+def test_one_version_is_served_at_a_time() -> None:
+    all_metrics.serves("test_model", "v1")
+    all_metrics.serves("test_model", "v2", no_more="v1")
+
+    assert value("marmita_model_served", version="v1") == 0
+    assert value("marmita_model_served", version="v2") == 1

@@ -23,7 +23,6 @@ from marmita.errors import RefusedError
 from marmita.front import Front
 from marmita.metrics import Requests
 from marmita.settings import Settings
-from marmita.store import Packed
 from marmita.tensor_routes import Elsewhere, Model, Reply, TensorRoutes
 from marmita.tensors import Asked, Bounds, Signature, read, write
 
@@ -480,9 +479,8 @@ class Echo:
 
 def client(model: Model | None = None, timeout_s: float = 10) -> httpx.AsyncClient:
     """The protocol's routes for one model, behind the front."""
-    packed = Packed("trees:v1", Path(), "")
     counts = Requests(Starlette())  # an application that was never started has no metrics
-    routes = TensorRoutes("house", "7", [packed], lambda: {"trees": model or Echo()}, counts, timeout_s)
+    routes = TensorRoutes("house", "7", {"trees": lambda: "v1"}, lambda: {"trees": model or Echo()}, counts, timeout_s)
     front = Front(Starlette(), [], Settings(), routes)
     return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front")
 

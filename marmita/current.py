@@ -1,0 +1,77 @@
+"""Which version of each model this process serves, and how it takes up another one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import numpy as np
+from bentoml.exceptions import BentoMLException
+
+from marmita import metrics
+from marmita.batching import Batching
+from marmita.contract import Floats, same_interface
+from marmita.served import Served
+from marmita.store import Packed
+from records import quality
+from records.database import Database
+from records.judging import Judge
+
+
+class Current:
+    """One model, as this process knows it. Its runner lives here, or in a process of its own that knows the same."""
+
+    def __init__(self, runner: Any) -> None:
+        self.packed = Packed.of(runner.model.resolve())
+        self.judge: Judge = runner.judge
+        self.served: Served | None = None
+        """Loaded, if this process answers for the model."""
+        self._sample: Floats = runner.sample
+        self._batching = Batching.of(runner.__name__)
+
+    def version(self) -> str:
+        return self.packed.version
+
+    def load(self) -> Served:
+        """Answer for the model in this process, from now on."""
+        if self.served is None:
+            self.served = Served(self.packed, self._batching)
+            metrics.serves(self.packed.name, self.packed.version)
+        return self.served
+
+    def tried(self, packed: Packed) -> Served:
+        """Another version, loaded and found fit to be served in the place of this one. Raises if it is not."""
+        if not same_interface(packed.contract, self.packed.contract):
+            raise BentoMLException(f"{packed.tag} was trained with another contract than this code has")
+        packed.check()
+        served = Served(packed, self._batching)
+        answers = served.model(self._sample)
+        if answers.shape != (len(self._sample), self.judge.outputs) or not np.isfinite(answers).all():
+            raise BentoMLException(f"{packed.tag} does not answer its sample")
+        return served
+
+    def take(self, served: Served) -> None:
+        """Serve it. Requests that are under way end with the version that they began with."""
+        before, self.packed = self.packed, served.packed
+        if self.served is not None:
+            self.served = served
+            metrics.serves(self.packed.name, self.packed.version, no_more=before.version)
+
+    def measure(self, database: Database, window: timedelta) -> quality.Quality:
+        """How good the served version was, over a window that ends now."""
+        held_out: Mapping[str, Any] = self.packed.card.held_out
+        return quality.measure(
+            database,
+            self.judge,
+            version=self.packed.version,
+            reference=self.packed.reference,
+            held_out=held_out,
+            window=window,
+            now=datetime.now(UTC),
+        )
+
+
+@cache
+def current(runner: type) -> Current:
+    """What this process knows of a runner's model."""
+    return Current(runner)

@@ -1,0 +1,154 @@
+"""A newly promoted champion is taken up while clients ask, and one that is not fit is not."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from marmita import store
+from marmita.store import Packed
+from tests import samples
+from tests.e2e.crowd import crowd
+from tests.e2e.server import ROOT, Server, environment, serve
+from tests.samples import SCORE, wines
+from training import wine_quality
+
+pytestmark = pytest.mark.timeout(180)
+
+NAME = "wine_quality"
+TOPOLOGIES = pytest.mark.parametrize("topology", ["colocated", "split"])
+
+
+@pytest.fixture(scope="module")
+def challenger(champions: dict[str, Packed]) -> Packed:
+    """Another version, which is not the champion."""
+    packed = wine_quality.train(replace(samples.WINE_QUALITY, seed=11))
+    store.promote(champions[NAME])
+    return packed
+
+
+@pytest.fixture
+def own_store(challenger: Packed, tmp_path: Path) -> Path:
+    """A home with a store of its own, whose champions may change."""
+    home = tmp_path / "home"
+    shutil.copytree(challenger.path.parents[1], home / "models")
+    return home
+
+
+def marmita(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "marmita", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, check=False)
+
+
+def metric(server: Server, name: str) -> dict[str, float]:
+    """A metric's samples, by their labels."""
+    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    samples = [line.removeprefix(name).rpartition(" ") for line in lines if line.startswith(name)]
+    return {labels: float(value) for labels, _, value in samples}
+
+
+def served(server: Server) -> set[str]:
+    """The versions that a model's gauge says are served."""
+    found = metric(server, "marmita_model_served")
+    return {
+        labels.partition('version="')[2].rstrip('"}') for labels, value in found.items() if NAME in labels and value
+    }
+
+
+async def until(true: Callable[[], bool], within_s: float = 30) -> None:
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what it waits for knows no events
+            await asyncio.sleep(0.05)
+
+
+@TOPOLOGIES
+async def test_a_promoted_version_is_served_within_seconds_and_no_request_fails(
+    own_store: Path, champions: dict[str, Packed], challenger: Packed, topology: str
+) -> None:
+    champion, answered = champions[NAME].tag, list[tuple[float, str]]()
+
+    def read(body: bytes) -> None:
+        (score,) = json.loads(body)
+        answered.append((time.monotonic(), score["model"]))
+
+    with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
+        async with crowd(server.url, SCORE, wines(1), clients=16, read=read) as counts:
+            await until(lambda: counts[200] > 200)
+            done = await asyncio.to_thread(marmita, own_store, "promote", challenger.tag)
+            promoted = time.monotonic()
+            await until(lambda: served(server) == {challenger.version})
+            await asyncio.sleep(1)
+            shown = await asyncio.to_thread(httpx.get, f"{server.url}/models")
+            by_version = f"{server.url}/v2/models/{NAME}/versions"
+            new = await asyncio.to_thread(httpx.get, f"{by_version}/{challenger.version}/ready")
+            old = await asyncio.to_thread(httpx.get, f"{by_version}/{champions[NAME].version}/ready")
+            swapped = len(answered)
+            back = await asyncio.to_thread(marmita, own_store, "rollback", NAME)
+            await until(lambda: served(server) == {champions[NAME].version})
+            await asyncio.sleep(0.5)
+
+    assert done.returncode == back.returncode == 0, done.stderr + back.stderr
+    assert set(counts) == {200}
+    assert answered[0][1] == answered[-1][1] == champion
+    last_of_the_old = max(at for at, tag in answered[:swapped] if tag == champion)
+    assert last_of_the_old - promoted < 5
+    assert {tag for _, tag in answered} == {champion, challenger.tag}
+    assert challenger.tag in {model["tag"] for model in shown.json()["models"]}
+    assert (new.status_code, old.status_code) == (200, 404)
+
+
+def cut_short(home: Path, version: str) -> None:
+    model = home / "models" / NAME / version / "compiled.onnx"
+    model.write_bytes(model.read_bytes()[:-100])
+
+
+def of_another_contract(home: Path, version: str) -> None:
+    path = home / "models" / NAME / version / "contract.json"
+    contract: dict[str, Any] = json.loads(path.read_text())
+    contract["features"].reverse()
+    path.write_text(json.dumps(contract))
+
+
+def gone(home: Path, version: str) -> None:
+    shutil.rmtree(home / "models" / NAME / version)
+
+
+@TOPOLOGIES
+@pytest.mark.parametrize("spoil", [cut_short, of_another_contract, gone])
+async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
+    own_store: Path,
+    champions: dict[str, Packed],
+    challenger: Packed,
+    topology: str,
+    spoil: Callable[[Path, str], None],
+) -> None:
+    spoil(own_store, challenger.version)
+    pointer = own_store / "models" / NAME / "champion"
+    with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
+        async with crowd(server.url, SCORE, wines(1), clients=4) as counts:
+            pointer.write_text(challenger.version)
+            await until(lambda: any(metric(server, f'marmita_model_refused{{model="{NAME}"').values()))
+            (answer,) = (await asyncio.to_thread(httpx.post, f"{server.url}{SCORE}", json=wines(1))).json()
+            pointer.write_text(champions[NAME].version)
+            await until(lambda: not any(metric(server, f'marmita_model_refused{{model="{NAME}"').values()))
+
+    assert answer["model"] == champions[NAME].tag
+    assert set(counts) == {200}
+    assert f"{challenger.tag} is not taken up" in server.log.read_text()
+
+
+def test_what_can_not_be_promoted_or_rolled_back_is_said(own_store: Path) -> None:
+    unknown, nothing = marmita(own_store, "promote", f"{NAME}:nosuch"), marmita(own_store, "rollback", "fetal_health")
+
+    assert unknown.returncode == nothing.returncode == 1
+    assert unknown.stderr.startswith("error: ")
+    assert "no earlier champion of fetal_health" in nothing.stderr
