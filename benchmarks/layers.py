@@ -49,7 +49,7 @@ class Layers:
         self._runner: Any = bentoml.get_current_service().wine_quality
         self._array = to_array(Wines.model_validate({"wines": found}).wines, features(Wine))
         self._json = json.dumps({"wines": found}).encode()
-        tensor = {"name": self._runner.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
+        tensor = {"name": self._runner.served.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
         self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
         self._front, self._here = app, Here(self._runner)
 

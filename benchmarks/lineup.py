@@ -5,8 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 from benchmarks import dialects
 from benchmarks.dialects import Dialect
+from benchmarks.places import ROOT
 from benchmarks.workloads import (
     FORECASTS_TOGETHER,
     MANY_WINES,
@@ -19,6 +22,10 @@ from benchmarks.workloads import (
 
 MARMITA = "marmita"
 """The environment of this service: what a Bento installs."""
+
+CONFIGURED = yaml.safe_load((ROOT / "configuration.yaml").read_text())["services"]
+SHARE = CONFIGURED["traffic"]["max_concurrency"] // CONFIGURED["Marmita"]["workers"]
+"""So many requests at a time has one worker."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +63,8 @@ def marmita(
     settings: Mapping[str, str] | None = None,
     runners: Mapping[str, Any] | None = None,
 ) -> Contender:
-    """Our service with one worker, whatever `configuration.yaml` says, and otherwise as that says."""
-    services = {"Marmita": {"workers": 1}, **(runners or {})}
+    """Our service with one worker and that one's share of the requests, and otherwise as `configuration.yaml` says."""
+    services = {"Marmita": {"workers": 1, "traffic": {"max_concurrency": SHARE}}, **(runners or {})}
     return Contender(
         name=name,
         about=about,

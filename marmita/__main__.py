@@ -14,7 +14,7 @@ from marmita import store
 from marmita.current import current
 from marmita.recording import database
 from marmita.settings import settings, span
-from records import loading, retention, runs
+from records import loading, quality, retention, runs
 from records.database import DatabaseDownError
 from records.prices import PricesError
 
@@ -22,8 +22,8 @@ MODELS = ("fetal_health", "wine_quality", "stock_forecast")
 
 
 def main() -> None:
-    options = _options()
     try:
+        options = _options()
         options.run(options)
     except (BentoMLException, DatabaseDownError, PricesError, ValueError) as error:
         sys.exit(f"error: {error}")
@@ -38,6 +38,9 @@ def _load_prices(options: argparse.Namespace) -> None:
 
 
 def _quality(options: argparse.Namespace) -> None:
+    if options.history:
+        print(json.dumps(quality.history(database(), options.model, most=100), indent=2))
+        return
     service: Any = import_module(f"bentos.{options.model}.service")
     runner = next(one.inner for one in vars(service).values() if isinstance(one, bentoml.Service))
     print(json.dumps(current(runner).measure(database(), options.window).as_dict(), indent=2))
@@ -71,6 +74,19 @@ def _forget(options: argparse.Namespace) -> None:
     print(f"{count} requests forgotten")
 
 
+def _window(text: str) -> timedelta:
+    try:
+        return span(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _days(text: str) -> int:
+    if not (text.isdigit() and 0 < int(text) <= 36_500):
+        raise argparse.ArgumentTypeError("must be a number of days, from 1 on")
+    return int(text)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m marmita", description=__doc__)
     rooms = parser.add_subparsers(required=True)
@@ -82,10 +98,11 @@ def _options() -> argparse.Namespace:
     load.add_argument("end", type=date.fromisoformat, help="the last day")
     load.set_defaults(run=_load_prices)
 
-    quality = rooms.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
-    quality.add_argument("model", choices=MODELS)
-    quality.add_argument("--window", type=span, default=settings().quality_window, help="such as 90m, 24h, 7d")
-    quality.set_defaults(run=_quality)
+    figures = rooms.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
+    figures.add_argument("model", choices=MODELS)
+    figures.add_argument("--window", type=_window, default=settings().quality_window, help="such as 90m, 24h, 7d")
+    figures.add_argument("--history", action="store_true", help="what was measured before, the newest first")
+    figures.set_defaults(run=_quality)
 
     history = rooms.add_parser("runs", help="the last training runs, and what came of them")
     history.add_argument("model", choices=MODELS, nargs="?")
@@ -101,7 +118,7 @@ def _options() -> argparse.Namespace:
     records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
     forget = records.add_parser("forget", help="delete predictions with their labels, and measurements")
-    forget.add_argument("--days", type=int, default=settings().record_days, help="those that are older")
+    forget.add_argument("--days", type=_days, default=settings().record_days, help="those that are older")
     forget.set_defaults(run=_forget)
     return parser.parse_args()
 

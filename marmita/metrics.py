@@ -54,11 +54,11 @@ _measured_at = Gauge(
     multiprocess_mode="mostrecent",
 )
 _window_rows = Gauge(
-    "marmita_quality_rows", "Predicted rows that were measured", ["model"], multiprocess_mode="mostrecent"
+    "marmita_quality_rows", "Predicted rows that are kept of the window", ["model"], multiprocess_mode="mostrecent"
 )
 _window_labelled = Gauge(
     "marmita_quality_labelled_rows",
-    "Those of them whose truth is known",
+    "Those of them whose truth is known, up to 20,000",
     ["model"],
     multiprocess_mode="mostrecent",
 )

@@ -1,12 +1,15 @@
 """The routes to what the house remembers: labels and prices come in, quality and prices are looked at."""
 
+import asyncio
+import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -18,13 +21,20 @@ from marmita.contract import MAX_ROWS, Answer, Strict, Ticker
 from marmita.current import Current
 from marmita.errors import RefusedError
 from marmita.keys import Keys
-from marmita.settings import span
+from marmita.settings import settings, span
 from records import labels, loading, prices
 from records.bars import ticker_of
 from records.database import Database, DatabaseDownError
 from records.recorder import FLUSH_S
 
 T = TypeVar("T")
+
+FRESH_S = 5.0
+"""Figures are not measured again before: whoever asks for them needs no key."""
+_YOUNG_NS = 5_000_000_000
+_SINGLE: list[JsonValue] = [{"type": "string"}, {"type": "number"}]
+
+log = logging.getLogger("bentoml.marmita")
 
 EXAMPLE_LABELS: dict[str, Any] = {"labels": [{"id": "0192f3c41d8a5b7e0c4d9a61e83b2f70-0", "truth": 6}]}
 EXAMPLE_LOAD: dict[str, Any] = {"ticker": "MSFT", "start": "2012-01-03", "end": "2013-03-01"}
@@ -34,8 +44,11 @@ class TruthOf(Strict):
     """The truth about one predicted row."""
 
     id: str = Field(description="The `id` that came with the answer", max_length=64)
-    truth: float | str | list[float] = Field(
-        description="A class, a number, or the closes that followed", union_mode="left_to_right"
+    truth: Any = Field(
+        description="A class, a number, or the closes that followed",
+        json_schema_extra={
+            "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "array", "items": {"type": "number"}}]
+        },
     )
 
 
@@ -59,7 +72,7 @@ class LabelsAdded(Answer):
 class ModelScore(Answer):
     """One figure of how good a model was."""
 
-    score: str = Field(description="accuracy, precision, recall, mae, mse or coverage")
+    score: str = Field(description="accuracy, precision, recall, mae, mse, mae_percent or coverage")
     part: str = Field(description="A class, a day of the path, or `all`")
     value: float | None = Field(description="Null if nobody can say")
 
@@ -149,6 +162,8 @@ class RecordRoutes:
         self._database = database
         self._keys = keys
         self._with_prices = with_prices
+        self._one_at_a_time = asyncio.Lock()
+        self._looked_at: dict[tuple[str, timedelta], tuple[float, bytes]] = {}
 
     def routes(self) -> list[Route]:
         routes = [Route("/labels", self._add_labels, methods=["POST"])]
@@ -167,15 +182,10 @@ class RecordRoutes:
 
     def _label(self, given: list[tuple[str, Any]]) -> labels.Added:
         judges = {name: model.judge for name, model in self._models.items()}
-        added = self._write_labels(judges, given)
-        if added.unknown:  # a row may have been predicted just now, by a process that has not written it yet
+        with self._database().reading() as session:
+            unknown = labels.unknown(session, [id for id, _ in given])
+        if any(map(_is_young, unknown)):  # it may wait in a process that has not written it yet
             time.sleep(FLUSH_S * 1.5)
-            unknown = set(added.unknown)
-            again = self._write_labels(judges, [one for one in given if one[0] in unknown])
-            added = labels.Added(added.stored + again.stored, added.unchanged + again.unchanged, again.unknown)
-        return added
-
-    def _write_labels(self, judges: Any, given: list[tuple[str, Any]]) -> labels.Added:
         try:
             with self._database().writing() as session:
                 return labels.add(session, judges, given)
@@ -184,11 +194,22 @@ class RecordRoutes:
 
     def _quality(self, model: Current) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
-            window = _query(request, "window", span, "24h")
-            measured = await run_in_threadpool(model.measure, self._database(), window)
-            return Response(to_json(measured.as_dict()), media_type="application/json")
+            window = _query(request, "window", span, settings().quality_window)
+            async with self._one_at_a_time:
+                at, measured = self._looked_at.get((model.packed.tag, window), (-math.inf, b""))
+                if time.monotonic() - at > FRESH_S:
+                    figures = await run_in_threadpool(model.measure, self._database(), window)
+                    measured = to_json(figures.as_dict())
+                    self._forget_old()
+                    self._looked_at[model.packed.tag, window] = (time.monotonic(), measured)
+            return Response(measured, media_type="application/json")
 
         return show
+
+    def _forget_old(self) -> None:
+        old = [asked for asked, (at, _) in self._looked_at.items() if time.monotonic() - at > FRESH_S]
+        for asked in old:
+            del self._looked_at[asked]
 
     async def _load(self, request: Request) -> Response:
         self._keys.check(request)
@@ -206,6 +227,8 @@ class RecordRoutes:
     async def _prices(self, request: Request) -> Response:
         ticker = _query(request, "ticker", ticker_of)
         first, last = _query(request, "start", _day), _query(request, "end", _day)
+        if first > last:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"start, {first}, must not be after end, {last}")
         found = await run_in_threadpool(self._stored, ticker, first, last)
         if not found:
             raise RefusedError(
@@ -220,14 +243,24 @@ class RecordRoutes:
             return prices.stored(session, ticker, first, last)
 
 
-def _query(request: Request, name: str, read: Callable[[str], T], default: str | None = None) -> T:
-    text = request.query_params.get(name, default)
+def _query(request: Request, name: str, read: Callable[[str], T], default: T | None = None) -> T:
+    text = request.query_params.get(name)
     if text is None:
+        if default is not None:
+            return default
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name} is missing: ?{name}=")
     try:
         return read(text)
     except ValueError as error:
         raise RefusedError(HTTPStatus.BAD_REQUEST, f"{name}: {error}") from None
+
+
+def _is_young(id: str) -> bool:
+    """Whether an id was made just now: it begins with the time."""
+    try:
+        return abs(time.time_ns() - int(id[:16], 16)) < _YOUNG_NS
+    except ValueError:
+        return False
 
 
 def _day(text: str) -> date:
@@ -254,7 +287,8 @@ async def _wrong(_: Request, error: Exception) -> Response:
 
 
 async def _down(_: Request, error: Exception) -> Response:
-    said = f"the database can't be used now: {error}"
+    log.warning("the database can't be used: %s", error)
+    said = "the database can't be used now: try again in a moment"
     return Response(to_json({"error": said}), HTTPStatus.SERVICE_UNAVAILABLE, media_type="application/json")
 
 

@@ -15,8 +15,13 @@ from records.recorder import Recorder
 @cache
 def database() -> Database:
     """The database of this process."""
-    url = settings().database_url.get_secret_value()
-    return Database(url or default_url(Path(BentoMLContainer.bentoml_home.get())))
+    return Database(settings().database_url.get_secret_value() or default_url(_file().parent))
+
+
+def remembers() -> bool:
+    """Whether there is anything to remember: nobody needs a database that nobody uses."""
+    named = settings().database_url.get_secret_value()
+    return settings().record != "off" or bool(named) or _file().exists()
 
 
 @cache
@@ -36,3 +41,8 @@ class Keeping(Companion):
         keeps = recorder()
         if keeps is not None:
             keeps.close()
+
+
+def _file() -> Path:
+    """Where records are kept if no other database is named."""
+    return Path(BentoMLContainer.bentoml_home.get(), "records.db")

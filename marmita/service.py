@@ -24,9 +24,9 @@ from marmita.catalog import catalog
 from marmita.current import Current, current
 from marmita.following import Following
 from marmita.front import Front, Inner, paths
+from marmita.housekeeping import Housekeeping
 from marmita.keys import Keys
 from marmita.lifespan import Companion
-from marmita.quality import Measuring
 from marmita.record_routes import HANDLERS, RecordRoutes
 from marmita.recording import Keeping, database
 from marmita.settings import settings
@@ -96,8 +96,7 @@ class Service(bentoml.Service[T]):
             companions.append(Following(models))
         if not is_main:
             return Inner(app, tensors, companions)
-        if settings().record != "off":
-            companions.append(Measuring(models, database(), settings()))
+        companions.append(Housekeeping(models, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
         return Front(app, paths(app.routes), settings(), tensors, most, companions, keys.warn_if_open)
 

@@ -16,7 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from records.database import Database
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+_LONGEST = timedelta(days=366)
 _SHORTEST_KEY = 16
 
 
@@ -24,10 +25,13 @@ def span(text: object) -> timedelta:
     """A span of time as people write it: `90m`, `24h`, `7d`."""
     if isinstance(text, timedelta):
         return text
-    said = re.fullmatch(r"([1-9][0-9]{0,4})([mhd])", str(text))
+    said = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(text))
     if not said:
         raise ValueError("must be a number of minutes, hours or days, such as 90m, 24h or 7d")
-    return timedelta(**{_UNITS[said[2]]: int(said[1])})
+    found = int(said[1]) * _UNITS[said[2]]
+    if found > _LONGEST:
+        raise ValueError(f"must not be longer than {_LONGEST.days}d")
+    return found
 
 
 class Settings(BaseSettings):
@@ -63,7 +67,7 @@ class Settings(BaseSettings):
     record_buffer_mb: int = Field(default=32, gt=0)
     """How much each process keeps in memory for a database that is down."""
 
-    record_days: int = Field(default=30, gt=0)
+    record_days: int = Field(default=30, gt=0, le=36_500)
     """Older predictions, their labels and measurements are forgotten."""
 
     quality_every_s: float = Field(default=60.0, gt=0)
@@ -90,6 +94,8 @@ class Settings(BaseSettings):
     def _long_enough(cls, keys: SecretStr) -> SecretStr:
         if any(len(key) < _SHORTEST_KEY for key in _split(keys)):
             raise ValueError(f"each key must have at least {_SHORTEST_KEY} characters")
+        if not keys.get_secret_value().isascii():
+            raise ValueError("a key must have no characters outside ASCII: they can't be sent in a header")
         return keys
 
     @property
@@ -113,7 +119,7 @@ def _written(value: object) -> str:
         case SecretStr():
             return value.get_secret_value()
         case timedelta():
-            return f"{value // timedelta(minutes=1)}m"
+            return next(f"{value // one}{unit}" for unit, one in _UNITS.items() if not value % one)
         case _:
             return str(value)
 

@@ -1,18 +1,21 @@
 """Answers as they were recorded, with what turned out to be true: read back for judging, within bounds."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVarTuple
+from typing import NamedTuple, TypeVarTuple
 
 import numpy as np
-from sqlalchemy import ColumnElement, CursorResult, Select, exists, func, select
+from sqlalchemy import ColumnElement, CursorResult, Select, func, select
 from sqlalchemy.orm import Session
 
-from records.judging import Answered, Doubles, Floats, Judge
+from records.judging import Answered, Doubles, Floats, Judge, Places
 from records.tables import Label, Prediction
 
 MOST_ROWS = 20_000
 """More rows say no more, and cost time."""
+MOST_READ = 1_000_000
+"""So many rows may the requests have whose labelled rows are taken: each of them is read whole."""
 
 Columns = TypeVarTuple("Columns")
 
@@ -38,11 +41,11 @@ class Period:
         ]
 
 
-@dataclass(frozen=True)
-class Recalled:
-    """Answers that were read back, the newest first."""
+class Recalled(NamedTuple):
+    """The newest answers of a period, the newest first."""
 
-    answered: Answered
+    inputs: Floats
+    outputs: Floats
     seconds: Doubles
     """How long each request had to wait for the model."""
     damaged: int
@@ -51,17 +54,25 @@ class Recalled:
     @property
     def rows(self) -> int:
         """How many rows were looked at."""
-        return len(self.answered.rows) + self.damaged
-
-    def labelled(self) -> Answered:
-        return self.answered.at(np.flatnonzero(self.answered.known.any(axis=1)))
+        return len(self.inputs) + self.damaged
 
 
-class _Place(NamedTuple):
-    """Where a request's rows lie among all that were read."""
+class Labelled(NamedTuple):
+    """The newest answers of which something is known, the newest first."""
 
+    answered: Answered
+    older: bool
+    """Whether there are more of them, that nobody looked at."""
+
+
+class _Wanted(NamedTuple):
+    """Rows of one request that are to be read."""
+
+    rows: Sequence[int]
+    size: int
+    """How many rows the request has in all."""
     first: int
-    rows: int
+    """Where its rows begin among all that are wanted."""
 
 
 def count(session: Session, period: Period) -> tuple[int, int]:
@@ -71,78 +82,118 @@ def count(session: Session, period: Period) -> tuple[int, int]:
     return int(requests), int(rows)
 
 
-def recall(session: Session, judge: Judge, period: Period, only_labelled: bool = False) -> Recalled:
-    """The newest answers of a period; of those of which something is known, if they alone are asked for."""
-    asked = select(Prediction.id, Prediction.rows, Prediction.seconds, Prediction.inputs, Prediction.outputs)
-    asked = asked.where(*period.conditions()).order_by(Prediction.at.desc(), Prediction.id.desc()).limit(MOST_ROWS)
-    if only_labelled:
-        asked = asked.where(exists().where(Label.prediction_id == Prediction.id))
-    inputs, outputs = _Blobs(judge.width), _Blobs(judge.outputs)
-    places: dict[str, _Place] = {}
+def newest(session: Session, judge: Judge, period: Period) -> Recalled:
+    """The newest answers of a period, whether anything is known of them or not."""
+    asked = select(Prediction.id, Prediction.rows, Prediction.seconds).where(*period.conditions())
+    asked = asked.order_by(Prediction.at.desc(), Prediction.id.desc()).limit(MOST_ROWS)
+    wanted: dict[str, _Wanted] = {}
     seconds: list[float] = []
-    total = damaged = 0
+    total = 0
     with _each(session, asked) as found:
-        for id, rows, took, asked_for, said in found:
+        for id, size, took in found:
             seconds.append(took)
-            if not inputs.fits(asked_for, rows) or not outputs.fits(said, rows):
-                damaged += rows
-                continue
-            taken = min(rows, MOST_ROWS - total)
-            inputs.add(asked_for, taken)
-            outputs.add(said, taken)
-            places[id] = _Place(total, taken)
-            total += taken
+            wanted[id] = _Wanted(range(min(size, MOST_ROWS - total)), size, total)
+            total += len(wanted[id].rows)
             if total == MOST_ROWS:
                 break
-    truths = _truths(session, judge, period, places, total)
-    whole, broken = _without_broken(Answered(inputs.array(), outputs.array(), truths))
-    return Recalled(whole, np.array(seconds), damaged + broken)
+    inputs, outputs = _read(session, judge, wanted, total)
+    whole = _whole(inputs, outputs)
+    return Recalled(inputs[whole], outputs[whole], np.array(seconds), total - len(whole))
 
 
-class _Blobs:
-    """Numbers of many records, as one array."""
+def labelled(session: Session, judge: Judge, period: Period) -> Labelled:
+    """The newest answers of which something is known: the truth comes late, and those of now have none yet."""
+    places: dict[tuple[str, int], int] = {}
+    sizes: dict[str, int] = {}
+    truths = np.full((MOST_ROWS, judge.steps), np.nan)
+    read, older = 0, False
+    with _each(session, _labels(judge, period)) as found:
+        for id, row, step, value, size in found:
+            if (id, row) not in places:
+                too_much = id not in sizes and bool(sizes) and read + size > MOST_READ
+                if older := too_much or len(places) == MOST_ROWS:
+                    break
+                read += 0 if id in sizes else size
+                places[id, row] = len(places)
+                sizes[id] = size
+            truths[places[id, row], step - judge.first_step] = value
+    inputs, outputs = _read(session, judge, _by_request(places, sizes), len(places))
+    whole = _whole(inputs, outputs)
+    return Labelled(Answered(inputs[whole], outputs[whole], truths[: len(places)][whole]), older)
 
-    def __init__(self, width: int) -> None:
-        self._width = width
-        self._parts: list[bytes] = []
 
-    def fits(self, blob: bytes, rows: int) -> bool:
-        return rows > 0 and len(blob) == rows * self._width * _NUMBER.itemsize
-
-    def add(self, blob: bytes, rows: int) -> None:
-        self._parts.append(blob[: rows * self._width * _NUMBER.itemsize])
-
-    def array(self) -> Floats:
-        numbers: Any = np.frombuffer(b"".join(self._parts), dtype=_NUMBER)
-        return np.asarray(numbers.reshape(-1, self._width), dtype=np.float32)
-
-
-def _truths(session: Session, judge: Judge, period: Period, places: dict[str, _Place], total: int) -> Doubles:
-    """What is known, in the order of the rows."""
-    truths = np.full((total, judge.steps), np.nan)
-    if not places:
-        return truths
-    oldest = select(Prediction.at).where(Prediction.id == next(reversed(places))).scalar_subquery()
-    asked = (
-        select(Label.prediction_id, Label.row, Label.step, Label.value)
+def _labels(judge: Judge, period: Period) -> Select[str, int, int, float, int]:
+    """Labels with the sizes of their requests, those of the newest request first, and enough for the rows that count
+    and for one that does not.
+    """
+    return (
+        select(Label.prediction_id, Label.row, Label.step, Label.value, Prediction.rows)
         .join(Prediction, Prediction.id == Label.prediction_id)
-        .where(*period.conditions(), Prediction.at >= oldest)
+        .where(*period.conditions())
+        .where(Label.row < Prediction.rows)
+        .where(Label.step >= judge.first_step, Label.step < judge.first_step + judge.steps)
+        .order_by(Prediction.at.desc(), Prediction.id.desc(), Label.row)
+        .limit(MOST_ROWS * judge.steps + 1)
     )
-    with _each(session, asked) as found:
-        for id, row, step, value in found:
-            place, step = places.get(id), step - judge.first_step
-            if place is not None and row < place.rows and 0 <= step < judge.steps:
-                truths[place.first + row, step] = value
-    return truths
+
+
+def _by_request(places: Mapping[tuple[str, int], int], sizes: Mapping[str, int]) -> dict[str, _Wanted]:
+    """Rows that follow one another where they belong to one request."""
+    rows: dict[str, list[int]] = {id: [] for id in sizes}
+    for id, row in places:
+        rows[id].append(row)
+    return {id: _Wanted(some, sizes[id], places[id, some[0]]) for id, some in rows.items()}
+
+
+def _read(session: Session, judge: Judge, wanted: Mapping[str, _Wanted], total: int) -> tuple[Floats, Floats]:
+    """What went in and what came out. A row that can't be read is no number."""
+    inputs = np.full((total, judge.width), np.nan, dtype=np.float32)
+    outputs = np.full((total, judge.outputs), np.nan, dtype=np.float32)
+    for ids in _portions(wanted):
+        asked = select(Prediction.id, Prediction.inputs, Prediction.outputs).where(Prediction.id.in_(ids))
+        went_in, came_out = list[bytes](), list[bytes]()
+        from_rows, to_rows, rows_before = list[int](), list[int](), 0
+        for id, asked_for, said in session.connection().execute(asked).all():
+            rows, size, first = wanted[id]
+            if not _fits(asked_for, size, judge.width) or not _fits(said, size, judge.outputs):
+                continue
+            went_in.append(asked_for)
+            came_out.append(said)
+            from_rows += [rows_before + row for row in rows]
+            to_rows += range(first, first + len(rows))
+            rows_before += size
+        inputs[to_rows] = _numbers(went_in, judge.width)[from_rows]
+        outputs[to_rows] = _numbers(came_out, judge.outputs)[from_rows]
+    return inputs, outputs
+
+
+def _portions(wanted: Mapping[str, _Wanted]) -> Iterator[list[str]]:
+    """Requests that are read together: large ones one by one, or they would take much memory."""
+    together: list[str] = []
+    rows = 0
+    for id, request in wanted.items():
+        rows += request.size
+        if together and (len(together) == _TOGETHER or rows > MOST_ROWS):
+            yield together
+            together, rows = [], request.size
+        together.append(id)
+    if together:
+        yield together
+
+
+def _fits(blob: bytes, rows: int, width: int) -> bool:
+    return rows > 0 and len(blob) == rows * width * _NUMBER.itemsize
+
+
+def _numbers(blobs: Sequence[bytes], width: int) -> Floats:
+    numbers: Floats = np.frombuffer(b"".join(blobs), dtype=_NUMBER).reshape(-1, width)
+    return numbers
+
+
+def _whole(inputs: Floats, outputs: Floats) -> Places:
+    return np.flatnonzero(np.isfinite(inputs).all(axis=1) & np.isfinite(outputs).all(axis=1))
 
 
 def _each(session: Session, asked: Select[*Columns]) -> CursorResult[*Columns]:
     """What is found, some at a time, and past the part of SQLAlchemy that makes objects: it takes half of the time."""
     return session.connection().execute(asked.execution_options(yield_per=_TOGETHER))
-
-
-def _without_broken(answered: Answered) -> tuple[Answered, int]:
-    whole = np.isfinite(answered.rows).all(axis=1) & np.isfinite(answered.outputs).all(axis=1)
-    places = np.flatnonzero(whole)
-    broken = len(answered.rows) - len(places)
-    return (answered.at(places), broken) if broken else (answered, 0)

@@ -14,8 +14,8 @@ DAY = timedelta(days=1)
 
 _ROUNDING = 0.002
 """The four prices of a day are rounded, each by itself: a close may lie that much above its day's high."""
-_LONGEST_PAUSE = 10
-"""So many days on end no exchange is closed."""
+LONGEST_PAUSE = timedelta(days=45)
+"""No exchange is closed for longer, and no trade in a stock that goes on is halted for longer as a rule."""
 _SMALLEST_SPLIT = math.log(1.25)
 """What a smaller one does to the price can't be told from a day's trade."""
 
@@ -60,6 +60,22 @@ def ticker_of(text: str) -> str:
 
 def within(bars: Iterable[Bar], spans: Sequence[Span]) -> list[Bar]:
     return [bar for bar in bars if any(first <= bar.day <= last for first, last in spans)]
+
+
+def is_broken(before: date, after: date) -> bool:
+    """Whether more days without trade lie between two days than can be a pause."""
+    return after - before - DAY > LONGEST_PAUSE
+
+
+def settled(bars: Sequence[Bar], spans: Iterable[Span]) -> list[Span]:
+    """The parts of the spans of which nothing is to come any more. The bars are all there are until now.
+
+    The source may have a day's bar late. Whether a day without one is late or had no trade is known as soon as there is
+    a newer one, or when nothing has come for so long that the stock has ended.
+    """
+    newest = bars[-1].day
+    ends = [(first, last if newest > last or is_broken(newest, last + DAY) else newest) for first, last in spans]
+    return [(first, end) for first, end in ends if first <= end]
 
 
 def check(ticker: str, bars: Sequence[Bar], spans: Sequence[Span]) -> None:
@@ -114,10 +130,11 @@ def _check_step(ticker: str, before: Bar, bar: Bar) -> None:
 
 
 def _check_pauses(ticker: str, days: Sequence[date], spans: Sequence[Span]) -> None:
-    """Days without trade on end: too many of them were lost, except before the first day, when there was no stock."""
-    end = max(last for _, last in spans) + DAY
-    for before, after in pairwise([*days, max(end, *days)]):
-        pause = (before + DAY, after - DAY)
-        asked = any(first <= pause[1] and pause[0] <= last for first, last in spans)
-        if asked and (after - before).days - 1 > _LONGEST_PAUSE:
-            raise PricesError(f"{ticker}: no prices from {pause[0]} to {pause[1]}, and there are some before")
+    """Days without trade between others: so many of them were lost, or were no pause but an end and a beginning."""
+    for before, after in pairwise(days):
+        asked = any(first < after and before < last for first, last in spans)
+        if asked and is_broken(before, after):
+            raise PricesError(
+                f"{ticker}: no prices between {before} and {after}, which is longer than an exchange is closed: "
+                f"load the days until {before} and those from {after} on, each by themselves"
+            )

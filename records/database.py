@@ -6,10 +6,12 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
@@ -21,20 +23,17 @@ HEAD = "0001"
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
-_LATER = {"25006", "42501"}
-"""PostgreSQL's codes for a server that is only read from, and for a right that is missing: both can be put right."""
-
 _migrating = Lock()  # Alembic keeps in globals what it is at
 
 
 class DatabaseDownError(Exception):
-    """The database can't be reached, or can't take what it is given: later it may."""
+    """The database can't be reached, or is not as it should be, whoever asks: later it may be."""
 
 
 class Database:
     """One database, for one process. Nothing is opened before it is used, so that a service starts without it."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self._url = _parsed(url)
         self._engine: Engine | None = None
         self._up_to_date = False
@@ -42,6 +41,10 @@ class Database:
 
     def __str__(self) -> str:
         return self._url.set(query={}).render_as_string(hide_password=True)  # a password may be among the options
+
+    def apart(self) -> "Database":
+        """The same database, with connections of its own: for one who must not wait until others give theirs back."""
+        return type(self)(self._url)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -103,18 +106,30 @@ def default_url(home: Path) -> str:
     return str(URL.create("sqlite", database=str(home / "records.db")))
 
 
-def _parsed(url: str) -> URL:
+def _parsed(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # both would show the password
         raise ValueError("the database's URL must look like postgresql://user:password@host/name") from None
     if parsed.drivername in ("postgres", "postgresql"):
-        return parsed.set(drivername="postgresql+psycopg")
+        parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ValueError("the database must be sqlite or postgresql: its URL begins with neither")
+    if parsed.drivername == "postgresql+psycopg":
+        _check_options(parsed)
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ValueError("SQLite needs a file, such as sqlite:////var/lib/marmita/records.db")
     return parsed
+
+
+def _check_options(url: URL) -> None:
+    try:
+        _, options = url.get_dialect()().create_connect_args(url)
+        make_conninfo(**options)
+    except (ArgumentError, psycopg.Error, TypeError, ValueError):  # they repeat what is wrong: it may be a password
+        raise ValueError(
+            "the database's URL has an option that PostgreSQL does not know: they stand behind the ?, like sslmode"
+        ) from None
 
 
 def _is_behind(connection: Connection) -> bool:
@@ -136,17 +151,17 @@ def _upgrade(connection: Connection) -> None:
 
 @contextmanager
 def _understood() -> Iterator[None]:
-    """Turn what drivers raise when there is no database to talk to into one error."""
+    """Turn what drivers raise when the database can't be used into one error. A table or a right that is missing is no
+    other case than a server that is missing: all of them can be put right while the service runs.
+    """
     try:
         yield
     except CannotOpenError as error:
         raise DatabaseDownError(str(error)) from error
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
-        raise DatabaseDownError(_first_line(error)) from error
-    except DBAPIError as error:
-        if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _LATER:
-            raise DatabaseDownError(_first_line(error)) from error
+    except (IntegrityError, DataError):  # the fault is in what was to be kept, and will be the next time
         raise
+    except (DBAPIError, PoolTimeoutError) as error:
+        raise DatabaseDownError(_first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:

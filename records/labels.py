@@ -1,29 +1,38 @@
 """The truth about predicted rows, as it comes in later: told by someone, or found in the prices that followed."""
 
+import math
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
-from struct import unpack
+from random import sample
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Integer, LargeBinary, Select, func, select, tuple_
+from sqlalchemy import Connection, bindparam, select, text, update
 from sqlalchemy.orm import Session
 
-from records import prices
-from records.database import insert_into
+from records import bulk, prices, waiting
+from records.database import Database, insert_into
 from records.judging import Judge
 from records.tables import Forecast, Label, Prediction
+from records.waiting import Key, Waiting
 
 _ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
 _TOGETHER = 1000
 """So many are asked for or written in one statement."""
-_NUMBER = 4
-"""Bytes of a number in a record."""
+_ADD_ROWS = "INSERT INTO labels (prediction_id, row, step, value, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_COLUMNS = """
+INSERT INTO labels (prediction_id, row, step, value, at)
+SELECT *, CAST(:at AS timestamptz) FROM unnest(
+    CAST(:ids AS varchar[]), CAST(:rows AS integer[]), CAST(:steps AS integer[]), CAST(:values AS double precision[])
+)
+ON CONFLICT DO NOTHING
+"""
+
+BUDGET_S = 60.0
+"""So long labelling takes at a time."""
 
 T = TypeVar("T")
-
-Key = tuple[str, int, int]
-"""Prediction, row and step: where a label belongs."""
 
 
 class WrongLabelError(Exception):
@@ -67,61 +76,85 @@ def add(session: Session, judges: Mapping[str, Judge], labels: Sequence[tuple[st
     return Added(stored, len(labels) - stored - len(unknown), unknown)
 
 
-def label_forecasts(session: Session, ticker: str) -> int:
-    """Give forecasts of a stock the closes of those of their days that have come. Returns how many days got theirs."""
+def unknown(session: Session, ids: Iterable[str]) -> list[str]:
+    """Those of the ids under which no row is kept. What can't be an id is left to `add`."""
+    places = {id: (read[1], int(read[2])) for id in ids if (read := _ID.fullmatch(id))}
+    kept = _predictions(session, {prediction for prediction, _ in places.values()}, lock=False)
+    return [id for id, (prediction, row) in places.items() if prediction not in kept or row >= kept[prediction].rows]
+
+
+def label_all(database: Database, budget_s: float = BUDGET_S) -> int:
+    """Label the forecasts of all stocks of which prices are kept, as `label_forecasts` does.
+
+    What is not done within the budget is left for the next time.
+    """
+    deadline = time.monotonic() + budget_s
+    with database.reading() as session:
+        tickers = prices.tickers(session)
+    # In another order each time: no stock keeps others from their turn for good.
+    return sum(label_forecasts(database, ticker, deadline) for ticker in sample(tickers, len(tickers)))
+
+
+def label_forecasts(database: Database, ticker: str, deadline: float = math.inf) -> int:
+    """Give forecasts of a stock the closes of those of their days that have come. Returns how many days got theirs.
+
+    Some at a time, and nothing is computed while others wait to write. What someone told is left as it is.
+    """
     labelled = 0
-    future = _Future(session, ticker)
-    for forecasts in _unlabelled(session, ticker):
-        found: dict[Key, float] = {}
-        for forecast in forecasts:
-            closes = future.closes(forecast)
-            for step in range(forecast.labelled + 1, min(forecast.horizon, len(closes)) + 1):
-                found[forecast.prediction_id, forecast.row, step] = closes[step - 1]
-        _write(session, found)
-        labelled += len(found)
+    as_of = date.min
+    while time.monotonic() < deadline:
+        with database.reading() as session:
+            next_day = waiting.next_day(session, ticker, as_of)
+            followed = waiting.followed(session, ticker, next_day) if next_day else []
+        if next_day is None:
+            break
+        as_of = next_day
+        if followed:
+            labelled += _label_day(database, ticker, as_of, followed, deadline)
     return labelled
 
 
-class _Unlabelled(NamedTuple):
-    """A forecast of which not all days have their close."""
+def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[float], deadline: float) -> int:
+    labelled, place = 0, waiting.FIRST
+    while time.monotonic() < deadline:
+        with database.reading() as session:
+            forecasts = waiting.waiting(session, ticker, as_of, len(followed), place)
+            values = dict(waiting.closes(session, forecasts, followed))
+        if not forecasts:
+            break
+        with database.writing() as session:
+            labelled += _write_closes(session, forecasts, values, len(followed))
+        last = forecasts[-1]
+        place = last.next_step, last.prediction_id, last.row
+    return labelled
 
-    prediction_id: str
-    row: int
-    as_of: date
-    last: bytes
-    """The last close that it was made from, as the record has it."""
-    horizon: int
-    labelled: int
-    """Labels come day by day, so those that are there are of the first days."""
+
+def _write_closes(session: Session, forecasts: Iterable[Waiting], values: Mapping[Key, float], known: int) -> int:
+    """Keep the closes, unless someone told them, and that the forecasts have them. Returns how many are new."""
+    kept = _predictions(session, {forecast.prediction_id for forecast in forecasts})
+    stored = _add_new(session.connection(), {key: value for key, value in values.items() if key[0] in kept})
+    has = update(Forecast).where(Forecast.prediction_id == bindparam("id"), Forecast.row == bindparam("of_row"))
+    steps = [
+        {"id": one.prediction_id, "of_row": one.row, "next": known + 1 if known < one.horizon else None}
+        for one in sorted(forecasts, key=lambda one: (one.prediction_id, one.row))
+    ]
+    # Two that label at once may know different days: whoever knows more is right.
+    session.connection().execute(has.where(Forecast.next_step <= known).values(next_step=bindparam("next")), steps)
+    return stored
 
 
-class _Future:
-    """The closes that followed a day, looked up once for all forecasts of that day."""
-
-    def __init__(self, session: Session, ticker: str) -> None:
-        self._session = session
-        self._ticker = ticker
-        self._looked_up: tuple[date, int] | None = None
-        self._relative: list[float] = []
-
-    def closes(self, forecast: _Unlabelled) -> list[float]:
-        """On the scale of the forecast's own closes: a stock may have been split since, and who asked may have another
-        currency.
-        """
-        if self._looked_up != (forecast.as_of, forecast.horizon):
-            self._relative = self._look_up(forecast.as_of, forecast.horizon)
-            self._looked_up = forecast.as_of, forecast.horizon
-        (last,) = unpack("<f", forecast.last)
-        return [close * last for close in self._relative]
-
-    def _look_up(self, as_of: date, days: int) -> list[float]:
-        """As multiples of the close from which the forecast was made; none if that one is not there."""
-        try:
-            now = prices.history(self._session, self._ticker, as_of, 1)
-        except prices.NotEnoughHistoryError:
-            return []
-        future = prices.future(self._session, self._ticker, as_of, days)
-        return [close / now.values[0] for close in future.values]
+def _add_new(connection: Connection, values: Mapping[Key, float]) -> int:
+    """Keep labels where there are none yet, in the order of their keys. Returns how many were kept."""
+    if not values:
+        return 0
+    keys = sorted(values)
+    if connection.dialect.name == "sqlite":
+        at = bulk.moments(connection)(time.time())
+        return connection.exec_driver_sql(_ADD_ROWS, [(*key, values[key], at) for key in keys]).rowcount
+    # One row after the other takes this driver much longer, and it does not say how many were new.
+    ids, rows, steps = (list(column) for column in zip(*keys, strict=True))
+    columns = {"ids": ids, "rows": rows, "steps": steps, "values": [values[key] for key in keys]}
+    return connection.execute(text(_ADD_COLUMNS), columns | {"at": datetime.now(UTC)}).rowcount
 
 
 def _place(index: int, id: str) -> tuple[str, int]:
@@ -137,12 +170,14 @@ def _read(index: int, judge: Judge, truth: object) -> list[tuple[int, float]]:
         raise WrongLabelError(f"labels[{index}].truth: {error}") from None
 
 
-def _predictions(session: Session, ids: Iterable[str]) -> dict[str, _Known]:
-    """Those that are kept. They can't be forgotten before their labels are written."""
+def _predictions(session: Session, ids: Iterable[str], lock: bool = True) -> dict[str, _Known]:
+    """Those that are kept. Locked, they can't be forgotten before their labels are written."""
     found: dict[str, _Known] = {}
     for some in _parts(sorted(ids)):
         query = select(Prediction.id, Prediction.model, Prediction.rows).where(Prediction.id.in_(some))
-        for id, model, rows in session.execute(query.with_for_update(read=True, key_share=True)):
+        if lock:
+            query = query.with_for_update(read=True, key_share=True)
+        for id, model, rows in session.execute(query):
             found[id] = _Known(model, rows)
     return found
 
@@ -167,35 +202,6 @@ def _write(session: Session, values: Mapping[Key, float]) -> None:
             for id, row, step in keys
         ]
         session.execute(insert, rows)
-
-
-def _unlabelled(session: Session, ticker: str) -> Iterator[list[_Unlabelled]]:
-    """Forecasts of a stock that lack labels, the oldest first, some at a time."""
-    place = tuple_(Forecast.as_of, Forecast.prediction_id, Forecast.row)
-    query = _lacking(ticker).order_by(Forecast.as_of, Forecast.prediction_id, Forecast.row).limit(_TOGETHER)
-    found = [_Unlabelled._make(row) for row in session.execute(query)]
-    while found:
-        yield found
-        last = found[-1]
-        after = query.where(place > (last.as_of, last.prediction_id, last.row))
-        found = [_Unlabelled._make(row) for row in session.execute(after)]
-
-
-def _lacking(ticker: str) -> Select[str, int, date, bytes, int, int]:
-    row_bytes = func.length(Prediction.inputs, type_=Integer()) // Prediction.rows
-    last = func.substr(Prediction.inputs, (Forecast.row + 1) * row_bytes - (_NUMBER - 1), _NUMBER, type_=LargeBinary())
-    horizon = func.length(Prediction.outputs, type_=Integer()) // Prediction.rows // (3 * _NUMBER)
-    labelled = (
-        select(func.count())
-        .where(Label.prediction_id == Forecast.prediction_id, Label.row == Forecast.row)
-        .correlate(Forecast)
-        .scalar_subquery()
-    )
-    return (
-        select(Forecast.prediction_id, Forecast.row, Forecast.as_of, last, horizon, labelled)
-        .join(Prediction, Prediction.id == Forecast.prediction_id)
-        .where(Forecast.ticker == ticker, labelled < horizon)
-    )
 
 
 def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:

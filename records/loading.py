@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from records import labels, prices, yahoo
-from records.bars import DAY, Bar, Span, check, ticker_of, within
+from records.bars import DAY, Bar, Span, check, settled, ticker_of, within
 from records.database import Database
 from records.prices import NEW_YORK, PricesError
 
@@ -44,27 +44,45 @@ def load(
     budget_s: float = BUDGET_S,
     now: datetime | None = None,
 ) -> Loaded:
-    """Fetch the days that are missing, and keep all of them or, if anything is wrong, none.
+    """Fetch the days that are missing, and keep all of them or, if anything is wrong, none. Then label forecasts.
 
-    A day is not over before New York's is: from today on nothing is kept.
+    A day is not over before New York's is: from today on nothing is kept. Days whose bars the source has late are
+    missing until it has them. Labels for which the budget leaves no time are left to `labels.label_all`.
     """
+    deadline = time.monotonic() + budget_s
     ticker, now = ticker_of(ticker), now or datetime.now(UTC)
     _check_days(first, last)
     today = now.astimezone(NEW_YORK).date()
+    if first >= today:
+        raise ValueError(f"none of the days from {first} to {last} is over: prices are loaded up to {today - DAY}")
     last = min(last, today - DAY)
+    fetched = _fetch_missing(
+        database, ticker, (first, last), now, lambda days: _patiently(fetch, ticker, days, deadline)
+    )
+    labelled = labels.label_forecasts(database, ticker, deadline)
     with database.reading() as session:
-        gaps = prices.missing(session, ticker, first, last)
+        return Loaded(fetched, prices.count(session, ticker, first, last), labelled)
+
+
+def _fetch_missing(
+    database: Database, ticker: str, days: Span, now: datetime, fetch: Callable[[Span], Sequence[Bar]]
+) -> int:
+    """Keep what is missing of these days. Returns how many bars came."""
+    today = now.astimezone(NEW_YORK).date()
+    with database.reading() as session:
+        gaps = prices.missing(session, ticker, *days)
+        if not gaps:
+            return 0
         scaled_since = prices.scaled_since(session, ticker)
-    if not gaps:
-        return Loaded(0, _count(database, ticker, first, last), 0)
+        # With its last day a stock that has ended is told from one that nobody knows.
+        known = prices.last_before(session, ticker, gaps[0][0])
     # All days from there to now come with one request, and with them all splits that the prices are adjusted for.
-    begin = min(gaps[0][0] - _MARGIN, scaled_since or date.max)
-    bars = _final(_patiently(fetch, ticker, (begin, today), time.monotonic() + budget_s), today)
+    begin = min(gaps[0][0] - _MARGIN, scaled_since or date.max, known or date.max)
+    bars = _final(fetch((begin, today)), today)
     check(ticker, bars, gaps)
     with database.writing() as session:
-        prices.keep(session, ticker, bars, gaps, now)
-        labelled = labels.label_forecasts(session, ticker)
-    return Loaded(len(within(bars, gaps)), _count(database, ticker, first, last), labelled)
+        prices.keep(session, ticker, bars, settled(bars, gaps), now)
+    return len(within(bars, gaps))
 
 
 def _check_days(first: date, last: date) -> None:
@@ -97,8 +115,3 @@ def _final(bars: Sequence[Bar], today: date) -> list[Bar]:
         if bar.day >= today and bar.split not in (0, 1):
             over = [one.rescaled(1 / bar.split) for one in over]
     return over
-
-
-def _count(database: Database, ticker: str, first: date, last: date) -> int:
-    with database.reading() as session:
-        return prices.count(session, ticker, first, last)

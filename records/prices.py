@@ -14,7 +14,7 @@ from sqlalchemy import BigInteger, cast, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from records.bars import DAY as DAY
-from records.bars import SCALED, Span, within
+from records.bars import SCALED, Span, is_broken, within
 from records.bars import TICKER as TICKER
 from records.bars import Bar as Bar
 from records.bars import PricesError as PricesError
@@ -55,6 +55,23 @@ def count(session: Session, ticker: str, first: date, last: date) -> int:
 def missing(session: Session, ticker: str, first: date, last: date) -> list[Span]:
     """The days that were never fetched."""
     return _without(first, last, _ranges(session, ticker))
+
+
+def last_before(session: Session, ticker: str, day: date) -> date | None:
+    """The last day with trade in the days that were fetched right before this one."""
+    before = PriceRange.ticker == Price.ticker, PriceRange.last_day == day - DAY
+    fetched = Price.day.between(PriceRange.first_day, PriceRange.last_day)
+    return session.execute(select(func.max(Price.day)).where(Price.ticker == ticker, fetched, *before)).scalar()
+
+
+def last_day(session: Session, ticker: str) -> date | None:
+    """The newest day that is kept."""
+    return session.execute(select(func.max(Price.day)).where(Price.ticker == ticker)).scalar()
+
+
+def tickers(session: Session) -> Sequence[str]:
+    """The stocks of which prices are kept."""
+    return session.execute(select(PriceRange.ticker).distinct()).scalars().all()
 
 
 def scaled_since(session: Session, ticker: str) -> date | None:
@@ -117,7 +134,9 @@ def future(session: Session, ticker: str, as_of: date, days: int) -> Closes:
 
 
 def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar]:
-    """So many days until `as_of`, if negative, or after it. They end where days begin that were never fetched."""
+    """So many days until `as_of`, if negative, or after it. They end where days begin that were never fetched, and
+    where the stock ended.
+    """
     columns = [getattr(Price, name) for name in Bar._fields]
     back = days < 0
     side, order = (Price.day <= as_of, Price.day.desc()) if back else (Price.day > as_of, Price.day)
@@ -127,7 +146,8 @@ def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar
     edge = min(as_of, date.max - DAY) + DAY if back else as_of
     for bar in (Bar(*row) for row in found):
         first, last = sorted((edge, bar.day))
-        if any(_has_weekday(*span) for span in _without(first + DAY, last - DAY, ranges)):
+        lacking = _without(first + DAY, last - DAY, ranges)
+        if is_broken(first, last) or any(_has_weekday(*span) for span in lacking):
             break
         bars.append(bar)
         edge = bar.day

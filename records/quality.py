@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from records import drift
-from records.answers import Period, Recalled, count, recall
+from records.answers import Labelled, Period, Recalled, count, labelled, newest
 from records.database import Database
 from records.drift import FEWEST_ROWS, Drift
-from records.judging import Answered, Judge, Score
+from records.judging import Judge, Score
 from records.recorder import new_id
 from records.tables import Measurement
+
+_HISTORY = ("at", "version", "rows", "labelled", "error_ratio", "alarms")
+"""What is shown of figures that were kept."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Quality:
     damaged: int
     """How many of those could not be read."""
     labelled: int
-    """How many rows the scores are about: those whose truth is known, again the newest."""
+    """How many rows the scores are about: those whose truth is known, and of these the newest."""
     scores: Sequence[Score]
     confusion: list[list[int]] | None
     """Labelled rows by true class (line) and predicted class (column), of a classifier."""
@@ -80,9 +82,9 @@ def measure(
     period = Period(judge.model, version, now - window, now)
     with database.reading() as session:
         requests, rows = count(session, period)
-        newest = recall(session, judge, period)
-        labelled = _labelled(session, judge, period, newest, rows)
-    found = drift.watch(judge, reference, newest.answered.rows, newest.answered.outputs)
+        recent = newest(session, judge, period)
+        judged = labelled(session, judge, period)
+    found = drift.watch(judge, reference, recent.inputs, recent.outputs)
     return Quality(
         model=judge.model,
         version=version,
@@ -90,16 +92,16 @@ def measure(
         window=window,
         requests=requests,
         rows=rows,
-        looked_at=newest.rows,
-        damaged=newest.damaged,
-        labelled=len(labelled.rows),
-        scores=judge.score(labelled),
-        confusion=judge.confusion(labelled),
-        error_ratio=judge.error_ratio(labelled, held_out),
-        inference_mean_s=float(newest.seconds.mean()) if requests else None,
-        inference_p95_s=float(np.quantile(newest.seconds, 0.95)) if requests else None,
+        looked_at=recent.rows,
+        damaged=recent.damaged,
+        labelled=len(judged.answered.rows),
+        scores=judge.score(judged.answered),
+        confusion=judge.confusion(judged.answered),
+        error_ratio=judge.error_ratio(judged.answered, held_out),
+        inference_mean_s=float(recent.seconds.mean()) if requests else None,
+        inference_p95_s=float(np.quantile(recent.seconds, 0.95)) if requests else None,
         drift=found,
-        notes=_notes(rows, newest, len(labelled.rows), found),
+        notes=_notes(rows, recent, judged, found),
     )
 
 
@@ -117,32 +119,25 @@ def save(database: Database, quality: Quality) -> None:
         session.add(measurement)
 
 
-def latest(database: Database, model: str) -> dict[str, Any] | None:
-    """The figures that were kept last, if there are any."""
-    asked = select(Measurement.figures).where(Measurement.model == model).order_by(Measurement.at.desc()).limit(1)
+def history(database: Database, model: str, most: int) -> list[dict[str, Any]]:
+    """What the figures were that were kept, the newest first: as many as are asked for, if there are so many."""
+    asked = select(Measurement.figures).where(Measurement.model == model)
+    asked = asked.order_by(Measurement.at.desc(), Measurement.id.desc()).limit(most)
     with database.reading() as session:
-        figures: dict[str, Any] | None = session.execute(asked).scalar()
-        return figures
+        return [{name: figures[name] for name in _HISTORY} for figures in session.scalars(asked)]
 
 
-def _labelled(session: Session, judge: Judge, period: Period, newest: Recalled, rows: int) -> Answered:
-    """The newest answers of which something is known. The truth comes late: where much is asked, the newest answers of
-    all have none yet.
-    """
-    if newest.rows < rows:
-        return recall(session, judge, period, only_labelled=True).labelled()
-    return newest.labelled()
-
-
-def _notes(rows: int, newest: Recalled, labelled: int, found: Sequence[Drift]) -> list[str]:
+def _notes(rows: int, recent: Recalled, judged: Labelled, found: Sequence[Drift]) -> list[str]:
     if not rows:
         return ["no prediction of this version is kept from this time"]
     notes = []
-    if newest.rows < rows:
-        notes.append(f"drift and times are those of the newest {newest.rows} rows")
-    if newest.damaged:
-        notes.append(f"{newest.damaged} rows could not be read and are left out")
-    if not labelled:
+    if recent.rows < rows:
+        notes.append(f"drift and times are those of the newest {recent.rows} rows")
+    if recent.damaged:
+        notes.append(f"{recent.damaged} rows could not be read and are left out")
+    if judged.older:
+        notes.append(f"scores are those of the newest {len(judged.answered.rows)} labelled rows")
+    if not len(judged.answered.rows):
         notes.append("no label is known yet: nobody can say how right the answers were")
     if min((one.rows for one in found), default=0) < FEWEST_ROWS:
         notes.append(f"drift is told from {FEWEST_ROWS} different rows on")

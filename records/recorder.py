@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError
 
 from records import bulk
 from records.database import Database, DatabaseDownError
@@ -28,6 +29,8 @@ LONGEST_PAUSE_S = 5.0
 LAST_WORDS_S = 8.0
 """How long the end of a process is held up to write what is left."""
 
+_QUIET_S = 60.0
+"""A line about records that the database refuses comes no more often: callers may make one after another of them."""
 _TOGETHER = 2_000
 _BYTES_TOGETHER = 4_000_000
 """So much is written in one transaction: little enough that it is short for all who share the database."""
@@ -78,11 +81,15 @@ _PREDICTION = _Record._fields[:9]
 _FORECAST = ("prediction_id", "row", *Subject._fields)
 
 
+class _RefusedError(Exception):
+    """There is something among these records that the database will never take."""
+
+
 class Recorder:
     """The queue and the thread that empties it."""
 
     def __init__(self, database: Database, observer: Observer, *, share: float, most_bytes: int) -> None:
-        self._database = database
+        self._database = database.apart()  # requests may use up the connections that they share
         self._observer = observer
         self._share = share
         self._most_bytes = most_bytes
@@ -92,6 +99,8 @@ class Recorder:
         self._ending = Event()
         self._thread: Thread | None = None
         self._down = False
+        self._left_out = 0
+        self._quiet_until = 0.0
 
     def record(
         self,
@@ -146,6 +155,7 @@ class Recorder:
         while not self._ending.wait(pause):
             pause = FLUSH_S if self._try() else min(2 * pause, LONGEST_PAUSE_S)
         self._try()
+        self._database.close()
 
     def _try(self) -> bool:
         try:
@@ -155,11 +165,11 @@ class Recorder:
             return False
 
     def _flush(self) -> bool:
-        """Write all that waits. False if the database can't be reached."""
+        """Write all that waits. False if it has to wait longer."""
         while together := self._next():
             try:
                 refused = self._keep(together)
-            except DatabaseDownError as error:
+            except Exception as error:  # whatever it is, it may pass, and what is thrown away can't be had again
                 self._say_down(error)
                 return False
             self._done(together, refused)
@@ -182,13 +192,11 @@ class Recorder:
         try:
             with self._database.writing() as session:
                 _write(session.connection(), together)
-        except DatabaseDownError:
-            raise
-        except Exception as error:
+        except _RefusedError as error:
             if len(together) > 1:
                 half = len(together) // 2
                 return self._keep(together[:half]) + self._keep(together[half:])
-            log.error("a prediction of %s is left out, because the database refuses it: %s", together[0].model, error)
+            self._say_refused(together[0], error)
             return together[0].rows
         return 0
 
@@ -204,9 +212,19 @@ class Recorder:
         self._observer.recorded(rows - refused)
         self._observer.waiting(self._rows)
 
-    def _say_down(self, error: DatabaseDownError) -> None:
+    def _say_refused(self, record: _Record, error: _RefusedError) -> None:
+        self._left_out += 1
+        if time.monotonic() < self._quiet_until:
+            return
+        self._quiet_until = time.monotonic() + _QUIET_S
+        last = "%d predictions are left out, because the database refuses them. The last one is of %s: %s"
+        log.error(last, self._left_out, record.model, error)
+        self._left_out = 0
+
+    def _say_down(self, error: Exception) -> None:
         if not self._down:
-            log.warning("predictions wait for the database: %s", error)
+            unheard_of = not isinstance(error, DatabaseDownError)
+            log.warning("predictions wait for the database: %s", error, exc_info=unheard_of)
         self._down = True
         self._observer.reachable(False)
         self._observer.waiting(self._rows)
@@ -227,9 +245,12 @@ def new_id() -> str:
 def _write(connection: Connection, together: Sequence[_Record]) -> None:
     # Who loses the connection while it commits can't know what became of it: the same rows are then sent again.
     moment = bulk.moments(connection)
-    bulk.insert(connection, Prediction, _PREDICTION, [(*r[:4], moment(r.at), *r[5:9]) for r in together])
-    if forecasts := list(_forecasts(together)):
-        bulk.insert(connection, Forecast, _FORECAST, forecasts)
+    try:
+        bulk.insert(connection, Prediction, _PREDICTION, [(*r[:4], moment(r.at), *r[5:9]) for r in together])
+        if forecasts := list(_forecasts(together)):
+            bulk.insert(connection, Forecast, _FORECAST, forecasts)
+    except (IntegrityError, DataError, ValueError) as error:  # nothing else is the fault of the values
+        raise _RefusedError(str(error)) from error
 
 
 def _forecasts(together: Sequence[_Record]) -> Iterator[tuple[object, ...]]:

@@ -1,16 +1,21 @@
 """Forgetting: predictions and measurements that are older than anyone wants to keep."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import delete, select, tuple_
+from sqlalchemy.orm import Session
 
 from records.database import Database
-from records.tables import Measurement, Prediction
+from records.tables import Forecast, Label, Measurement, Prediction
 
 _TOGETHER = 500
 """So many are deleted in one transaction: who wants to write waits for no more than these."""
+_ROWS_TOGETHER = 2_000
+"""And no more rows than these, each of which may have ten labels."""
+_BELONGINGS_TOGETHER = 10_000
+"""Of what belongs to a request that alone has more rows, so much goes in one transaction."""
 _PAUSE_S = 0.05
 
 
@@ -19,22 +24,68 @@ def forget(database: Database, before: datetime, pause: Callable[[float], None] 
 
     Who forgets at the same time takes other ones.
     """
-    old_measurements = (
-        select(Measurement.id).where(Measurement.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
-    )
-    while _delete(database, Measurement.id.in_(old_measurements), Measurement):
+    while _portion(database, before, _forget_measurements) is not None:
         pause(_PAUSE_S)
-    old_predictions = (
-        select(Prediction.id).where(Prediction.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
-    )
     forgotten = 0
-    while count := _delete(database, Prediction.id.in_(old_predictions), Prediction):
+    while (count := _portion(database, before, _forget_predictions)) is not None:
         forgotten += count
         pause(_PAUSE_S)
     return forgotten
 
 
-def _delete(database: Database, which: ColumnElement[bool], table: type[Measurement] | type[Prediction]) -> int:
+def _portion(
+    database: Database, before: datetime, forget_some: Callable[[Session, datetime], int | None]
+) -> int | None:
     with database.writing() as session:
-        result = session.connection().execute(delete(table).where(which))
-        return int(result.rowcount)
+        return forget_some(session, before)
+
+
+def _forget_measurements(session: Session, before: datetime) -> int | None:
+    """How many went; None if none is left."""
+    old = select(Measurement.id).where(Measurement.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
+    ids = session.scalars(old).all()
+    session.execute(delete(Measurement).where(Measurement.id.in_(ids)))
+    return len(ids) or None
+
+
+def _forget_predictions(session: Session, before: datetime) -> int | None:
+    """How many requests went, which may be none while there is one so large that it goes bit by bit; None if no more
+    are left.
+    """
+    old = (
+        select(Prediction.id, Prediction.rows)
+        .where(Prediction.at < before)
+        .order_by(Prediction.at)
+        .limit(_TOGETHER)
+        .with_for_update(skip_locked=True)
+    )
+    found = [(id, rows) for id, rows in session.execute(old)]
+    if not found:
+        return None
+    first, rows = found[0]
+    if rows > _ROWS_TOGETHER and _forget_belongings(session, first):
+        return 0
+    ids = list(_small_enough(found))
+    session.execute(delete(Prediction).where(Prediction.id.in_(ids)))
+    return len(ids)
+
+
+def _small_enough(found: Sequence[tuple[str, int]]) -> Iterator[str]:
+    """As many of them, but at least one, as have few enough rows together."""
+    total = 0
+    for place, (id, rows) in enumerate(found):
+        total += rows
+        if place and total > _ROWS_TOGETHER:
+            return
+        yield id
+
+
+def _forget_belongings(session: Session, prediction: str) -> bool:
+    """Delete some of what belongs to a request. False if there was nothing any more."""
+    some = select(Label.row, Label.step).where(Label.prediction_id == prediction).limit(_BELONGINGS_TOGETHER)
+    labels = delete(Label).where(Label.prediction_id == prediction, tuple_(Label.row, Label.step).in_(some))
+    if session.connection().execute(labels).rowcount:
+        return True
+    rows = select(Forecast.row).where(Forecast.prediction_id == prediction).limit(_BELONGINGS_TOGETHER)
+    forecasts = delete(Forecast).where(Forecast.prediction_id == prediction, Forecast.row.in_(rows))
+    return bool(session.connection().execute(forecasts).rowcount)

@@ -3,7 +3,19 @@
 from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, ForeignKey, Index, LargeBinary, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    TypeDecorator,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -87,12 +99,21 @@ class Forecast(Table):
     """Which stock a predicted row is about, and its last day: so that prices can label it when the days come."""
 
     __tablename__ = "forecasts"
-    __table_args__ = (Index("forecasts_by_ticker_and_day", "ticker", "as_of"),)
+    __table_args__ = (
+        Index(
+            "forecasts_that_wait",
+            *("ticker", "as_of", "next_step", "prediction_id", "row"),
+            sqlite_where=text("next_step IS NOT NULL"),
+            postgresql_where=text("next_step IS NOT NULL"),
+        ),
+    )
 
     prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
     row: Mapped[int] = mapped_column(primary_key=True)
     ticker: Mapped[str] = mapped_column(String(32))
     as_of: Mapped[date]
+    next_step: Mapped[int | None] = mapped_column(server_default="1")
+    """The first step that prices have not labelled, or nothing after the last one."""
 
 
 class Label(Table):

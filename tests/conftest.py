@@ -27,6 +27,7 @@ for name in [name for name in os.environ if name.startswith("MARMITA_") or name.
 
 from marmita import store  # noqa: E402
 from tests import samples  # noqa: E402
+from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
 
 
 def pytest_unconfigure() -> None:
@@ -46,6 +47,27 @@ def champions() -> dict[str, store.Packed]:
     for model in packed:
         store.promote(model)
     return {model.name: model for model in packed}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The server that all tests share. Who stops it starts it again."""
+    try:
+        server = Postgres(HOME)
+    except CannotStartError as error:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"PostgreSQL can't be started: {error}")
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgresql_url(postgres: Postgres) -> Iterator[str]:
+    """A new database in PostgreSQL."""
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from marmita.recording import database
 from marmita.store import Packed
 from records import runs
-from records.database import DatabaseDownError
 
 
 def remembered(model: str, train: Callable[[], Packed]) -> Packed:
-    """Train, and remember what came of it. A database that is down is no reason not to train."""
+    """Train, and remember what came of it. What goes wrong with remembering is no reason not to train."""
     run = _begun(model)
     try:
         packed = train()
@@ -27,7 +26,7 @@ def remembered(model: str, train: Callable[[], Packed]) -> Packed:
 def _begun(model: str) -> str | None:
     try:
         return runs.begin(database(), model)
-    except DatabaseDownError as error:
+    except Exception as error:
         print(f"This run is not remembered: {error}")
         return None
 
@@ -39,5 +38,5 @@ def _ended(
         return
     try:
         runs.end(database(), run, status, reason, tag, scores)
-    except DatabaseDownError as error:
+    except Exception as error:
         print(f"What came of this run is not remembered: {error}")

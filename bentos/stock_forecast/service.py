@@ -1,6 +1,6 @@
 """The runner of the stock forecaster."""
 
-import asyncio
+import logging
 from datetime import date
 from itertools import zip_longest
 from typing import Annotated, Any
@@ -9,6 +9,7 @@ import bentoml
 import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from bentoml.validators import ContentType
+from starlette.concurrency import run_in_threadpool
 
 from bentos.stock_forecast.contract import (
     CONTRACT,
@@ -32,6 +33,8 @@ from marmita.store import served
 from records.database import DatabaseDownError
 from records.prices import Closes, NotEnoughHistoryError, future, history
 from records.recorder import Subject
+
+log = logging.getLogger("bentoml.marmita")
 
 FLAT = 0.005
 """A path that ends within half a percent of where it began counts as flat."""
@@ -82,7 +85,7 @@ class StockForecast(Runner):
 
         The forecast knows of no later day. Beside it stand the actual closes, as far as they are known.
         """
-        past, after = await asyncio.to_thread(_kept, ticker, as_of, horizon)
+        past, after = await run_in_threadpool(_kept, ticker, as_of, horizon)
         rows = np.array([past.values], dtype=np.float32)
         predicted = await self.run(rows, [Subject(ticker, past.days[-1])])
         (path,) = _shortest(predicted.outputs).reshape(1, 3, HORIZON)
@@ -112,7 +115,8 @@ def _kept(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
     except NotEnoughHistoryError as error:
         raise InvalidArgument(f"{error}: POST /prices/load fetches more") from None
     except DatabaseDownError as error:
-        raise ServiceUnavailable(f"the database can't be used now: {error}") from None
+        log.warning("the database can't be used: %s", error)
+        raise ServiceUnavailable("the database can't be used now: try again in a moment") from None
 
 
 def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

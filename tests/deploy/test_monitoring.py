@@ -81,6 +81,7 @@ def watching(recording: Server, alertmanager: str, tmp_path_factory: pytest.Temp
             send_traffic(recording)
             label_predictions(recording)
             time.sleep(1)
+        assert httpx.post(f"{recording.url}/prices/load", json={}, timeout=30).status_code == 400
         yield watching
 
 
@@ -225,7 +226,8 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
         LABELS: None,
     }
     assert set(watching.values("endpoint:marmita_errors:ratio5m", "endpoint").values()) == {0}
-    assert watching.values("endpoint_code:marmita_requests:rate5m", "http_response_code")["400"] > 0
+    refused = watching.values('endpoint_code:marmita_requests:rate5m{http_response_code="400"}', "endpoint")
+    assert refused[SCORE] > 0
     unusual = watching.values("model:marmita_unusual_inputs_per_row:ratio1h", "model")
     assert unusual["wine_quality"] > 0
     assert unusual["fetal_health"] > 0

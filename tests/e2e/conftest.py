@@ -12,9 +12,6 @@ import pytest
 from marmita.card import Card
 from marmita.store import Packed
 from tests.e2e.server import ROOT, Server, home, serve
-from tests.records.conftest import postgres, postgresql_url
-
-__all__ = ["postgres", "postgresql_url"]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Prices are loaded, looked at, forecast from, and label the forecasts."""
 
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -77,11 +78,14 @@ def test_a_forecast_is_labelled_by_the_prices_that_come_later(server: Server) ->
     load(server, last=AS_OF)
     answer = forecast(server).json()
     assert [step["actual"] for step in answer["path"]] == [None] * 5
+    while not quality(server)["rows"]:  # it is written within a second
+        time.sleep(1)
     assert quality(server)["labelled"] == 0
 
     later = load(server).json()
 
-    assert later["labelled"] > 0
+    assert later["labelled"] == 10
+    time.sleep(5)  # figures are not measured again sooner
     assert quality(server)["labelled"] == 1
 
 

@@ -35,10 +35,15 @@ def test_a_span_of_time_is_written_as_people_write_it(text: str, expected: timed
     assert span(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "7", "d", "0h", "-1h", "1.5h", "1w", "999999d", "1h "])
+@pytest.mark.parametrize("text", ["", "7", "d", "0h", "-1h", "1.5h", "1w", "1h "])
 def test_what_is_no_span_of_time_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="such as 90m, 24h or 7d"):
         span(text)
+
+
+def test_a_span_of_time_has_an_end() -> None:
+    with pytest.raises(ValueError, match="longer than 366d"):
+        span("367d")
 
 
 def test_processes_that_are_started_get_the_same_settings_secrets_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +62,16 @@ def test_processes_that_are_started_get_the_same_settings_secrets_too(monkeypatc
 
     assert Settings() == handed_down
     assert Settings().keys == ["a-key-of-sixteen", "another-of-sixteen"]
-    assert os.environ["MARMITA_QUALITY_WINDOW"] == "10080m"
+    assert os.environ["MARMITA_QUALITY_WINDOW"] == "7d"
+
+
+@pytest.mark.parametrize("text", ["1m", "90m", "60m", "24h", "25h", "1d", "90d", "366d", "527040m"])
+def test_each_span_of_time_can_be_handed_down(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARMITA_QUALITY_WINDOW", text)
+    settings = Settings()
+    settings.hand_down()
+
+    assert Settings().quality_window == settings.quality_window == span(text)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +79,8 @@ def test_processes_that_are_started_get_the_same_settings_secrets_too(monkeypatc
     [
         ("api_keys", "too-short"),
         ("api_keys", "a-key-of-sixteen,short"),
+        ("api_keys", "a-key-of-s\xefxteen-too"),
+        ("record_days", "1000000"),
         ("database_url", "mysql://me:s3cret@host/name"),
         ("database_url", "no url s3cret"),
         ("record_share", "0"),

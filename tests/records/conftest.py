@@ -1,6 +1,5 @@
 """The databases that records are tested on: the same tests run on SQLite and on a real PostgreSQL."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,29 +7,6 @@ import pytest
 
 from records import engines
 from records.database import Database
-from tests.conftest import HOME
-from tests.records.postgres import CannotStartError, Postgres
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """The server that all tests share. Who stops it starts it again."""
-    try:
-        server = Postgres(HOME)
-    except CannotStartError as error:
-        if os.environ.get("CI"):
-            raise
-        pytest.skip(f"PostgreSQL can't be started: {error}")
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def postgresql_url(postgres: Postgres) -> Iterator[str]:
-    """A new database in PostgreSQL."""
-    name = postgres.create()
-    yield postgres.url(name)
-    postgres.drop(name)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 """Bars that can be trusted, or an error that says why not."""
 
 import math
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
-from records.bars import Bar, PricesError, check, ticker_of
+from records.bars import Bar, PricesError, check, settled, ticker_of
 from tests.records.stocks import bar, changed, walk
 
 BARS = walk(30)
@@ -64,19 +64,42 @@ def test_a_crash_without_a_split_is_a_crash() -> None:
     check("TEST", BARS[:10] + [one.rescaled(2) for one in BARS[10:]], ALL)
 
 
-def test_lost_days_are_named() -> None:
-    """Two weeks without the weekends around them."""
-    with pytest.raises(PricesError, match=f"no prices from {date(2020, 1, 18)} to {date(2020, 2, 2)}"):
-        check("TEST", BARS[:10] + BARS[20:], ALL)
+def after_a_pause(days: int) -> list[Bar]:
+    """So many days without trade after the tenth bar."""
+    shift = timedelta(days=days + 1) - (BARS[10].day - BARS[9].day)
+    return BARS[:10] + [one._replace(day=one.day + shift) for one in BARS[10:]]
 
 
-def test_holidays_are_not_lost_days() -> None:
-    check("TEST", BARS[:10] + BARS[16:], ALL)
+def test_lost_days_are_named_and_how_to_load_what_is_around_them() -> None:
+    bars = after_a_pause(46)
+    before, after = bars[9].day, bars[10].day
+    assert (after - before).days == 47
+
+    why = f"no prices between {before} and {after}, .* load the days until {before} and those from {after} on"
+    with pytest.raises(PricesError, match=why):
+        check("TEST", bars, [(bars[0].day, bars[-1].day)])
+    check("TEST", bars, [(bars[0].day, before)])
+    check("TEST", bars, [(after, bars[-1].day)])
 
 
-def test_lost_days_at_the_end_are_named() -> None:
-    with pytest.raises(PricesError, match=f"no prices from {date(2020, 1, 18)} to {BARS[-1].day}"):
-        check("TEST", BARS[:10], ALL)
+@pytest.mark.parametrize("days", [4, 12, 45])
+def test_holidays_and_suspensions_are_not_lost_days(days: int) -> None:
+    """Taiwan's exchange was closed for 12 days in January 2023."""
+    bars = after_a_pause(days)
+    check("TEST", bars, [(bars[0].day, bars[-1].day)])
+
+
+def test_days_are_settled_up_to_the_last_bar_or_to_the_end_of_a_stock() -> None:
+    first, newest = BARS[0].day, BARS[-1].day
+
+    def end(days: int) -> date:
+        return newest + timedelta(days=days)
+
+    assert settled(BARS, [(first, end(-1))]) == [(first, end(-1))]
+    assert settled(BARS, [(first, newest)]) == [(first, newest)]
+    assert settled(BARS, [(first, first), (end(-1), end(1))]) == [(first, first), (end(-1), newest)]
+    assert settled(BARS, [(end(1), end(45))]) == []
+    assert settled(BARS, [(end(1), end(46))]) == [(end(1), end(46))]
 
 
 def test_a_stock_may_begin_late() -> None:
@@ -84,7 +107,8 @@ def test_a_stock_may_begin_late() -> None:
 
 
 def test_lost_days_that_nobody_asked_for_do_not_matter() -> None:
-    check("TEST", BARS[:10] + BARS[20:], [(BARS[20].day, BARS[-1].day)])
+    bars = after_a_pause(99)
+    check("TEST", bars, [(bars[10].day, bars[-1].day)])
 
 
 def test_the_same_day_in_other_shares() -> None:

@@ -72,6 +72,10 @@ def test_errors_show_nothing_of_what_was_to_be_kept(database: Database) -> None:
         f"postgresql:/marmita:{PASSWORD}@host/records",
         f"mysql://marmita:{PASSWORD}@host/records",
         f"postgresql+asyncpg://marmita:{PASSWORD}@host/records",
+        f"postgresql://marmita:{PASSWORD}@host/records?foo=1",
+        f"postgresql://marmita@host/records?{PASSWORD}=1",
+        f"postgres://marmita@host/records?sslmode=require&passwort={PASSWORD}",
+        f"postgresql+psycopg://marmita:{PASSWORD}@host/records?prepare_threshold=5",
         PASSWORD,
         "",
         "sqlite://",
@@ -83,6 +87,19 @@ def test_a_url_that_is_of_no_use_is_refused_at_once_and_not_repeated(url: str) -
         Database(url)
     assert PASSWORD not in str(raised.value)
     assert raised.value.__suppress_context__ or raised.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://host/records?sslmode=verify-full&sslrootcert=/a/file&options=-csearch_path%3Dmarmita",
+        "postgresql://marmita@/records?host=one:5432&host=other:5433&target_session_attrs=read-write",
+        "postgresql:///records?host=/run/postgresql&connect_timeout=2",
+        "postgresql://marmita:%40%2F%20%27@host/records",
+    ],
+)
+def test_what_postgresql_knows_may_be_in_the_url(url: str) -> None:
+    assert str(Database(url))
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

@@ -1,19 +1,19 @@
-"""Labels: they find their rows, replace one another, and come by themselves when the days of a forecast have come."""
+"""Labels: they find their rows, and replace one another."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from time import perf_counter
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from records import labels
 from records.database import Database
 from records.judging import Classifier, Judge, Regressor
 from records.labels import Added, WrongLabelError
 from records.path_judge import Paths
-from records.tables import Forecast, Label, Prediction, Price, PriceRange
+from records.tables import Label, Prediction
 
 JUDGES: Mapping[str, Judge] = {
     "colours": Classifier("colours", ("x",), ("red", "green", "blue")),
@@ -21,8 +21,6 @@ JUDGES: Mapping[str, Judge] = {
     "paths": Paths("paths", window=5, horizon=3),
 }
 ID = "{:032x}".format
-MONDAY = date(2012, 6, 4)
-"""The first day of the prices below; there are five closes a week."""
 
 
 def predict(database: Database, model: str, *ids: str, rows: int = 1, last: float = 25.0) -> None:
@@ -137,6 +135,15 @@ def test_a_wrong_truth_is_named_by_its_place_and_no_label_is_kept(database: Data
     assert stored(database) == {}
 
 
+def test_ids_of_which_no_row_is_kept_are_unknown(database: Database) -> None:
+    predict(database, "grades", ID(1), ID(2), rows=2)
+    ids = [f"{ID(1)}-0", f"{ID(1)}-2", "no id", f"{ID(9)}-0", f"{ID(2)}-1"]
+
+    with database.reading() as session:
+        assert labels.unknown(session, ids) == [f"{ID(1)}-2", f"{ID(9)}-0"]
+        assert labels.unknown(session, []) == []
+
+
 def test_ten_thousand_labels_are_added_within_seconds(database: Database) -> None:
     ids = [ID(number) for number in range(10_000)]
     predict(database, "grades", *ids)
@@ -157,125 +164,3 @@ def test_labels_go_with_their_predictions(database: Database) -> None:
         session.execute(delete(Prediction).where(Prediction.id == ID(1)))
 
     assert stored(database) == {(ID(2), 0, 0): 6}
-
-
-def load(database: Database, *closes: float, first: date = MONDAY, dividend: float = 0.0) -> None:
-    """Keep closes of weekdays, and that these days were fetched. The last one pays a dividend."""
-    days = [day for day in (first + timedelta(days=number) for number in range(3 * len(closes))) if day.weekday() < 5]
-    now = datetime.now(UTC)
-    with database.writing() as session:
-        for day, close in zip(days, closes, strict=False):
-            session.merge(
-                Price(
-                    ticker="MSFT",
-                    day=day,
-                    open=close,
-                    high=close,
-                    low=close,
-                    close=close,
-                    volume=1,
-                    dividend=dividend if day == days[len(closes) - 1] else 0.0,
-                    split=1.0,
-                    fetched_at=now,
-                )
-            )
-        session.merge(PriceRange(ticker="MSFT", first_day=first, last_day=days[len(closes) - 1], fetched_at=now))
-
-
-def forecast(database: Database, id: str, as_of: date, rows: Sequence[int] = (0,), last: float = 25.0) -> None:
-    predict(database, "paths", id, rows=max(rows) + 1, last=last)
-    with database.writing() as session:
-        session.add_all(Forecast(prediction_id=id, row=row, ticker="MSFT", as_of=as_of) for row in rows)
-
-
-def label_forecasts(database: Database) -> int:
-    with database.writing() as session:
-        return labels.label_forecasts(session, "MSFT")
-
-
-def test_forecasts_get_the_closes_that_followed(database: Database) -> None:
-    load(database, 25, 26, 27, 28, 29, 30)
-    forecast(database, ID(1), as_of=MONDAY)
-
-    assert label_forecasts(database) == 3
-    assert stored(database) == pytest.approx({(ID(1), 0, 1): 26, (ID(1), 0, 2): 27, (ID(1), 0, 3): 28})
-    assert label_forecasts(database) == 0
-
-
-def test_forecasts_get_more_closes_as_the_days_come(database: Database) -> None:
-    load(database, 25, 26)
-    forecast(database, ID(1), as_of=MONDAY)
-
-    assert label_forecasts(database) == 1
-    load(database, 25, 26, 27)
-    assert label_forecasts(database) == 1
-    load(database, 25, 26, 27, 28, 29)
-    assert label_forecasts(database) == 1
-    assert stored(database) == pytest.approx({(ID(1), 0, 1): 26, (ID(1), 0, 2): 27, (ID(1), 0, 3): 28})
-
-
-def test_labels_are_on_the_scale_of_the_record(database: Database) -> None:
-    """The stock was split two for one since: the record knows closes of 50 where 25 is kept now."""
-    load(database, 25, 26, 27, 28)
-    forecast(database, ID(1), as_of=MONDAY, last=50)
-
-    label_forecasts(database)
-
-    assert list(stored(database).values()) == pytest.approx([52, 54, 56])
-
-
-def test_a_dividend_is_part_of_what_followed(database: Database) -> None:
-    """Who held the share through a fall from 26 to 25 with a dividend of 1 has lost nothing."""
-    load(database, 25, 26, 25, dividend=1.0)
-    forecast(database, ID(1), as_of=MONDAY)
-
-    label_forecasts(database)
-
-    assert list(stored(database).values()) == pytest.approx([26, 26])
-
-
-def test_each_row_is_labelled_from_its_own_last_close(database: Database) -> None:
-    load(database, 20, 22)
-    forecast(database, ID(1), as_of=MONDAY, rows=(0, 2), last=10)
-
-    assert label_forecasts(database) == 2
-    assert stored(database) == pytest.approx({(ID(1), 0, 1): 11, (ID(1), 2, 1): 13.2})
-
-
-def test_what_someone_told_stays(database: Database) -> None:
-    load(database, 25, 26, 27, 28)
-    forecast(database, ID(1), as_of=MONDAY)
-    add(database, (f"{ID(1)}-0", [26.5]))
-
-    assert label_forecasts(database) == 2
-    assert stored(database) == pytest.approx({(ID(1), 0, 1): 26.5, (ID(1), 0, 2): 27, (ID(1), 0, 3): 28})
-
-
-def test_a_day_without_prices_is_no_beginning(database: Database) -> None:
-    """Nothing says what the stock was worth on the day of the forecast: the day before is another day."""
-    load(database, 25, 26, 27, 28)
-    forecast(database, ID(1), as_of=MONDAY - timedelta(days=3))
-    forecast(database, ID(2), as_of=MONDAY + timedelta(days=4))
-
-    assert label_forecasts(database) == 0
-    assert stored(database) == {}
-
-
-def test_another_stocks_forecasts_are_left_alone(database: Database) -> None:
-    load(database, 25, 26)
-    predict(database, "paths", ID(1))
-    with database.writing() as session:
-        session.add(Forecast(prediction_id=ID(1), row=0, ticker="AAPL", as_of=MONDAY))
-
-    assert label_forecasts(database) == 0
-
-
-def test_many_forecasts_are_labelled_some_at_a_time(database: Database) -> None:
-    load(database, 25, 26)
-    for number in range(3):
-        forecast(database, ID(number), as_of=MONDAY, rows=range(900))
-
-    assert label_forecasts(database) == 2700
-    with database.reading() as session:
-        assert session.execute(select(func.count()).select_from(Label)).scalar_one() == 2700
-    assert label_forecasts(database) == 0

@@ -3,7 +3,6 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from sqlalchemy.orm import Session
 
 from records import labels, loading, prices, yahoo
 from records.bars import DAY, Bar
@@ -99,11 +98,60 @@ def test_a_day_is_kept_when_new_york_has_ended_it(database: Database, hour: int,
     assert len(source.asked) == 2
 
 
-def test_days_to_come_are_not_asked_for(database: Database) -> None:
+@pytest.mark.parametrize("first", [NOW.date(), NOW.date() + 9 * DAY])
+def test_days_of_which_none_is_over_are_refused(database: Database, first: date) -> None:
     source = Source(BARS)
 
-    assert load(database, TICKER, NOW.date(), NOW.date() + 99 * DAY, source, now=NOW) == Loaded(0, 0, 0)
+    with pytest.raises(ValueError, match=rf"none of the days from {first} to .* is over: .* up to {NOW.date() - DAY}"):
+        load(database, TICKER, first, NOW.date() + 99 * DAY, source, now=NOW)
     assert source.asked == []
+
+
+def test_a_day_that_the_source_has_late_is_fetched_the_next_day(database: Database) -> None:
+    """On Thursday Wednesday's bar is not there yet, though Thursday's is. On Friday it is."""
+    thursday = datetime(*DAYS[53].timetuple()[:3], 15, tzinfo=UTC)
+    late = Source(BARS[:52] + BARS[53:54])
+    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == Loaded(52, 52, 0)
+    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == Loaded(0, 52, 0)
+
+    source = Source(BARS[:55])
+    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == Loaded(2, 54, 0)
+    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == Loaded(0, 54, 0)
+    assert len(source.asked) == 1
+    assert kept(database) == BARS[:54]
+
+
+def test_no_day_after_a_late_one_is_taken_for_the_one_after_a_forecast(database: Database) -> None:
+    """Only later days were asked for after it: it is missing, and not a day without trade."""
+    thursday = datetime(*DAYS[53].timetuple()[:3], 15, tzinfo=UTC)
+    load(database, TICKER, FIRST, DAYS[52], Source(BARS[:52]), now=thursday)
+    load(database, TICKER, DAYS[53], DAYS[60], Source(BARS), now=NOW)
+    with database.reading() as session:
+        assert prices.future(session, TICKER, DAYS[51], 10) == ([], [])
+
+    load(database, TICKER, FIRST, DAYS[60], Source(BARS), now=NOW)
+    with database.reading() as session:
+        assert prices.future(session, TICKER, DAYS[51], 10).days == DAYS[52:61]
+
+
+def test_a_holiday_is_fetched_until_there_is_a_newer_day(database: Database) -> None:
+    source = Source(BARS[:52] + BARS[53:])
+    for number, asked in ((53, 1), (54, 2), (55, 2)):
+        now = datetime(*DAYS[number].timetuple()[:3], 15, tzinfo=UTC)
+        load(database, TICKER, FIRST, DAYS[52], source, now=now)
+        assert len(source.asked) == asked
+
+
+def test_a_stock_that_has_ended_is_not_fetched_again_and_again(database: Database) -> None:
+    source = Source(BARS[:50])
+    end = DAYS[49] + 90 * DAY
+    for _ in range(2):
+        assert load(database, TICKER, FIRST, end, source, now=NOW).days == 50
+    assert len(source.asked) == 1
+
+    for _ in range(2):
+        assert load(database, TICKER, FIRST, end + 30 * DAY, source, now=NOW) == Loaded(0, 50, 0)
+    assert len(source.asked) == 2
 
 
 def test_a_split_counts_from_the_day_after_whenever_the_prices_were_fetched(database: Database) -> None:
@@ -174,8 +222,7 @@ def test_all_tries_end_within_the_budget(database: Database) -> None:
 BROKEN = {
     "a close of nothing": changed(BARS, 50, close=0.0),
     "twice the same day": changed(BARS, 50, day=DAYS[49]),  # type: ignore[arg-type]
-    "a month that is lost": BARS[:40] + BARS[60:],
-    "an end that is lost": BARS[:70],
+    "two months that are lost": BARS[:40] + BARS[80:],
     "not adjusted": [one.rescaled(0.5) for one in BARS[:50]] + changed(BARS[50:], 0, split=2.0),
     "nothing at all": [],
 }
@@ -210,18 +257,25 @@ def test_what_can_not_be_loaded_is_refused(database: Database, ticker: str, firs
     assert source.asked == []
 
 
-def test_forecasts_are_labelled_together_with_the_prices(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    def label(session: Session, ticker: str) -> int:
-        return prices.count(session, ticker, date.min, date.max)
-
-    def fail(session: Session, ticker: str) -> int:
-        raise RuntimeError("no labels")
+def test_forecasts_are_labelled_whether_prices_are_missing_or_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def label(database: Database, ticker: str, deadline: float) -> int:
+        with database.reading() as session:
+            return prices.count(session, ticker, date.min, date.max)
 
     monkeypatch.setattr(labels, "label_forecasts", label)
-    assert load(database, TICKER, DAYS[0], DAYS[9], Source(BARS), now=NOW) == Loaded(10, 10, 10)
-    before = everything(database)
+    source = Source(BARS)
+    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == Loaded(10, 10, 10)
+    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == Loaded(0, 10, 10)
+    assert len(source.asked) == 1
+
+
+def test_prices_stay_when_labelling_fails(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(database: Database, ticker: str, deadline: float) -> int:
+        raise RuntimeError("no labels")
 
     monkeypatch.setattr(labels, "label_forecasts", fail)
     with pytest.raises(RuntimeError, match="no labels"):
-        load(database, TICKER, DAYS[0], DAYS[19], Source(BARS), now=NOW)
-    assert everything(database) == before
+        load(database, TICKER, DAYS[0], DAYS[9], Source(BARS), now=NOW)
+    assert kept(database) == BARS[:10]

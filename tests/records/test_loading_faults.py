@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from datetime import date
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from threading import Barrier, Event, Thread
 
@@ -12,8 +13,8 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from records import labels
-from records.bars import Bar
+from records import prices
+from records.bars import Bar, Span
 from records.database import Database
 from records.loading import Loaded, load
 from records.tables import PriceRange
@@ -65,15 +66,18 @@ def test_two_that_load_side_by_side_make_one_range(
     database.upgrade()
     written, overtaken = Event(), Event()
 
-    def hold(session: Session, ticker: str) -> int:
+    keep = prices.keep
+
+    def hold(session: Session, ticker: str, bars: Sequence[Bar], spans: Iterable[Span], now: datetime) -> None:
+        keep(session, ticker, bars, spans, now)
         written.set()
         overtaken.wait(1)
-        return 0
 
-    monkeypatch.setattr(labels, "label_forecasts", hold)
+    monkeypatch.setattr(prices, "keep", hold)
     first = Thread(target=load, args=(database, TICKER, DAYS[0], DAYS[50], Source(BARS)))
     first.start()
     assert written.wait(20)
+    monkeypatch.setattr(prices, "keep", keep)
     mine = Database(database_url)
     load(mine, TICKER, DAYS[51], DAYS[99], Source(BARS))
     mine.close()
@@ -92,9 +96,8 @@ def not_called(ticker: str, first: date, last: date, timeout_s: float) -> list[B
 
 KILLED = """
 import sys
-from records import labels, loading
+from records import loading, prices
 from records.database import Database
-from records.tables import PriceRange
 from tests.records.stocks import NOW, TICKER, walk
 
 BARS = walk(100)
@@ -108,7 +111,8 @@ def fetch(*_):
         wait()
     return BARS
 
-labels.label_forecasts = wait
+keep = prices.keep
+prices.keep = lambda *what: (keep(*what), wait())
 loading.load(Database(sys.argv[1]), TICKER, BARS[0].day, BARS[99].day, fetch, now=NOW)
 """
 

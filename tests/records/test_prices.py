@@ -199,6 +199,19 @@ def test_the_future_begins_after_the_last_day_with_trade(database: Database) -> 
     assert future(database, FRIDAY, 3).values == pytest.approx([one.close for one in BARS[5:8]])
 
 
+def test_neither_history_nor_the_future_goes_over_the_end_of_a_stock(database: Database) -> None:
+    """All days were fetched, and on more of them than an exchange is closed there was no trade."""
+    again = walk(10, first=LAST + 47 * DAY)
+    keep(database, [*BARS, *again])
+
+    assert history(database, LAST + 45 * DAY, 2).days == [one.day for one in BARS[-2:]]
+    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+        history(database, LAST + 46 * DAY, 1)
+    with pytest.raises(NotEnoughHistoryError, match="there are 10 days"):
+        history(database, again[-1].day, 11)
+    assert future(database, BARS[-2].day, 10).days == [LAST]
+
+
 def test_the_future_ends_where_days_were_never_fetched(database: Database) -> None:
     keep(database, BARS, (MONDAY, BARS[29].day), (BARS[31].day, LAST))
 

@@ -142,7 +142,35 @@ def test_a_request_that_the_database_refuses_takes_no_other_with_it(
     recorder.close()
     assert ids(database) == [id for number, id in enumerate(told) if number not in (0, 5, 6)]
     assert (witness.written, witness.lost, witness.left) == (14, {"refused": 6}, 0)
-    assert caplog.text.count("is left out") == 3
+    assert caplog.text.count("left out") == 1
+
+
+def test_a_request_that_the_server_refuses_takes_no_other_with_it(postgresql_url: str, witness: Witness) -> None:
+    """It says so only after many have been sent, and what was sent behind it is refused as well."""
+    database = Database(postgresql_url)
+    recorder = Recorder(database, witness, share=1, most_bytes=1_000_000)
+    told = [record(recorder, "too long" * 20 if number in (0, 5) else "fine") for number in range(10)]
+    assert witness.sees(lambda seen: seen.written == 16)
+    recorder.close()
+    assert ids(database) == [id for number, id in enumerate(told) if number not in (0, 5)]
+    assert witness.lost == {"refused": 4}
+    assert False not in witness.reached
+    database.close()
+
+
+def test_refusals_get_a_line_now_and_then_that_counts_those_before(
+    recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture, quick: None
+) -> None:
+    for _ in range(3):
+        record(recorder, SURROGATE)
+    assert witness.sees(lambda seen: seen.lost["refused"] == 6)
+    recorder._quiet_until = 0
+    record(recorder, SURROGATE)
+    assert witness.sees(lambda seen: seen.lost["refused"] == 8)
+    assert [line.getMessage().split(",")[0] for line in caplog.records if "left out" in line.getMessage()] == [
+        "1 predictions are left out",
+        "3 predictions are left out",
+    ]
 
 
 def test_who_asks_is_not_troubled_by_an_observer_that_fails(
@@ -174,6 +202,14 @@ def test_the_end_writes_what_is_left_at_once_and_takes_nothing_more(
     recorder.close()
     assert ids(database) == [id]
     assert witness.lost == {"ended": 2}
+
+
+def test_the_end_leaves_no_connection_open(recorder: Recorder) -> None:
+    record(recorder)
+    recorder.close()
+    engine = recorder._database._engine
+    assert engine is not None
+    assert "Connections in pool: 0 " in engine.pool.status()
 
 
 def test_a_recorder_that_had_nothing_to_do_ends_as_well(recorder: Recorder, witness: Witness) -> None:

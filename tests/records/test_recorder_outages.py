@@ -4,20 +4,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
-from typing import IO
+from typing import IO, ClassVar
 
 import numpy as np
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from records import recorder as module
 from records.database import Database, DatabaseDownError
 from records.recorder import FLUSH_S, Recorder
-from records.tables import Prediction
+from records.tables import Prediction, Table
 from tests.records.postgres import Postgres
 from tests.records.witness import Witness
 
@@ -98,28 +98,98 @@ def test_what_is_recorded_before_the_database_was_ever_there_is_written_when_it_
     assert ids(database) == [id]
 
 
-class Forgetful(Database):
-    """One whose connection is lost at the end of a commit: it was done, and nobody is told."""
+def test_tables_that_are_gone_for_a_while_cost_nothing(database: Database, witness: Witness) -> None:
+    """As while a backup is played back: whoever asks says that they are not there, which is no fault of the records."""
+    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    told = [record(recorder)]
+    assert witness.sees(lambda seen: seen.written == 1)
+    with database.writing() as session:
+        session.execute(text("ALTER TABLE predictions RENAME TO put_aside"))
+    told.append(record(recorder))
+    assert witness.sees(lambda seen: bool(seen.lost) or seen.reached.count(False) >= 2)
+    told += [record(recorder) for _ in range(20)]
+    with database.writing() as session:
+        session.execute(text("ALTER TABLE put_aside RENAME TO predictions"))
+    assert witness.sees(lambda seen: seen.written == 22)
+    recorder.close()
+    assert ids(database) == told
+    assert witness.lost == {}
 
-    lapses = 3
+
+def test_tables_that_somebody_dropped_are_made_anew_while_the_service_runs(
+    database: Database, witness: Witness
+) -> None:
+    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    record(recorder)
+    assert witness.sees(lambda seen: seen.written == 1)
+    with database.writing() as session:
+        Table.metadata.drop_all(session.connection())
+        session.execute(text("DROP TABLE alembic_version"))
+    id = record(recorder)
+    assert witness.sees(lambda seen: bool(seen.lost) or seen.written == 2)
+    recorder.close()
+    assert ids(database) == [id]
+    assert witness.lost == {}
+
+
+def test_requests_that_use_up_their_connections_are_no_outage(database: Database, witness: Witness) -> None:
+    with ExitStack() as readers:
+
+        def use_up() -> None:
+            while True:
+                readers.enter_context(database.reading())
+
+        with pytest.raises(DatabaseDownError):
+            use_up()
+        recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+        record(recorder)
+        assert witness.sees(lambda seen: seen.written == 1)
+        recorder.close()
+    assert False not in witness.reached
+
+
+class Failing(Database):
+    """One that fails now and then: `fails` is told when it is about to write, and when it has written."""
+
+    fails: ClassVar[Callable[[str], None]]
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
+        type(self).fails("before")
         with super().writing() as session:
             yield session
-        if self.lapses:
-            self.lapses -= 1
-            raise DatabaseDownError("the connection was lost")
+        type(self).fails("after")
 
 
-def test_what_was_written_without_an_answer_is_not_written_twice(database_url: str, witness: Witness) -> None:
-    database = Forgetful(database_url)
+@pytest.mark.parametrize(
+    ("when", "error"),
+    [
+        pytest.param("after", DatabaseDownError("the connection was lost"), id="without-an-answer"),
+        pytest.param("before", RuntimeError("nobody thought of this"), id="for-reasons-unknown"),
+        pytest.param("before", ValueError("nobody thought of this"), id="with-a-value-that-is-not-the-records"),
+    ],
+)
+def test_what_could_not_be_written_is_written_later_and_once(
+    when: str,
+    error: Exception,
+    database_url: str,
+    witness: Witness,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    errors = [error] * 8
+
+    def fail(now: str) -> None:
+        if now == when and errors:
+            raise errors.pop()
+
+    monkeypatch.setattr(Failing, "fails", staticmethod(fail), raising=False)
+    database = Failing(database_url)
     recorder = Recorder(database, witness, share=1, most_bytes=100_000)
     told = [record(recorder) for _ in range(20)]
     assert witness.sees(lambda seen: seen.written == 20)
     recorder.close()
     assert ids(database) == told
-    assert database.lapses == 0
+    assert not errors
     assert (witness.written, witness.lost) == (20, {})
     database.close()
 

@@ -17,19 +17,28 @@ NOW = datetime(2024, 6, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
 
 
-def remember(database: Database, at: datetime, how_many: int = 1, size: int = 44) -> list[str]:
-    """So many predictions of one moment, each with a label and a stock that it is about."""
+def remember(database: Database, at: datetime, how_many: int = 1, size: int = 44, rows: int = 1) -> list[str]:
+    """So many predictions of one moment, each row of them with a label and a stock that it is about."""
     ids = [new_id() for _ in range(how_many)]
-    about = {"model": "wine_quality", "version": "v1", "request_id": "", "at": at, "seconds": 0.1, "rows": 1}
+    about = {"model": "wine_quality", "version": "v1", "request_id": "", "at": at, "seconds": 0.1, "rows": rows}
     numbers = {"inputs": bytes(size), "outputs": bytes(4)}
     with database.writing() as session:
         session.execute(insert(Prediction), [{"id": id, **about, **numbers} for id in ids])
         session.execute(
             insert(Forecast),
-            [{"prediction_id": id, "row": 0, "ticker": "MSFT", "as_of": date(2024, 5, 1)} for id in ids],
+            [
+                {"prediction_id": id, "row": row, "ticker": "MSFT", "as_of": date(2024, 5, 1)}
+                for id in ids
+                for row in range(rows)
+            ],
         )
         session.execute(
-            insert(Label), [{"prediction_id": id, "row": 0, "step": 0, "value": 1.0, "at": NOW} for id in ids]
+            insert(Label),
+            [
+                {"prediction_id": id, "row": row, "step": 0, "value": 1.0, "at": NOW}
+                for id in ids
+                for row in range(rows)
+            ],
         )
     return ids
 
@@ -72,6 +81,33 @@ def test_it_goes_in_portions_with_room_for_others_between(database: Database, mo
     still_there: list[int] = []
     assert forget(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 25
     assert still_there == [15, 5, 0]
+
+
+def test_a_portion_has_only_so_many_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "_ROWS_TOGETHER", 10)
+    remember(database, BEFORE - timedelta(days=2), 5, rows=4)
+    remember(database, BEFORE - timedelta(days=1), 2, rows=10)
+    still_there: list[int] = []
+    assert forget(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 7
+    assert still_there == [5, 3, 2, 1, 0]
+
+
+def test_a_request_of_very_many_rows_goes_bit_by_bit_and_itself_last(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_ROWS_TOGETHER", 10)
+    monkeypatch.setattr(retention, "_BELONGINGS_TOGETHER", 20)
+    remember(database, BEFORE - timedelta(days=1), rows=50)
+    newer = remember(database, BEFORE, rows=50)
+    still_there: list[tuple[int, int, int]] = []
+
+    def look(_: float) -> None:
+        requests, forecasts, labels, _measured = left(database)
+        still_there.append((len(requests) - 1, len(forecasts) - 50, len(labels) - 50))
+
+    assert forget(database, BEFORE, look) == 1
+    assert still_there == [(1, 50, 30), (1, 50, 10), (1, 50, 0), (1, 30, 0), (1, 10, 0), (1, 0, 0), (0, 0, 0)]
+    assert left(database)[:3] == (newer, newer * 50, newer * 50)
 
 
 def test_what_another_one_is_just_forgetting_is_left_to_it(postgresql_url: str) -> None:

@@ -49,8 +49,15 @@ def upgrade() -> None:
         sa.Column("row", sa.Integer, primary_key=True),
         sa.Column("ticker", sa.String(32), nullable=False),
         sa.Column("as_of", sa.Date, nullable=False),
+        sa.Column("next_step", sa.Integer, server_default="1"),
     )
-    op.create_index("forecasts_by_ticker_and_day", "forecasts", ["ticker", "as_of"])
+    op.create_index(
+        "forecasts_that_wait",
+        "forecasts",
+        ["ticker", "as_of", "next_step", "prediction_id", "row"],
+        sqlite_where=sa.text("next_step IS NOT NULL"),
+        postgresql_where=sa.text("next_step IS NOT NULL"),
+    )
     op.create_table(
         "labels",
         sa.Column(

@@ -11,7 +11,7 @@ from marmita.batching import INLINE_ROWS
 from marmita.bodies import _HELD
 from marmita.contract import MAX_ROWS
 from marmita.drain import NOTICE_S
-from marmita.quality import _SAVE_EVERY_S
+from marmita.housekeeping import SAVE_EVERY_S
 from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
 from marmita.settings import Settings
 from records.database import Database, default_url, insert_into
@@ -105,8 +105,8 @@ def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
     assert int(one) * 86_400 / 1e6 == pytest.approx(float(day), rel=0.05)
     assert int(one) * 86_400 * 30 / 1e9 == pytest.approx(float(month), rel=0.05)
     (measurement, daily) = re.findall(r"of three models (\d+) kB, or ([\d.]+) MB a day", guide.TEXT)[0]
-    assert float(measurement) * 1000 * 24 * 3600 / _SAVE_EVERY_S / 1e6 == pytest.approx(float(daily), rel=0.05)
-    assert _SAVE_EVERY_S == 600, "one round in ten minutes"
+    assert float(measurement) * 1000 * 24 * 3600 / SAVE_EVERY_S / 1e6 == pytest.approx(float(daily), rel=0.05)
+    assert SAVE_EVERY_S == 600, "one round in ten minutes"
 
 
 def size_of_a_request(home: Path, rows: int, requests: int) -> float:
