@@ -127,6 +127,13 @@ def _written(value: object) -> str:
 @cache
 def settings() -> Settings:
     """The settings of this process, read once."""
+    return read()
+
+
+def read() -> Settings:
+    """The settings as they are now. While BentoML loads a Bento it stands in another folder, where there is no `.env`:
+    what is read there must not stay.
+    """
     try:
         return Settings()
     except ValidationError as error:

@@ -32,10 +32,10 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel, ModelContext
 from pydantic import ValidationError
 
+from marmita import settings
 from marmita.card import Card
 from marmita.compiled import Compiled
 from marmita.contract import same_interface
-from marmita.settings import settings
 
 COMPILED = "compiled.onnx"
 BENTO = Path(__file__).resolve().parents[2] / "bento.yaml"
@@ -201,7 +201,7 @@ def _promoted(home: Path) -> list[str]:
 
 def follows() -> bool:
     """Whether champions are taken from the store: else the models are those that a Bento was built with."""
-    return settings().follow_store or not _inside_bento()
+    return settings.read().follow_store or not _inside_bento()
 
 
 def _inside_bento() -> bool:
