@@ -12,7 +12,7 @@ from time import monotonic
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 
-from marmita import metrics
+from marmita import record_metrics
 from marmita.current import Current
 from marmita.lifespan import Companion
 from marmita.recording import remembers
@@ -85,7 +85,7 @@ class Housekeeping(Companion):
 
     def _measure(self, model: Current) -> None:
         measured = model.measure(self._database, self._window)
-        metrics.measured(measured)
+        record_metrics.measured(measured)
         self._measured[measured.model] = measured
 
     def _save(self) -> None:

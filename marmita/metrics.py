@@ -5,21 +5,17 @@ Under several workers each process writes its own share into BentoML's folder, a
 """
 
 import asyncio
-import math
 import os
 from collections import Counter as Tally
 from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bentoml._internal.context import server_context
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.multiprocess import mark_process_dead
-
-if TYPE_CHECKING:
-    from records.quality import Quality
 
 _SECONDS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000, 5_000, 10_000)
@@ -40,57 +36,6 @@ _refusing = Gauge(
     "1 while the store has a champion that is not fit to be served",
     ["model"],
     multiprocess_mode="livemax",
-)
-_recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
-_dropped = Counter("marmita_records_dropped_total", "Predicted rows that could not be kept", ["reason"])
-_waiting = Gauge(
-    "marmita_records_waiting", "Predicted rows that wait to be written into the database", multiprocess_mode="livesum"
-)
-
-_measured_at = Gauge(
-    "marmita_quality_measured_timestamp_seconds",
-    "When quality was measured last",
-    ["model"],
-    multiprocess_mode="mostrecent",
-)
-_window_rows = Gauge(
-    "marmita_quality_rows", "Predicted rows that are kept of the window", ["model"], multiprocess_mode="mostrecent"
-)
-_window_labelled = Gauge(
-    "marmita_quality_labelled_rows",
-    "Those of them whose truth is known, up to 20,000",
-    ["model"],
-    multiprocess_mode="mostrecent",
-)
-_score = Gauge(
-    "marmita_quality_score",
-    "A score on labelled rows, of all or of one class or day",
-    ["model", "score", "part"],
-    multiprocess_mode="mostrecent",
-)
-_error_ratio = Gauge(
-    "marmita_quality_error_ratio",
-    "The error on labelled rows as a multiple of the error on held-out rows",
-    ["model"],
-    multiprocess_mode="mostrecent",
-)
-_window_seconds = Gauge(
-    "marmita_quality_inference_seconds",
-    "Seconds that measured requests waited for the model",
-    ["model", "statistic"],
-    multiprocess_mode="mostrecent",
-)
-_psi = Gauge(
-    "marmita_drift_psi",
-    "Population stability index of a feature or a prediction, against training",
-    ["model", "kind", "feature"],
-    multiprocess_mode="mostrecent",
-)
-_alarm = Gauge(
-    "marmita_drift_alarm",
-    "1 for a feature or a prediction that has drifted",
-    ["model", "kind", "feature"],
-    multiprocess_mode="mostrecent",
 )
 
 DELAY_S = 0.02
@@ -188,52 +133,6 @@ class ModelMetrics:
             _pending.count(self._predictions(outcome), count)
         for feature, count in Tally(unusual).items():
             _pending.count(self._unusual(feature), count)
-
-
-@cache
-def _reachable() -> Gauge:
-    """Made when it is known: a gauge without labels is 0 from its beginning on, and the smallest of all counts."""
-    return Gauge("marmita_database_reachable", "1 if the database took the last records", multiprocess_mode="livemin")
-
-
-class RecordMetrics:
-    """How the recording goes. Written at once: it is told by a thread, and not for each request."""
-
-    def __init__(self) -> None:
-        for reason in ("full", "refused", "ended"):  # what is there from the beginning can be seen to grow
-            _dropped.labels(reason)
-
-    def recorded(self, rows: int) -> None:
-        _recorded.inc(rows)
-
-    def dropped(self, rows: int, reason: str) -> None:
-        _dropped.labels(reason).inc(rows)
-
-    def waiting(self, rows: int) -> None:
-        _waiting.set(rows)
-
-    def reachable(self, yes: bool) -> None:
-        _reachable().set(int(yes))
-
-
-def measured(quality: "Quality") -> None:
-    """Show what was measured last. What could not be said this time is not a number."""
-    model = quality.model
-    _window_rows.labels(model).set(quality.rows)
-    _window_labelled.labels(model).set(quality.labelled)
-    for score, part, value in quality.scores:
-        _score.labels(model, score, part).set(_number(value))
-    _error_ratio.labels(model).set(_number(quality.error_ratio))
-    _window_seconds.labels(model, "mean").set(_number(quality.inference_mean_s))
-    _window_seconds.labels(model, "p95").set(_number(quality.inference_p95_s))
-    for drift in quality.drift:
-        _psi.labels(model, drift.kind, drift.feature).set(_number(drift.psi))
-        _alarm.labels(model, drift.kind, drift.feature).set(int(drift.alarm))
-    _measured_at.labels(model).set_to_current_time()
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 class Requests:

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from marmita.contract import Error
-from marmita.record_routes import Labels, LabelsAdded, LoadPrices, ModelQuality, PricesLoaded, StoredPrices
+from marmita.openapi_parts import errors, example, json_of, reference
+from marmita.record_contract import Labels, LabelsAdded, LoadPrices, ModelQuality, PricesLoaded, StoredPrices
 
 REQUESTS: tuple[type[BaseModel], ...] = (Labels, LoadPrices)
 ANSWERS: tuple[type[BaseModel], ...] = (LabelsAdded, ModelQuality, PricesLoaded, StoredPrices)
@@ -66,37 +67,28 @@ def _asked(name: str, about: str, example: str, required: bool = True) -> dict[s
 
 
 def _look(
-    operation: str, about: str, answer: type[BaseModel], errors: dict[HTTPStatus, str] | None = None
+    operation: str, about: str, answer: type[BaseModel], refusals: dict[HTTPStatus, str] | None = None
 ) -> dict[str, Any]:
-    return _operation(operation, about, answer, _LOOKED | (errors or {}))
+    return _operation(operation, about, answer, _LOOKED | (refusals or {}))
 
 
 def _change(
-    operation: str, about: str, request: type[BaseModel], answer: type[BaseModel], errors: dict[HTTPStatus, str]
+    operation: str, about: str, request: type[BaseModel], answer: type[BaseModel], refusals: dict[HTTPStatus, str]
 ) -> dict[str, Any]:
-    extra: Any = request.model_config["json_schema_extra"]
-    content = {"schema": _reference(request), "example": extra["examples"][0]}
-    return _operation(operation, about, answer, _CHANGED | errors) | {
+    content = {"schema": reference(request), "example": example(request)}
+    return _operation(operation, about, answer, _CHANGED | refusals) | {
         "requestBody": {"required": True, "content": {"application/json": content}},
         "security": [{}, {"key": []}],
     }
 
 
-def _operation(operation: str, about: str, answer: type[BaseModel], errors: dict[HTTPStatus, str]) -> dict[str, Any]:
+def _operation(operation: str, about: str, answer: type[BaseModel], refusals: dict[HTTPStatus, str]) -> dict[str, Any]:
     return {
         "operationId": operation,
         "tags": [_TAG],
         "summary": about,
         "responses": {
-            "200": _json(about, answer),
-            **{str(status.value): _json(what, Error) for status, what in errors.items()},
+            "200": json_of(about, reference(answer)),
+            **errors(refusals, Error.__name__),
         },
     }
-
-
-def _json(about: str, shape: type[BaseModel]) -> dict[str, Any]:
-    return {"description": about, "content": {"application/json": {"schema": _reference(shape)}}}
-
-
-def _reference(model: type[BaseModel]) -> dict[str, Any]:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from bentoml._internal.configuration.containers import BentoMLContainer
 
 from marmita.lifespan import Companion
-from marmita.metrics import RecordMetrics
+from marmita.record_metrics import RecordMetrics
 from marmita.settings import settings
 from records.database import Database, default_url
 from records.recorder import Recorder

@@ -27,6 +27,7 @@ from marmita.front import Front, Inner, paths
 from marmita.housekeeping import Housekeeping
 from marmita.keys import Keys
 from marmita.lifespan import Companion
+from marmita.openapi_parts import Inference
 from marmita.record_routes import HANDLERS, RecordRoutes
 from marmita.recording import Keeping, database
 from marmita.settings import settings
@@ -103,7 +104,7 @@ class Service(bentoml.Service[T]):
     @property
     def openapi_spec(self) -> Any:
         inferences = [
-            openapi.Inference(
+            Inference(
                 path=method.route,
                 operation=method.name,
                 about=inspect.cleandoc(method.doc or method.name),

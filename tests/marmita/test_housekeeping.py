@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 
-from marmita import housekeeping, metrics
+from marmita import housekeeping, record_metrics
 from marmita.housekeeping import Housekeeping
 from marmita.settings import Settings
 from records import labels, quality, retention
@@ -49,7 +49,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
     monkeypatch.setattr(quality, "save", counting("save"))
     monkeypatch.setattr(labels, "label_all", counting("label"))
     monkeypatch.setattr(retention, "forget", counting("forget"))
-    monkeypatch.setattr(metrics, "measured", lambda _: None)
+    monkeypatch.setattr(record_metrics, "measured", lambda _: None)
     monkeypatch.setattr(housekeeping, "remembers", lambda: True)
     before = BentoMLContainer.prometheus_multiproc_dir.get()
     BentoMLContainer.prometheus_multiproc_dir.set(str(tmp_path))
