@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,21 @@ class Current:
         )
 
 
-@cache
+_known: dict[type, Current] = {}
+
+
 def current(runner: type) -> Current:
     """What this process knows of a runner's model."""
-    return Current(runner)
+    return _known.get(runner) or begun(runner)
+
+
+def its_own(runner: type) -> Current:
+    """The same for a runner that begins. If there is one already in this process, each has its own."""
+    found = current(runner)
+    return found if found.served is None else begun(runner)
+
+
+def begun(runner: type) -> Current:
+    """The same, anew, for an application that is about to be made."""
+    _known[runner] = Current(runner)
+    return _known[runner]

@@ -55,8 +55,9 @@ class Housekeeping(Companion):
 
     def _run(self) -> None:
         due = dict.fromkeys(self._chores, 0.0)
-        turn = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"housekeeping-{os.getppid()}")
-        with turn.open("wb") as mine:
+        folder = Path(BentoMLContainer.prometheus_multiproc_dir.get())
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"housekeeping-{os.getppid()}").open("wb") as mine:
             while not self._ending.wait(self._every_s):
                 if not remembers():
                     continue

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from marmita import logs
 from marmita.contract import Floats
-from marmita.current import current
+from marmita.current import its_own
 from marmita.recording import recorder
 from marmita.served import Served, flatten
 from records.judging import Judge
@@ -46,7 +46,7 @@ class Runner(ABC):
     """Rows that the model must be able to answer to be called ready."""
 
     def __init__(self) -> None:
-        self._current = current(type(self))
+        self._current = its_own(type(self))
         self._current.load()
         self._recorder = recorder()
 

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from marmita import logs, metrics, openapi
 from marmita.batching import Batching
 from marmita.catalog import catalog
-from marmita.current import Current, current
+from marmita.current import Current, begun
 from marmita.following import Following
 from marmita.front import Front, Inner, paths
 from marmita.housekeeping import Housekeeping
@@ -118,7 +118,7 @@ class Service(bentoml.Service[T]):
         return openapi.document(self.name, self.description or "", self._version(), inferences)
 
     def _served(self) -> list[Current]:
-        return [current(service.inner) for service in self.all_services().values() if service.models]
+        return [begun(service.inner) for service in self.all_services().values() if service.models]
 
     def _record_routes(self, models: Sequence[Current], keys: Keys) -> RecordRoutes:
         forecasts = any(isinstance(model.judge, Paths) for model in models)

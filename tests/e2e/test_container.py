@@ -15,7 +15,9 @@ import pytest
 from marmita.store import Packed
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
+from tests.records.stocks import FIRST, TICKER, days, walk
 from tests.samples import REQUESTS, SCORE, wines
+from tests.training.yahoo import Yahoo, serving
 
 MIB = 1024 * 1024
 ENGINE = os.environ.get("BENTOML_CONTAINERIZE_BACKEND", "docker")
@@ -61,12 +63,20 @@ def image(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def container(image: str) -> Iterator[tuple[str, str, float]]:
+def yahoo() -> Iterator[Yahoo]:
+    with serving(Yahoo(walk(100))) as stub:
+        yield stub
+
+
+@pytest.fixture(scope="module")
+def container(image: str, yahoo: Yahoo) -> Iterator[tuple[str, str, float]]:
     """A container without any privilege: its name, its URL, and the seconds until it was ready."""
     name, port = f"marmita-test-{os.getpid()}", free_port()
     start = time.monotonic()
+    settings = {"PORT": port, "MARMITA_RECORD": "all", "MARMITA_YAHOO_URL": f"http://{yahoo.address}"}
     engine(
-        *("run", "--detach", "--name", name, "--network", "host", "--env", f"PORT={port}"),
+        *("run", "--detach", "--name", name, "--network", "host"),
+        *(argument for setting, value in settings.items() for argument in ("--env", f"{setting}={value}")),
         *("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", image),
     )
     url = f"http://127.0.0.1:{port}"
@@ -130,6 +140,19 @@ def test_it_runs_as_nobody_in_particular(container: tuple[str, str, float]) -> N
     status = engine("exec", name, "cat", "/proc/1/status")
     assert "CapEff:\t0000000000000000" in status
     assert "NoNewPrivs:\t1" in status
+
+
+def test_it_remembers_with_nothing_beside_it(container: tuple[str, str, float]) -> None:
+    name, url, _ = container
+    by_hand = ["exec", "--workdir", "/home/bentoml/bento/src", name, "python", "-m", "marmita"]
+    (answer,) = httpx.post(f"{url}{SCORE}", json=wines(1)).json()
+    truth = {"labels": [{"id": answer["id"], "truth": 5}]}
+    stock = {"ticker": TICKER, "start": str(FIRST), "end": str(days(FIRST, 50)[-1])}
+
+    assert httpx.post(f"{url}/labels", json=truth, timeout=30).json()["stored"] == 1
+    assert httpx.post(f"{url}/prices/load", json=stock, timeout=60).json()["days"] == 50
+    assert "is up to date" in engine(*by_hand, "database", "upgrade")
+    assert json.loads(engine(*by_hand, "quality", "wine_quality"))["labelled"] == 1
 
 
 def test_it_checks_its_own_health(image: str, container: tuple[str, str, float]) -> None:
