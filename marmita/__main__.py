@@ -41,6 +41,7 @@ def _quality(options: argparse.Namespace) -> None:
     if options.history:
         print(json.dumps(quality.history(database(), options.model, most=100), indent=2))
         return
+    store.find_those_of_the_bento()
     service: Any = import_module(f"bentos.{options.model}.service")
     runner = next(one.inner for one in vars(service).values() if isinstance(one, bentoml.Service))
     print(json.dumps(current(runner).measure(database(), options.window).as_dict(), indent=2))

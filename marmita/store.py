@@ -204,6 +204,12 @@ def follows() -> bool:
     return settings.read().follow_store or not _inside_bento()
 
 
+def find_those_of_the_bento() -> None:
+    """Let a command inside an image find the models there, as `bentoml serve` does."""
+    if _inside_bento() and (BENTO.parent / "models").is_dir():
+        BentoMLContainer.model_store.set(ModelStore(BENTO.parent / "models"))
+
+
 def _inside_bento() -> bool:
     return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
 
