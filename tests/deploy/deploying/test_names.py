@@ -53,7 +53,8 @@ def test_settings_that_are_named_exist() -> None:
 def test_words_with_a_shape_of_settings_are_settings() -> None:
     known = keys(VALUES) | keys(CONFIGURATION) | keys(COMPOSE)
     template = (CHART / "templates" / "deployment.yaml").read_text()
-    metrics = re.findall(r'"(marmita_\w+)"', (ROOT / "marmita" / "metrics.py").read_text())
+    files = [ROOT / "marmita" / name for name in ("metrics.py", "record_metrics.py")]
+    metrics = [name for file in files for name in re.findall(r'"(marmita_\w+)"', file.read_text())]
 
     for name in guide.named():
         if re.fullmatch(r"[a-z]+([A-Z][a-z]+)+|[a-z]+(_[a-z]+)+", name):
