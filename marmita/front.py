@@ -74,6 +74,8 @@ class Front:
         listens_at: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         self._apps: dict[str, ASGIApp] = dict.fromkeys(paths, app)
+        if tensors:
+            self._apps |= dict.fromkeys(tensors.paths, tensors)
         self._tensors = tensors
         self._app = app
         self._bodies = Bodies(settings)

@@ -140,6 +140,8 @@ class TensorRoutes:
         self._deadline = Deadline(timeout_s)
         self._versions = versions
         self._routes = self._known()
+        self.paths = frozenset(self._routes)
+        """Those that stay. The paths of a version, which come and go, are for `find`."""
 
     def find(self, path: str) -> _Route | None:
         """What is at a path. A version's own paths are those of its model, for as long as it is served."""
