@@ -13,51 +13,32 @@ _waiting = Gauge(
     "marmita_records_waiting", "Predicted rows that wait to be written into the database", multiprocess_mode="livesum"
 )
 
-_measured_at = Gauge(
-    "marmita_quality_measured_timestamp_seconds",
-    "When quality was measured last",
-    ["model"],
-    multiprocess_mode="mostrecent",
+
+def _latest(name: str, about: str, *labels: str) -> Gauge:
+    """A gauge of which the latest word counts, whichever worker has said it."""
+    return Gauge(name, about, labels, multiprocess_mode="mostrecent")
+
+
+_measured_at = _latest("marmita_quality_measured_timestamp_seconds", "When quality was measured last", "model")
+_window_rows = _latest("marmita_quality_rows", "Predicted rows that are kept of the window", "model")
+_window_labelled = _latest("marmita_quality_labelled_rows", "Those of them whose truth is known, up to 20,000", "model")
+_score = _latest(
+    "marmita_quality_score", "A score on labelled rows, of all or of one class or day", "model", "score", "part"
 )
-_window_rows = Gauge(
-    "marmita_quality_rows", "Predicted rows that are kept of the window", ["model"], multiprocess_mode="mostrecent"
+_error_ratio = _latest(
+    "marmita_quality_error_ratio", "The error on labelled rows as a multiple of the error on held-out rows", "model"
 )
-_window_labelled = Gauge(
-    "marmita_quality_labelled_rows",
-    "Those of them whose truth is known, up to 20,000",
-    ["model"],
-    multiprocess_mode="mostrecent",
+_window_seconds = _latest(
+    "marmita_quality_inference_seconds", "Seconds that measured requests waited for the model", "model", "statistic"
 )
-_score = Gauge(
-    "marmita_quality_score",
-    "A score on labelled rows, of all or of one class or day",
-    ["model", "score", "part"],
-    multiprocess_mode="mostrecent",
-)
-_error_ratio = Gauge(
-    "marmita_quality_error_ratio",
-    "The error on labelled rows as a multiple of the error on held-out rows",
-    ["model"],
-    multiprocess_mode="mostrecent",
-)
-_window_seconds = Gauge(
-    "marmita_quality_inference_seconds",
-    "Seconds that measured requests waited for the model",
-    ["model", "statistic"],
-    multiprocess_mode="mostrecent",
-)
-_psi = Gauge(
+_psi = _latest(
     "marmita_drift_psi",
     "Population stability index of a feature or a prediction, against training",
-    ["model", "kind", "feature"],
-    multiprocess_mode="mostrecent",
+    "model",
+    "kind",
+    "feature",
 )
-_alarm = Gauge(
-    "marmita_drift_alarm",
-    "1 for a feature or a prediction that has drifted",
-    ["model", "kind", "feature"],
-    multiprocess_mode="mostrecent",
-)
+_alarm = _latest("marmita_drift_alarm", "1 for a feature or a prediction that has drifted", "model", "kind", "feature")
 
 
 @cache
