@@ -1,12 +1,13 @@
 """A real `bentoml serve` with a home of its own."""
 
+import asyncio
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,6 +119,20 @@ def readiness(server: Server) -> int | None:
         return httpx.get(f"{server.url}/readyz", timeout=5).status_code
     except httpx.TransportError:
         return None
+
+
+async def until(true: Callable[[], bool], within_s: float = 60) -> None:
+    """Wait for something, and let whoever asks meanwhile go on."""
+    async with asyncio.timeout(within_s):
+        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what it waits for knows no events
+            await asyncio.sleep(0.02)
+
+
+def metric_samples(server: Server, beginning: str) -> dict[str, float]:
+    """The metrics' samples whose lines begin so, by what follows in them."""
+    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
+    found = [line.removeprefix(beginning).rpartition(" ") for line in lines if line.startswith(beginning)]
+    return {labels: float(value) for labels, _, value in found}
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

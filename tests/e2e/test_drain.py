@@ -5,7 +5,6 @@ import json
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,17 +12,10 @@ import psutil
 import pytest
 
 from tests.e2e.crowd import LOST, REFUSED, crowd
-from tests.e2e.server import Server, readiness, serve
+from tests.e2e.server import Server, metric_samples, readiness, serve, until
 from tests.samples import SCORE, wines
 
 pytestmark = pytest.mark.timeout(180)
-
-
-async def until(true: Callable[[], bool], within_s: float = 60) -> None:
-    """Wait for something, and let the crowd ask meanwhile."""
-    async with asyncio.timeout(within_s):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what it waits for knows no events
-            await asyncio.sleep(0.02)
 
 
 async def gone(server: Server) -> int:
@@ -117,7 +109,4 @@ async def test_what_a_killed_worker_had_in_progress_is_forgotten(own_home: Path)
 
 
 def in_progress(server: Server) -> float:
-    metrics = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
-    return sum(
-        float(line.rpartition(" ")[2]) for line in metrics if line.startswith("bentoml_service_request_in_progress{")
-    )
+    return sum(metric_samples(server, "bentoml_service_request_in_progress{").values())

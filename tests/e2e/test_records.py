@@ -1,12 +1,10 @@
 """Predictions are kept while the service answers, whatever becomes of it or of the database."""
 
-import asyncio
 import os
 import signal
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.e2e.crowd import LOST, REFUSED, crowd
-from tests.e2e.server import Server, serve
+from tests.e2e.server import Server, metric_samples, serve, until
 from tests.records.postgres import Postgres
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
 from training import rows
@@ -58,15 +56,9 @@ def kept_in_postgres(url: str) -> int:
 
 def metric(server: Server, name: str, *labels: str) -> float:
     """The sum of a metric's samples that have these labels."""
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
-    found = [line for line in lines if line.startswith(name) and all(label in line for label in labels)]
-    return sum(float(line.rpartition(" ")[2]) for line in found)
-
-
-async def until(true: Callable[[], bool], within_s: float = 60) -> None:
-    async with asyncio.timeout(within_s):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what it waits for knows no events
-            await asyncio.sleep(0.05)
+    return sum(
+        value for given, value in metric_samples(server, name).items() if all(label in given for label in labels)
+    )
 
 
 @TOPOLOGIES

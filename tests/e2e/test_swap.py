@@ -18,7 +18,7 @@ from marmita import store
 from marmita.store import Packed
 from tests import samples
 from tests.e2e.crowd import crowd
-from tests.e2e.server import ROOT, Server, environment, serve
+from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
 from tests.samples import SCORE, wines
 from training import wine_quality
 
@@ -49,25 +49,12 @@ def marmita(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=environment(home), capture_output=True, text=True, check=False)
 
 
-def metric(server: Server, name: str) -> dict[str, float]:
-    """A metric's samples, by their labels."""
-    lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
-    samples = [line.removeprefix(name).rpartition(" ") for line in lines if line.startswith(name)]
-    return {labels: float(value) for labels, _, value in samples}
-
-
 def served(server: Server) -> set[str]:
     """The versions that a model's gauge says are served."""
-    found = metric(server, "marmita_model_served")
+    found = metric_samples(server, "marmita_model_served")
     return {
         labels.partition('version="')[2].rstrip('"}') for labels, value in found.items() if NAME in labels and value
     }
-
-
-async def until(true: Callable[[], bool], within_s: float = 30) -> None:
-    async with asyncio.timeout(within_s):
-        while not await asyncio.to_thread(true):  # noqa: ASYNC110  what it waits for knows no events
-            await asyncio.sleep(0.05)
 
 
 @TOPOLOGIES
@@ -82,10 +69,10 @@ async def test_a_promoted_version_is_served_within_seconds_and_no_request_fails(
 
     with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
         async with crowd(server.url, SCORE, wines(1), clients=16, read=read) as counts:
-            await until(lambda: counts[200] > 200)
+            await until(lambda: counts[200] > 200, within_s=30)
             done = await asyncio.to_thread(marmita, own_store, "promote", challenger.tag)
             promoted = time.monotonic()
-            await until(lambda: served(server) == {challenger.version})
+            await until(lambda: served(server) == {challenger.version}, within_s=30)
             await asyncio.sleep(1)
             shown = await asyncio.to_thread(httpx.get, f"{server.url}/models")
             by_version = f"{server.url}/v2/models/{NAME}/versions"
@@ -93,7 +80,7 @@ async def test_a_promoted_version_is_served_within_seconds_and_no_request_fails(
             old = await asyncio.to_thread(httpx.get, f"{by_version}/{champions[NAME].version}/ready")
             swapped = len(answered)
             back = await asyncio.to_thread(marmita, own_store, "rollback", NAME)
-            await until(lambda: served(server) == {champions[NAME].version})
+            await until(lambda: served(server) == {champions[NAME].version}, within_s=30)
             await asyncio.sleep(0.5)
 
     assert done.returncode == back.returncode == 0, done.stderr + back.stderr
@@ -136,10 +123,14 @@ async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
     with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
         async with crowd(server.url, SCORE, wines(1), clients=4) as counts:
             pointer.write_text(challenger.version)
-            await until(lambda: any(metric(server, f'marmita_model_refused{{model="{NAME}"').values()))
+            await until(
+                lambda: any(metric_samples(server, f'marmita_model_refused{{model="{NAME}"').values()), within_s=30
+            )
             (answer,) = (await asyncio.to_thread(httpx.post, f"{server.url}{SCORE}", json=wines(1))).json()
             pointer.write_text(champions[NAME].version)
-            await until(lambda: not any(metric(server, f'marmita_model_refused{{model="{NAME}"').values()))
+            await until(
+                lambda: not any(metric_samples(server, f'marmita_model_refused{{model="{NAME}"').values()), within_s=30
+            )
 
     assert answer["model"] == champions[NAME].tag
     assert set(counts) == {200}

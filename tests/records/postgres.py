@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,8 @@ from uuid import uuid4
 import psutil
 import psycopg
 from psycopg import sql
+
+from tests.e2e.server import free_port
 
 PASSWORD = "s3cret-of-the-tests"
 _ACCOUNT = "nobody"
@@ -33,7 +34,7 @@ class Postgres:
         self._account = _ACCOUNT if os.geteuid() == 0 else None
         self._folder = home / _FOLDER
         self._data = self._folder / "data"
-        self.port = _free_port()
+        self.port = free_port()
         home.chmod(0o711)  # the account has to get through to its folder
         self._folder.mkdir(mode=0o700)
         try:
@@ -147,9 +148,3 @@ def _group(account: str) -> int:
     import pwd
 
     return pwd.getpwnam(account).pw_gid
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
