@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from itertools import accumulate
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -135,8 +136,8 @@ class Batcher:
         except Exception:
             log.exception("a batch of %d callers failed, running each alone", len(callers))
             return [self._run_alone(caller.rows) for caller in callers]
-        ends = np.cumsum([len(caller.rows) for caller in callers])
-        return [outputs[end - len(caller.rows) : end] for caller, end in zip(callers, ends.tolist(), strict=True)]
+        ends = accumulate(len(caller.rows) for caller in callers)
+        return [outputs[end - len(caller.rows) : end] for caller, end in zip(callers, ends, strict=True)]
 
     def _run_alone(self, rows: Floats) -> Floats | Exception:
         try:

@@ -6,8 +6,7 @@ Under several workers each process writes its own share into BentoML's folder, a
 
 import asyncio
 import os
-from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -50,11 +49,19 @@ class _Pending:
 
     def __init__(self) -> None:
         self._counts: dict[Counter, float] = {}
+        self._tallies: dict[Callable[[str], Counter], dict[str, int]] = {}
         self._levels: dict[Gauge, int] = {}
         self._due = False
 
     def count(self, counter: Counter, amount: float = 1) -> None:
         self._counts[counter] = self._counts.get(counter, 0) + amount
+        self._schedule()
+
+    def count_each(self, counter_of: Callable[[str], Counter], labels: Iterable[str]) -> None:
+        """Count each of the labels by its own counter."""
+        tally = self._tallies.setdefault(counter_of, {})
+        for label in labels:
+            tally[label] = tally.get(label, 0) + 1
         self._schedule()
 
     def move(self, gauge: Gauge, by: int) -> None:
@@ -67,6 +74,10 @@ class _Pending:
         counts, self._counts = self._counts, {}
         for counter, amount in counts.items():
             counter.inc(amount)
+        tallies, self._tallies = self._tallies, {}
+        for counter_of, tally in tallies.items():
+            for label, count in tally.items():
+                counter_of(label).inc(count)
         for gauge, level in self._levels.items():
             gauge.set(level)
 
@@ -125,14 +136,12 @@ class ModelMetrics:
         self._inference_seconds.observe(seconds)
         self._batch_rows.observe(rows)
 
-    def answered(self, outcomes: Iterable[str], unusual: Iterable[str]) -> None:
+    def answered(self, rows: int, outcomes: Iterable[str], unusual: Sequence[str]) -> None:
         """Count one request's answers by outcome and its unusual inputs by feature."""
-        tally = Tally(outcomes)
-        _pending.count(self._rows, tally.total())
-        for outcome, count in tally.items():
-            _pending.count(self._predictions(outcome), count)
-        for feature, count in Tally(unusual).items():
-            _pending.count(self._unusual(feature), count)
+        _pending.count(self._rows, rows)
+        _pending.count_each(self._predictions, outcomes)
+        if unusual:
+            _pending.count_each(self._unusual, unusual)
 
 
 class Requests:

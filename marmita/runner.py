@@ -71,7 +71,7 @@ class Runner(ABC):
         """The model's bare outputs, counted as those of its own route are."""
         predicted = await self.run(rows)
         unusual = predicted.by.unusual(rows)
-        predicted.by.metrics.answered(self.outcomes(rows, predicted.outputs), flatten(unusual))
+        predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
         return predicted
 
     @abstractmethod

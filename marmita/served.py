@@ -23,7 +23,7 @@ class Served:
         self.metrics = ModelMetrics(packed.name)
         self.model = model = packed.compiled()
         self.run = Batcher(model, batching, self.metrics.ran)
-        bounds = Bounds.of(packed.contract["features"])
+        bounds = Bounds(packed.contract["features"])
         self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
 
     def unusual(self, rows: Floats) -> list[list[str]]:

@@ -45,7 +45,7 @@ class FetalHealth(Runner):
         statuses = self.outcomes(rows, predicted.outputs)
         probabilities = np.round(predicted.outputs.astype(float), 6).tolist()
         unusual = predicted.by.unusual(rows)
-        predicted.by.metrics.answered(statuses, flatten(unusual))
+        predicted.by.metrics.answered(len(rows), statuses, flatten(unusual))
         found = [
             {
                 "status": status,

@@ -74,7 +74,7 @@ class StockForecast(Runner):
             _path(predicted.by, *path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)
         ]
         ends = [path["path"][-1]["close"] for path in forecasts]
-        predicted.by.metrics.answered(map(outcome, rows[:, -1].tolist(), ends), [])
+        predicted.by.metrics.answered(len(rows), map(outcome, rows[:, -1].tolist(), ends), [])
         return answer(predicted.identify(forecasts))
 
     @bentoml.api(route="/stock-forecast/forecast-from", input_spec=ForecastFrom)
@@ -90,7 +90,7 @@ class StockForecast(Runner):
         predicted = await self.run(rows, [Subject(ticker, past.days[-1])])
         (path,) = _shortest(predicted.outputs).reshape(1, 3, HORIZON)
         forecast = _path(predicted.by, *path[:, :horizon].tolist())
-        predicted.by.metrics.answered([outcome(past.values[-1], forecast["path"][-1]["close"])], [])
+        predicted.by.metrics.answered(1, [outcome(past.values[-1], forecast["path"][-1]["close"])], [])
         beside = zip_longest(forecast["path"], after.days, after.values)
         forecast["path"] = [step | {"day": day, "actual": actual} for step, day, actual in beside]
         about = {"ticker": ticker, "as_of": past.days[-1], "last_close": past.values[-1]}

@@ -37,7 +37,7 @@ class WineQuality(Runner):
         predicted = await self.run(rows)
         outputs = np.round(predicted.outputs.astype(float), 4).tolist()
         unusual = predicted.by.unusual(rows)
-        predicted.by.metrics.answered(_rounded(quality for quality, _, _ in outputs), flatten(unusual))
+        predicted.by.metrics.answered(len(rows), _rounded(quality for quality, _, _ in outputs), flatten(unusual))
         coverage = predicted.by.reference["coverage"]
         scores = [
             {

@@ -14,7 +14,7 @@ async def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
     metrics = ModelMetrics("test_model")
 
     metrics.ran(3, 0.002)
-    metrics.answered(["good", "bad", "good"], ["alcohol"])
+    metrics.answered(3, ["good", "bad", "good"], ["alcohol"])
     await asyncio.sleep(2 * all_metrics.DELAY_S)
 
     assert value("marmita_batch_rows_sum") == 3
