@@ -4,6 +4,7 @@ MLflow's client is imported when it is needed, and only then: a service has no u
 """
 
 import os
+import re
 from collections.abc import Callable
 from threading import Thread
 from typing import Any
@@ -18,7 +19,7 @@ TAG = "bento_tag"
 WITHIN_S = 60.0
 """All that is told of one model may take so long."""
 
-_IMPATIENT = {
+IMPATIENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -42,7 +43,7 @@ def address() -> str:
 
 def client() -> Any:
     """MLflow's client, which knows the server. It has asked it nothing yet."""
-    for name, value in _IMPATIENT.items():
+    for name, value in IMPATIENT.items():
         os.environ.setdefault(name, value)
     # MLflow repeats addresses in its errors: the secrets go another way.
     read = urlsplit(settings().mlflow_uri.get_secret_value())
@@ -99,5 +100,6 @@ def name_champion(tag: str) -> str | None:
 
 
 def _first_line(error: Exception) -> str:
-    said = str(error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    said = str(error).strip().partition("\n")[0]
+    cause = re.search(r"Caused by \w+\(['\"][^:]*: (.+?)['\"]\)", said)  # what stands before it is all addresses
+    return cause[1] if cause else said or type(error).__name__

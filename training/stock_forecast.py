@@ -173,6 +173,14 @@ def _options() -> argparse.Namespace:
     return options
 
 
+def pictures(packed: Packed, closes: prices.Closes, recipe: Recipe) -> dict[str, "Figure"]:
+    """What is drawn of a model where its runs are compared."""
+    from training import figures
+
+    unseen = windows(split(closes).unseen, recipe)
+    return {"forecast": figures.forecast(packed, unseen, [len(unseen.last) * part // 8 for part in (1, 4, 7)])}
+
+
 def main() -> None:
     options = _options()
     recipe = Recipe(window=WINDOW, horizon=HORIZON, seed=options.seed)
@@ -182,14 +190,8 @@ def main() -> None:
         closes.append(_closes(options))
         return train(recipe, closes[0], options.fine_tune)
 
-    def pictures(packed: Packed) -> dict[str, "Figure"]:
-        from training import figures
-
-        unseen = windows(split(closes[0]).unseen, recipe)
-        return {"forecast": figures.forecast(packed, unseen, [len(unseen.last) * part // 8 for part in (1, 4, 7)])}
-
     try:
-        remembered(NAME, run, options.run, pictures)
+        remembered(NAME, run, options.run, lambda packed: pictures(packed, closes[0], recipe))
     except (prices.PricesError, fine_tuning.CannotFineTuneError, DatabaseDownError) as error:
         sys.exit(f"error: {error}. Nothing was saved.")
 

@@ -78,7 +78,7 @@ def read_with_labels() -> Examples[np.float64]:
 
 
 def model(recipe: Recipe) -> Pipeline:
-    """A forest and boosting towards the mean, which R² wants, and boosting towards the median, for the absolute error."""
+    """A forest and boosting towards the mean, for R², and boosting towards the median, for the absolute error."""
     forest = ExtraTreesRegressor(n_estimators=recipe.trees, max_features=0.5, random_state=recipe.seed)
     mean = HistGradientBoostingRegressor(
         learning_rate=0.04,
