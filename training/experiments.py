@@ -22,6 +22,9 @@ from training.run import Pictures
 
 MODEL = "model"
 """The folder of a run that holds the model as MLflow takes it, and inside it the packed one."""
+MOST_CHARACTERS = 4000
+"""A longer reason would be refused, and the run with it."""
+
 _ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 
 
@@ -91,7 +94,7 @@ def _log_run(client: Any, attempt: Attempt) -> str:
     began, now = (int(moment.timestamp() * 1000) for moment in (attempt.began, datetime.now(UTC)))
     tags = {
         "status": attempt.status,
-        "reason": attempt.reason,
+        "reason": attempt.reason[:MOST_CHARACTERS],
         "command": " ".join(["python", "-m", f"training.{attempt.model}", *sys.argv[1:]]),
         "training_run": attempt.run or "",
         tracking.TAG: attempt.packed.tag if attempt.packed else "",

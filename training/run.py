@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bentoml.exceptions import BentoMLConfigException
+
 from marmita.recording import database
 from marmita.settings import settings
 from marmita.store import Packed
@@ -99,7 +101,12 @@ def _logged(
     pictures: Pictures | None = None,
 ) -> None:
     """Log the run to MLflow, if there is one. Without it nothing of it is imported."""
-    if not settings().mlflow_uri.get_secret_value():
+    try:
+        named = settings().mlflow_uri.get_secret_value()
+    except BentoMLConfigException as error:
+        print(f"This run is not logged to MLflow: {error}")
+        return
+    if not named:
         return
     from training.experiments import Attempt, log
 

@@ -22,6 +22,7 @@ from tests.e2e.server import free_port
 from tests.training.mlflow_server import serving, silent
 from training import fetal_health, prices, run, stock_forecast
 from training.run import remembered
+from training.windows import Recipe
 
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 Use = Callable[[str], None]
@@ -124,7 +125,7 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(server: str, use: Use,
         "stock_forecast",
         lambda: poor,
         id,
-        lambda packed: stock_forecast.pictures(packed, prices.read(), stock_forecast.Recipe()),
+        lambda packed: stock_forecast.pictures(packed, prices.read(), Recipe()),
     )
 
     found, client = only_run(server, id), client_of(server)
@@ -202,11 +203,14 @@ def test_a_server_that_does_not_answer_costs_seconds_and_no_model(
 
 
 def test_a_server_that_answers_too_slowly_is_not_waited_for() -> None:
-    ended = Event()
+    answered = Event()
+
+    def tell() -> None:
+        answered.wait()
 
     with pytest.raises(tracking.TrackingError, match=r"longer than 0\.05 s"):
-        tracking.bounded(lambda: ended.wait() and None, within_s=0.05)
-    ended.set()
+        tracking.bounded(tell, within_s=0.05)
+    answered.set()
 
 
 def test_a_client_that_is_not_installed_is_said(use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +218,18 @@ def test_a_client_that_is_not_installed_is_said(use: Use, monkeypatch: pytest.Mo
     use("http://127.0.0.1:9")
 
     assert "was not told: its client is not installed here" in str(tracking.name_champion("wine_quality:x"))
+
+
+def test_a_wrong_address_costs_no_model_either(
+    use: Use, champions: dict[str, Packed], capsys: pytest.CaptureFixture[str]
+) -> None:
+    use("ftp://me:s3cret@host")
+
+    assert remembered("wine_quality", lambda: champions["wine_quality"]) is champions["wine_quality"]
+
+    said = capsys.readouterr().out
+    assert "This run is not logged to MLflow: MARMITA_MLFLOW_URI: Value error, must look like" in said
+    assert "s3cret" not in said
 
 
 def test_without_a_server_nothing_of_mlflow_is_imported(

@@ -14,6 +14,7 @@ from tests import samples
 from training import fine_tuning, stock_forecast
 from training.fine_tuning import CannotFineTuneError
 from training.lstm import NATIVE
+from training.windows import Recipe
 
 
 @pytest.fixture
@@ -53,10 +54,10 @@ def test_who_does_not_learn_is_the_champion_again(champion: Packed) -> None:
 
 
 def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:
-    gentle = fine_tuning.gentle(stock_forecast.Recipe())
+    gentle = fine_tuning.gentle(Recipe())
 
-    assert gentle.epochs < stock_forecast.Recipe.epochs
-    assert gentle.learning_rate < stock_forecast.Recipe.learning_rate
+    assert gentle.epochs < Recipe.epochs
+    assert gentle.learning_rate < Recipe.learning_rate
     assert fine_tuning.gentle(samples.STOCK_FORECAST).epochs == samples.STOCK_FORECAST.epochs
 
 
