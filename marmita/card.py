@@ -19,6 +19,7 @@ class Data(_Part):
     rows: int = Field(description="Rows that the model was fitted on")
     rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
     held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
+    until: date | None = Field(default=None, description="The last day that went into it, of a series")
 
 
 class Headline(_Part):

@@ -9,6 +9,7 @@ import re
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from bentoml.exceptions import BentoMLConfigException
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -79,6 +80,9 @@ class Settings(BaseSettings):
     yahoo_url: str = ""
     """Where to load prices from, if not from Yahoo Finance itself: a mirror."""
 
+    mlflow_uri: SecretStr = SecretStr("")
+    """The MLflow tracking server that training runs are logged to, such as https://user:password@host. Empty: none."""
+
     api_keys: SecretStr = SecretStr("")
     """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
 
@@ -88,6 +92,13 @@ class Settings(BaseSettings):
         if url.get_secret_value():
             Database(url.get_secret_value())
         return url
+
+    @field_validator("mlflow_uri")
+    @classmethod
+    def _address(cls, uri: SecretStr) -> SecretStr:
+        if uri.get_secret_value() and not _is_address(uri.get_secret_value()):
+            raise ValueError("must look like http://host:5000 or https://user:password@host")
+        return uri
 
     @field_validator("api_keys")
     @classmethod
@@ -112,6 +123,14 @@ class Settings(BaseSettings):
 
 def _split(keys: SecretStr) -> list[str]:
     return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
+
+
+def _is_address(uri: str) -> bool:
+    try:
+        read = urlsplit(uri)
+        return read.scheme in ("http", "https") and bool(read.hostname and read.port != 0 and not read.query)
+    except ValueError:  # the port is no number: to say so would show what stands there, and that may be a password
+        return False
 
 
 def _written(value: object) -> str:

@@ -124,6 +124,13 @@ def history(session: Session, ticker: str, as_of: date, days: int) -> Closes:
     return Closes([bar.day for bar in bars], adjusted(bars, as_of))
 
 
+def newest(session: Session, ticker: str) -> Closes:
+    """All closes in a row up to the newest day that is kept."""
+    as_of = last_day(session, ticker)
+    bars = _unbroken(session, ticker, as_of, -count(session, ticker, date.min, as_of)) if as_of else []
+    return Closes([bar.day for bar in bars], adjusted(bars, as_of or date.min))
+
+
 def future(session: Session, ticker: str, as_of: date, days: int) -> Closes:
     """The closes that followed, as many as are there, on the scale of the last one until `as_of`."""
     now = _unbroken(session, ticker, as_of, -1)

@@ -13,9 +13,9 @@ from records.tables import TrainingRun
 RUNNING, PROMOTED, REJECTED, FAILED = "running", "promoted", "rejected", "failed"
 
 
-def begin(database: Database, model: str) -> str:
-    """A new run, by its id."""
-    id = new_id()
+def begin(database: Database, model: str, id: str | None = None) -> str:
+    """A new run, by its id: a new one, unless whoever started it has one for it."""
+    id = id or new_id()
     with database.writing() as session:
         session.add(
             TrainingRun(

@@ -1,9 +1,8 @@
 """Train the fetal-health classifier: features of a cardiotocogram to normal, suspect or pathological."""
 
-import argparse
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -21,15 +20,20 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from bentos.fetal_health.contract import CONTRACT, HEADERS, NAME, STATUSES, Exam
-from marmita.card import Data, Headline
+from bentos.fetal_health.judge import JUDGE
+from marmita.card import Headline
 from marmita.contract import Floats, features
 from marmita.store import Packed
-from training.data import FOLDER, Doubles, Mask, fingerprint, held_out
+from training.data import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
+from training.labelled import with_labels
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
-from training.run import remembered
+from training.run import from_rows
 from training.trees import to_bytes, to_graph
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 LABELS = (1, 2, 3)
 TARGET = "fetal_health"
@@ -51,32 +55,14 @@ Labels = npt.NDArray[np.int64]
 class Recipe:
     """What can be turned. The defaults are what is served."""
 
-    seed: int = 7
+    seed: int = SEED
     trees: int = 100
     iterations: int = 120
     folds: int = 5
     shufflings: int = 3
 
 
-@dataclass(frozen=True)
-class Exams:
-    """Distinct exams, and which of them no model may see."""
-
-    features: Floats
-    labels: Labels
-    held_out: Mask
-    fingerprint: str
-
-    @property
-    def seen(self) -> tuple[Floats, Labels]:
-        return self.features[~self.held_out], self.labels[~self.held_out]
-
-    @property
-    def unseen(self) -> tuple[Floats, Labels]:
-        return self.features[self.held_out], self.labels[self.held_out]
-
-
-def read(path: Path = FOLDER / "fetal_health.csv") -> Exams:
+def read(path: Path = FOLDER / "fetal_health.csv") -> Examples[np.int64]:
     """Each distinct exam once. Where two opinions on one exam differ, the graver one counts.
 
     The model sees single precision: what it is served with.
@@ -84,12 +70,20 @@ def read(path: Path = FOLDER / "fetal_health.csv") -> Exams:
     columns = [HEADERS.get(name, name) for name in features(Exam)]
     exams = pd.read_csv(path).groupby(columns, sort=False, as_index=False)[TARGET].max()
     rows = exams[columns].to_numpy(dtype=np.float64)
-    return Exams(
+    return Examples(
         features=rows.astype(np.float32),
-        labels=exams[TARGET].to_numpy(dtype=np.int64),
+        truths=exams[TARGET].to_numpy(dtype=np.int64),
         held_out=held_out(rows),
+        source="Campos & Bernardes (2000), Cardiotocography, UCI, doi 10.24432/C51S4N",
+        licence="CC BY 4.0",
         fingerprint=fingerprint(exams),
     )
+
+
+def read_with_labels() -> Examples[np.int64]:
+    """The reference file, and the exams of the records of which a class was told."""
+    places = range(len(STATUSES))
+    return with_labels(read(), JUDGE, CONTRACT, lambda truths: np.isin(truths, places), first=LABELS[0])
 
 
 def model(recipe: Recipe) -> Pipeline:
@@ -165,7 +159,7 @@ def scores(labels: Labels, probabilities: Doubles) -> dict[str, Any]:
     }
 
 
-def cross_validate(recipe: Recipe, exams: Exams) -> dict[str, Any]:
+def cross_validate(recipe: Recipe, exams: Examples[np.int64]) -> dict[str, Any]:
     """Scores of the recipe on every distinct exam, each predicted by a model that has not seen it.
 
     One shuffling moves macro-F1 by half a point either way, so there are several; the counts are those of all.
@@ -174,8 +168,8 @@ def cross_validate(recipe: Recipe, exams: Exams) -> dict[str, Any]:
     for shuffling in range(recipe.shufflings):
         print(f"  cross-validating the recipe, {recipe.folds} stratified folds, {shuffling + 1} of {recipe.shufflings}")
         split = StratifiedKFold(recipe.folds, shuffle=True, random_state=recipe.seed * recipe.shufflings + shuffling)
-        folded.append(cross_val_predict(model(recipe), exams.features, exams.labels, cv=split, method="predict_proba"))
-    return scores(np.tile(exams.labels, recipe.shufflings), np.concatenate(folded))
+        folded.append(cross_val_predict(model(recipe), exams.features, exams.truths, cv=split, method="predict_proba"))
+    return scores(np.tile(exams.truths, recipe.shufflings), np.concatenate(folded))
 
 
 def compiled(fitted: Pipeline) -> bytes:
@@ -197,7 +191,7 @@ def _widen(graph: onnx.GraphProto) -> None:
     graph.input.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(features(Exam))]))
 
 
-def train(recipe: Recipe | None = None, exams: Exams | None = None) -> Packed:
+def train(recipe: Recipe | None = None, exams: Examples[np.int64] | None = None) -> Packed:
     """Cross-validate, fit, score on held-out exams, and pack."""
     recipe, exams = recipe or Recipe(), exams or read()
     (rows, labels), (unseen, truth) = exams.seen, exams.unseen
@@ -221,13 +215,7 @@ def train(recipe: Recipe | None = None, exams: Exams | None = None) -> Packed:
             name=NAME,
             about="Classifies cardiotocograms as normal, suspect or pathological",
             seed=recipe.seed,
-            data=Data(
-                source="Campos & Bernardes (2000), Cardiotocography, UCI, doi 10.24432/C51S4N",
-                licence="CC BY 4.0",
-                fingerprint=exams.fingerprint,
-                rows=len(labels),
-                rows_held_out=len(truth),
-            ),
+            data=exams.described(),
             parameters=asdict(recipe),
             libraries=("scikit-learn", "skl2onnx", "onnx", "numpy"),
             module="bentoml.sklearn",
@@ -267,11 +255,18 @@ def _summary(held_out: dict[str, Any], by_baseline: dict[str, dict[str, Any]], f
         print(f"  {status:<14}" + "".join(f"{count:>6}" for count in counts))
 
 
+def pictures(packed: Packed) -> dict[str, "Figure"]:
+    """What is drawn of a model where its runs are compared."""
+    from training import figures
+
+    return {"confusion": figures.confusion(packed)}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.fetal_health", description=__doc__)
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="the same seed gives the same model")
-    options = parser.parse_args()
-    remembered(NAME, lambda: train(Recipe(seed=options.seed)))
+    def run(seed: int, labels: bool) -> Packed:
+        return train(Recipe(seed=seed), read_with_labels() if labels else read())
+
+    from_rows(NAME, __doc__, run, pictures)
 
 
 if __name__ == "__main__":

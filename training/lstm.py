@@ -14,23 +14,56 @@ from typing import Any
 import curl_cffi  # noqa: F401  loaded after TensorFlow, yfinance's client finds TensorFlow's curl in place of its own
 import keras
 import numpy as np
+import numpy.typing as npt
 import onnx
 import tensorflow
 from keras import ops
 
+from marmita.store import Packed
 from training.data import Doubles
+from training.fine_tuning import CannotFineTuneError
 from training.windows import COVERAGE, OUTPUTS, QUANTILES, VOLATILITY, Recipe, Samples, moves
 
+Weights = dict[str, list[npt.NDArray[np.float32]]]
+"""Of each layer that learns, by its name."""
+
+NATIVE = "model.keras"
+LEARNING_LAYERS = ("memory", "middle", "below", "above")
 NORMAL_95 = 1.6449
 """Where the upper 5 % of a normal distribution begin, in standard deviations."""
 
 
-def train(fitting: Samples, calibration: Samples, recipe: Recipe) -> Any:
-    """A model from closes to `close`, `low` and `high`, trained on one period and calibrated on the next."""
+def train(fitting: Samples, calibration: Samples, recipe: Recipe, weights: Weights | None = None) -> Any:
+    """A model from closes to `close`, `low` and `high`, trained on one period and calibrated on the next.
+
+    With `weights` it begins where another one has ended.
+    """
     _settle(recipe.seed)
     network = _build(recipe)
+    for name, arrays in (weights or {}).items():
+        network.get_layer(name).set_weights(arrays)
     _fit(network, fitting, calibration, recipe)
     return _serving(network, _widen(network, calibration), recipe)
+
+
+def weights_of(packed: Packed, recipe: Recipe) -> Weights:
+    """The weights of a packed model, if they fit into the network of this recipe."""
+    try:
+        native = keras.saving.load_model(packed.path / NATIVE, compile=False, safe_mode=True)
+        weights = {name: native.get_layer(name).get_weights() for name in LEARNING_LAYERS}
+        window = native.input_shape[1]
+    except Exception as error:  # Keras raises what its layers raise
+        first_line = str(error).strip().partition("\n")[0]
+        raise CannotFineTuneError(f"the native model of {packed.tag} can't be loaded: {first_line}") from error
+    network = _build(recipe)
+    wanted = {name: network.get_layer(name).get_weights() for name in LEARNING_LAYERS}
+    if window != recipe.window or _shapes(weights) != _shapes(wanted):
+        raise CannotFineTuneError(f"the network of {packed.tag} has another shape than this recipe's")
+    return weights
+
+
+def _shapes(weights: Weights) -> dict[str, list[tuple[int, ...]]]:
+    return {name: [array.shape for array in arrays] for name, arrays in weights.items()}
 
 
 def predict(model: Any, closes: Doubles) -> Doubles:

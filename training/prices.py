@@ -1,4 +1,4 @@
-"""Daily closes, from the reference file or from Yahoo Finance, adjusted for splits and dividends."""
+"""Daily closes, from the reference file, from Yahoo Finance or from the database, adjusted for splits and dividends."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 import yfinance
 
+from marmita.recording import database
+from records import prices as kept
 from records import yahoo
 from records.bars import PricesError as PricesError
+from records.bars import ticker_of
 from training.data import FOLDER, Doubles, fingerprint
 
 
@@ -46,6 +49,22 @@ def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
     if table is None or table.empty:
         raise PricesError(yahoo.no_prices(ticker, start, end, why))
     return _checked(table["Close"], f"Yahoo Finance: {ticker}, {start} to {end}", "Yahoo's terms of use")
+
+
+def stored(ticker: str) -> Closes:
+    """Those that are kept in the database, in a row up to the newest day."""
+    try:
+        ticker = ticker_of(ticker)
+    except ValueError as error:
+        raise PricesError(str(error)) from None
+    with database().reading() as session:
+        found = kept.newest(session, ticker)
+    if not found.days:
+        raise PricesError(
+            f"no prices of {ticker} are kept: load them with `python -m marmita prices load {ticker} FIRST LAST`"
+        )
+    source = f"Yahoo Finance, kept in the records: {ticker}, {found.days[0]} to {found.days[-1]}"
+    return _checked(pd.Series(found.values, index=pd.DatetimeIndex(found.days)), source, "Yahoo's terms of use")
 
 
 def _checked(series: pd.Series, source: str, licence: str) -> Closes:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data import Doubles
+from training.data import SEED, Doubles
 
 OUTPUTS = ("close", "low", "high")
 QUANTILES = (0.05, 0.5, 0.95)
@@ -17,7 +17,7 @@ VOLATILITY = (1e-4, 0.5)
 class Recipe:
     """What can be turned. The defaults are what is served."""
 
-    seed: int = 7
+    seed: int = SEED
     window: int = 60
     horizon: int = 10
     units: int = 32

@@ -1,6 +1,5 @@
 """Train the wine-quality regressor: laboratory values of a red wine to the tasters' score, with a 90 % interval."""
 
-import argparse
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,14 +20,16 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from bentos.wine_quality.contract import CONTRACT, HEADERS, NAME, Wine
-from marmita.card import Data, Headline
+from bentos.wine_quality.judge import JUDGE
+from marmita.card import Headline
 from marmita.contract import Floats, features
 from marmita.store import Packed
-from training.data import FOLDER, Doubles, Mask, fingerprint, held_out
+from training.data import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
+from training.labelled import with_labels
 from training.packing import Candidate, HeldOut, pack
 from training.reference import reference
 from training.report import table
-from training.run import remembered
+from training.run import from_rows
 from training.trees import to_bytes, to_graph
 
 COVERAGE = 0.90
@@ -39,29 +40,11 @@ TARGET = "quality"
 class Recipe:
     """What can be turned. The defaults are what is served."""
 
-    seed: int = 7
+    seed: int = SEED
     trees: int = 150
     iterations: int = 300
     folds: int = 5
     residual_folds: int = 10
-
-
-@dataclass(frozen=True)
-class Wines:
-    """Distinct wines, and which of them no model may see."""
-
-    features: Floats
-    quality: Doubles
-    held_out: Mask
-    fingerprint: str
-
-    @property
-    def seen(self) -> tuple[Floats, Doubles]:
-        return self.features[~self.held_out], self.quality[~self.held_out]
-
-    @property
-    def unseen(self) -> tuple[Floats, Doubles]:
-        return self.features[self.held_out], self.quality[self.held_out]
 
 
 @dataclass(frozen=True)
@@ -75,24 +58,27 @@ class Interval:
         return float(np.mean((residuals >= self.low) & (residuals <= self.high)))
 
 
-def read(path: Path = FOLDER / "winequality-red.csv") -> Wines:
+def read(path: Path = FOLDER / "winequality-red.csv") -> Examples[np.float64]:
     """Each distinct wine once. The model sees single precision: what it is served with."""
     wines = pd.read_csv(path, sep=";").drop_duplicates()
     rows = wines[[HEADERS.get(name, name) for name in features(Wine)]].to_numpy(dtype=np.float64)
-    return Wines(
+    return Examples(
         features=rows.astype(np.float32),
-        quality=wines[TARGET].to_numpy(dtype=np.float64),
+        truths=wines[TARGET].to_numpy(dtype=np.float64),
         held_out=held_out(rows),
+        source="Cortez et al. (2009), Wine Quality, red, UCI, doi 10.24432/C56S3T",
+        licence="CC BY 4.0",
         fingerprint=fingerprint(wines),
     )
 
 
-def model(recipe: Recipe) -> Pipeline:
-    """A forest and boosting towards the mean, which R² wants, with boosting towards the median, for the absolute error.
+def read_with_labels() -> Examples[np.float64]:
+    """The reference file, and the wines of the records of which a taster's score was told."""
+    return with_labels(read(), JUDGE, CONTRACT, lambda truths: (truths >= JUDGE.low) & (truths <= JUDGE.high), first=0)
 
-    RobustScaler keeps its statistics in single precision, so that the compiled graph repeats its arithmetic to the
-    last bit.
-    """
+
+def model(recipe: Recipe) -> Pipeline:
+    """A forest and boosting towards the mean, for R², and boosting towards the median, for the absolute error."""
     forest = ExtraTreesRegressor(n_estimators=recipe.trees, max_features=0.5, random_state=recipe.seed)
     mean = HistGradientBoostingRegressor(
         learning_rate=0.04,
@@ -114,6 +100,16 @@ def model(recipe: Recipe) -> Pipeline:
     )
     members = [("forest", forest), ("mean", mean), ("median", median)]
     return Pipeline([("scale", RobustScaler()), ("vote", VotingRegressor(members, weights=np.array([2.0, 1.0, 1.0])))])
+
+
+def fit(recipe: Recipe, rows: Floats, quality: Doubles) -> Pipeline:
+    """The model, with the scaler's statistics in single precision: the compiled graph has them so, and repeats the
+    arithmetic to the last bit. One that is off by that bit can send a wine down another branch.
+    """
+    fitted = model(recipe).fit(rows, quality)
+    scaler = fitted.named_steps["scale"]
+    scaler.center_, scaler.scale_ = (part.astype(np.float32) for part in (scaler.center_, scaler.scale_))
+    return fitted
 
 
 def baselines() -> dict[str, Any]:
@@ -157,25 +153,25 @@ def compiled(fitted: Pipeline, interval: Interval) -> bytes:
     return to_bytes(graph)
 
 
-def train(recipe: Recipe | None = None, wines: Wines | None = None) -> Packed:
+def train(recipe: Recipe | None = None, wines: Examples[np.float64] | None = None) -> Packed:
     """Cross-validate, fit, calibrate, score on held-out wines, and pack."""
     recipe, wines = recipe or Recipe(), wines or read()
     (rows, quality), (unseen, truth) = wines.seen, wines.unseen
 
     print(f"wine_quality: {len(quality)} wines to learn from, {len(truth)} held out, seed {recipe.seed}")
     print(f"  cross-validating the recipe, {recipe.folds} folds")
-    folded = out_of_fold(model(recipe), wines.features, wines.quality, recipe.folds, recipe.seed)
+    folded = out_of_fold(model(recipe), wines.features, wines.truths, recipe.folds, recipe.seed)
     print(f"  fitting the interval on out-of-fold residuals, {recipe.residual_folds} folds")
     interval = conformal(quality - out_of_fold(model(recipe), rows, quality, recipe.residual_folds, recipe.seed))
     print("  fitting the model and its baselines")
-    fitted = model(recipe).fit(rows, quality)
+    fitted = fit(recipe, rows, quality)
     predicted = fitted.predict(unseen)
     by_baseline = {name: scores(truth, b.fit(rows, quality).predict(unseen)) for name, b in baselines().items()}
     held_out_scores = scores(truth, predicted) | {
         "interval_coverage": interval.coverage(truth - predicted),
         "interval_width": interval.high - interval.low,
     }
-    cross_validation = scores(wines.quality, folded)
+    cross_validation = scores(wines.truths, folded)
     _summary(held_out_scores, by_baseline, cross_validation)
 
     best = min(by_baseline, key=lambda name: by_baseline[name]["mae"])
@@ -184,13 +180,7 @@ def train(recipe: Recipe | None = None, wines: Wines | None = None) -> Packed:
             name=NAME,
             about="Scores red wines from 0 to 10, as tasters would",
             seed=recipe.seed,
-            data=Data(
-                source="Cortez et al. (2009), Wine Quality, red, UCI, doi 10.24432/C56S3T",
-                licence="CC BY 4.0",
-                fingerprint=wines.fingerprint,
-                rows=len(quality),
-                rows_held_out=len(truth),
-            ),
+            data=wines.described(),
             parameters=asdict(recipe),
             libraries=("scikit-learn", "skl2onnx", "onnx", "numpy"),
             module="bentoml.sklearn",
@@ -240,10 +230,10 @@ def _summary(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training.wine_quality", description=__doc__)
-    parser.add_argument("--seed", type=int, default=Recipe.seed, help="the same seed gives the same model")
-    options = parser.parse_args()
-    remembered(NAME, lambda: train(Recipe(seed=options.seed)))
+    def run(seed: int, labels: bool) -> Packed:
+        return train(Recipe(seed=seed), read_with_labels() if labels else read())
+
+    from_rows(NAME, __doc__, run)
 
 
 if __name__ == "__main__":

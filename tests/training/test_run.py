@@ -1,12 +1,14 @@
 """What a training script leaves in the house's memory."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from marmita.store import Packed
 from records import runs
-from records.database import Database
+from records.database import Database, DatabaseDownError
+from records.recorder import new_id
 from training import run
 from training.run import remembered
 
@@ -29,6 +31,42 @@ def test_a_run_that_packed_a_model_is_remembered_with_its_verdict(
     assert (found.tag, found.reason) == (packed.tag, card.verdict.reason)
     assert found.status == (runs.PROMOTED if card.verdict.promoted else runs.REJECTED)
     assert found.scores[card.headline.metric] == card.headline.value
+
+
+def test_who_starts_a_run_finds_it_by_the_id_that_he_gave_it(
+    memory: Database, champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = new_id()
+    monkeypatch.setattr(sys, "argv", ["wine_quality", "--run", id, "--seed", "3", "--with-labels"])
+    told: list[tuple[int, bool]] = []
+
+    def train(seed: int, labels: bool) -> Packed:
+        told.append((seed, labels))
+        return champions["wine_quality"]
+
+    run.from_rows("wine_quality", None, train)
+
+    (found,) = runs.latest(memory)
+    assert (found.id, found.tag) == (id, champions["wine_quality"].tag)
+    assert told == [(3, True)]
+
+
+@pytest.mark.parametrize("id", ["", "7", new_id() + "0", new_id().upper()])
+def test_what_can_not_be_the_id_of_a_run_is_refused(id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run.arguments("wine_quality", None).parse_args(["--run", id])
+    assert "must be 32 hexadecimal digits" in capsys.readouterr().err
+
+
+def test_labels_that_can_not_be_read_end_the_script(memory: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["wine_quality", "--with-labels"])
+
+    def train(_seed: int, _labels: bool) -> Packed:
+        raise DatabaseDownError("it is away")
+
+    with pytest.raises(SystemExit, match="the labelled rows can't be read: it is away"):
+        run.from_rows("wine_quality", None, train)
+    assert runs.latest(memory)[0].status == runs.FAILED
 
 
 def test_a_run_that_fails_is_remembered_with_its_reason(memory: Database) -> None:

@@ -15,7 +15,7 @@ from marmita import store
 from marmita.compiled import Compiled
 from marmita.store import Packed
 from tests import samples
-from training import fetal_health, packing, prices, stock_forecast, wine_quality
+from training import fetal_health, packing, path_scores, prices, stock_forecast, wine_quality
 from training.packing import HeldOut, NotTheSameError
 from training.trees import to_bytes, to_graph
 from training.windows import OUTPUTS, Recipe, windows
@@ -151,8 +151,8 @@ def test_persistence_scores_as_persistence() -> None:
     periods = stock_forecast.split(prices.read())
     calibration, unseen = (windows(period, Recipe()) for period in (periods.calibration, periods.unseen))
 
-    for baseline in (stock_forecast.persistence, stock_forecast.random_walk):
-        days = stock_forecast.by_day(baseline(calibration, unseen), unseen, daily_change=1.0)
+    for baseline in (path_scores.persistence, path_scores.random_walk):
+        days = path_scores.by_day(baseline(calibration, unseen), unseen, daily_change=1.0)
 
         assert [day["mae_ratio"] for day in days] == pytest.approx([1.0] * 10)
         assert all(0.8 < day["coverage"] < 1 for day in days)
@@ -179,8 +179,8 @@ def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
 def test_a_path_worse_than_persistence_on_any_day_is_a_flaw(change: dict[str, float], said: str) -> None:
     good = [{"day": day, "mae_ratio": 1.0, "coverage": 0.9} for day in range(1, 11)]
 
-    assert stock_forecast.flaw(good) is None
-    assert said in str(stock_forecast.flaw([*good[:2], good[2] | change, *good[3:]]))
+    assert path_scores.flaw(good) is None
+    assert said in str(path_scores.flaw([*good[:2], good[2] | change, *good[3:]]))
 
 
 def test_the_native_forecaster_loads_without_our_code(champions: dict[str, Packed]) -> None:

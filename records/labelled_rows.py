@@ -1,0 +1,100 @@
+"""Rows whose truth was told, of all versions of a model: what its next version can learn from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from records.judging import Doubles, Floats, Judge, keys
+from records.tables import Label, Prediction
+
+MOST_ROWS = 20_000
+"""So many rows are taken, those that were asked last."""
+
+_RECORDS_TOGETHER = 500
+_ROWS_TOGETHER = 20_000
+_NUMBER = np.dtype("<f4")
+
+
+class LabelledRows(NamedTuple):
+    """Distinct rows with what is true of them, in the order in which it was told."""
+
+    rows: Floats
+    truths: Doubles
+    repeated: int
+    """Rows left out because the same was asked and told of again later."""
+    damaged: int
+    """Rows left out because they can't be read: the record has the wrong length, or holds what is no number."""
+    older: bool
+    """Whether there are more of them, that nobody looked at."""
+
+
+class _Told(NamedTuple):
+    """One label, and where its row stands: the columns of the query in `newest`."""
+
+    prediction_id: str
+    row: int
+    value: float
+    at: datetime
+    size: int
+    """How many rows stand in the record beside this one."""
+
+
+def newest(session: Session, judge: Judge, most: int = MOST_ROWS) -> LabelledRows:
+    """The rows of the newest requests. Where one row was labelled more than once, what was told last counts."""
+    asked = (
+        select(Label.prediction_id, Label.row, Label.value, Label.at, Prediction.rows)
+        .join(Prediction, Prediction.id == Label.prediction_id)
+        .where(Prediction.model == judge.model, Label.step == judge.first_step)
+        .order_by(Prediction.at.desc(), Prediction.id.desc(), Label.row)
+        .limit(most + 1)
+    )
+    found = [_Told(*columns) for columns in session.execute(asked)]
+    told = sorted(found[:most], key=lambda one: (one.at, one.prediction_id, one.row))
+    rows = _read(session, judge, told)
+    whole = np.flatnonzero(np.isfinite(rows).all(axis=1)).tolist()
+    last = dict(zip(keys(rows[whole]), whole, strict=True))
+    places = sorted(last.values())
+    return LabelledRows(
+        rows=rows[places],
+        truths=np.array([told[place].value for place in places], dtype=np.float64),
+        repeated=len(whole) - len(places),
+        damaged=len(told) - len(whole),
+        older=len(found) > most,
+    )
+
+
+def _read(session: Session, judge: Judge, told: Sequence[_Told]) -> Floats:
+    """What was asked, label by label. A row that can't be read is no number."""
+    rows = np.full((len(told), judge.width), np.nan, dtype=np.float32)
+    by_record = dict[str, list[int]]()
+    for place, one in enumerate(told):
+        by_record.setdefault(one.prediction_id, []).append(place)
+    sizes = {id: told[places[0]].size for id, places in by_record.items()}
+    for ids in _portions(sizes):
+        asked = select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))
+        for id, inputs in session.execute(asked):
+            if len(inputs) != sizes[id] * judge.width * _NUMBER.itemsize:
+                continue
+            record = np.frombuffer(inputs, dtype=_NUMBER).reshape(-1, judge.width)
+            for place in by_record[id]:
+                if told[place].row < len(record):
+                    rows[place] = record[told[place].row]
+    return rows + np.float32(0)  # equal rows are told by their bytes, and minus zero has other ones
+
+
+def _portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Records that are read together: large ones one by one, or they would take much memory."""
+    together: list[str] = []
+    rows = 0
+    for id, size in sizes.items():
+        if together and (len(together) == _RECORDS_TOGETHER or rows + size > _ROWS_TOGETHER):
+            yield together
+            together, rows = [], 0
+        together.append(id)
+        rows += size
+    if together:
+        yield together

@@ -1,0 +1,153 @@
+"""Labelled rows of the records join the reference file, and nothing that is wrong with them gets in."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bentos.fetal_health.judge import JUDGE as EXAMS
+from bentos.wine_quality.contract import NAME
+from bentos.wine_quality.judge import JUDGE as WINES
+from marmita import store
+from marmita.contract import Floats
+from records.database import Database
+from records.tables import Label
+from tests import samples
+from tests.records.grades import ask, label
+from training import fetal_health, labelled, wine_quality
+from training.data import held_out
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    monkeypatch.setattr(labelled, "database", lambda: database)
+    return database
+
+
+def wines(count: int, seed: int = 0) -> Floats:
+    """Wines that nobody has made: each a little like one of the reference file, of the better half."""
+    known = wine_quality.read()
+    generator = np.random.default_rng(seed)
+    chosen = known.features[generator.choice(len(known.features), count)]
+    return (chosen * generator.uniform(1.001, 1.01, chosen.shape)).astype(np.float32)
+
+
+def keep(database: Database, rows: Floats, truths: list[float]) -> str:
+    """Rows of one record, and the truth of each."""
+    id = ask(database, rows, np.zeros(len(rows)), model=NAME)
+    label(database, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), judge=WINES)
+    return id
+
+
+def test_labelled_rows_join_and_the_card_says_how_many(
+    records: Database, empty_store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = wines(60)
+    keep(records, new, [6.0] * 60)
+    reference = wine_quality.read()
+
+    both = wine_quality.read_with_labels()
+    card = wine_quality.train(samples.WINE_QUALITY, both).card
+
+    assert len(both.features) == len(reference.features) + 60
+    kept_back = held_out(new.astype(np.float64))
+    assert 0 < kept_back.sum() < 60
+    assert both.held_out.tolist() == [*reference.held_out.tolist(), *kept_back.tolist()]
+    assert both.truths[-60:].tolist() == [6.0] * 60
+    assert card.data.source == f"{reference.source}: 1359 rows; labelled rows of the records: 60 rows"
+    assert card.data.rows_held_out == 275 + kept_back.sum()
+    assert card.data.rows + card.data.rows_held_out == 1359 + 60
+    assert card.data.fingerprint != reference.fingerprint
+    assert "60 labelled rows of the records join the reference file" in capsys.readouterr().out
+
+
+def test_the_same_records_give_the_same_data_and_another_label_other_data(records: Database) -> None:
+    id = keep(records, wines(3), [5, 6, 7])
+    first, again = wine_quality.read_with_labels(), wine_quality.read_with_labels()
+    label(records, (f"{id}-0", 8), judge=WINES)
+    changed = wine_quality.read_with_labels()
+
+    assert first.fingerprint == again.fingerprint != changed.fingerprint
+    assert np.array_equal(first.features, again.features)
+
+
+def test_a_row_that_the_reference_file_has_is_not_doubled_and_keeps_the_files_truth(
+    records: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its values went through single precision, and no longer equal those of the file."""
+    reference = wine_quality.read()
+    keep(records, reference.features[:5], [0] * 5)
+
+    assert wine_quality.read_with_labels() is not None
+    assert wine_quality.read_with_labels().fingerprint == reference.fingerprint
+    said = capsys.readouterr().out
+    assert "no labelled rows in the records to learn from: the reference file is all there is" in said
+    assert "left out: 5 are in the reference file" in said
+
+
+def test_what_can_not_be_right_is_left_out_and_counted(records: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = wines(4)
+    rows[1, -1] = 101  # a wine of more than pure alcohol
+    rows[2, -1] = 100  # as much as can be
+    id = keep(records, rows, [5, 5, 5, 5])
+    with records.writing() as session:
+        session.get_one(Label, (id, 3, 0)).value = 11
+    damaged = ask(records, wines(1, seed=1), [0], model=NAME, inputs=b"half")
+    label(records, (f"{damaged}-0", 5), judge=WINES)
+
+    taken = wine_quality.read_with_labels()
+
+    assert np.array_equal(taken.features[1359:], rows[[0, 2]])
+    said = capsys.readouterr().out
+    assert "2 labelled rows of the records join" in said
+    assert "left out: 1 have a label that can't be one, 1 are beyond the contract's bounds, 1 could not be read" in said
+
+
+def test_classes_are_told_apart_as_the_reference_file_does(records: Database) -> None:
+    rows = fetal_health.read().features[:4].copy()
+    rows[:, 0] += np.float32(0.5)
+    id = ask(records, rows, np.zeros(4), model=EXAMS.model)
+    given = ["normal", "suspect", "pathological", "normal"]
+    label(records, *((f"{id}-{row}", status) for row, status in enumerate(given)), judge=EXAMS)
+    with records.writing() as session:
+        session.get_one(Label, (id, 3, 0)).value = 0.5
+
+    exams = fetal_health.read_with_labels()
+
+    assert exams.truths[len(fetal_health.read().truths) :].tolist() == [1, 2, 3]
+    assert exams.truths.dtype == np.int64
+
+
+def test_exams_of_any_values_can_be_learnt_from(records: Database, empty_store: Path) -> None:
+    """Those of the reference file are mostly whole numbers. Others must not make the compiled model differ."""
+    known = fetal_health.read()
+    factors = np.random.default_rng(0).uniform(0.99, 1, (300, known.features.shape[1]))
+    rows = (known.features[:300] * factors).astype(np.float32)
+    id = ask(records, rows, np.zeros(300), model=EXAMS.model)
+    truths = [EXAMS.classes[label - 1] for label in known.truths[:300]]
+    label(records, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), judge=EXAMS)
+
+    packed = fetal_health.train(samples.FETAL_HEALTH, both := fetal_health.read_with_labels())
+
+    assert len(both.features) > len(known.features) + 250
+    assert packed.card.compiled_difference < 1e-5
+
+
+def test_champion_and_candidate_are_judged_on_the_same_rows_the_new_ones_included(
+    records: Database, empty_store: Path
+) -> None:
+    """The champion knows nothing of a world in which all new wines are excellent. The candidate has learnt it."""
+    recipe = dataclasses.replace(samples.WINE_QUALITY, trees=30, iterations=60)
+    champion = wine_quality.train(recipe)
+    store.promote(champion)
+    keep(records, wines(600), [10.0] * 600)
+
+    candidate = wine_quality.train(recipe, both := wine_quality.read_with_labels()).card
+
+    unseen, truth = both.unseen
+    mae = float(np.abs(champion.compiled()(unseen)[:, 0] - truth).mean())
+    assert mae > champion.card.headline.value
+    assert f"and {mae:.4f} of the champion {champion.tag}" in candidate.verdict.reason
+    assert candidate.verdict.promoted
