@@ -141,7 +141,7 @@ def test_the_defaults_are_those_of_the_service() -> None:
         "timeout": _default("retrain_timeout"),
         "memoryMb": _default("retrain_memory_mb"),
     }
-    assert values["shepherd"]["mlflow"]["uri"] == _default("mlflow_uri")
+    assert values["shepherd"]["mlflow"]["uri"] == ""
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
     assert {model.replace("-", "_") for model in values["models"]} == set(bentos.values())
     assert {model["image"]["repository"] for model in values["models"].values()} == set(bentos)
