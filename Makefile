@@ -18,7 +18,7 @@ IMAGE_FORMAT = $(if $(filter podman buildah,$(BENTOML_CONTAINERIZE_BACKEND)),--o
 .DEFAULT_GOAL := help
 
 help:  ## What there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 define WELCOME
 
@@ -50,6 +50,11 @@ image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 		version=$$(basename $$(bentoml get --output path $(BENTO):latest)) && \
 		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
+
+shepherd-image:  ## Make the shepherd's image, which has all that training needs
+	@revision=$$(git rev-parse --short=12 HEAD) && $(or $(BENTOML_CONTAINERIZE_BACKEND),docker) build \
+		--file deploy/shepherd.Dockerfile --tag marmita-shepherd:$$revision --tag marmita-shepherd:latest \
+		--label org.opencontainers.image.revision=$$revision .
 
 test: .venv/dev  ## Run all tests
 	@python -m pytest
@@ -103,4 +108,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento image test bench load check format readme lock
+.PHONY: help serve train bento image shepherd-image test bench load check format readme lock

@@ -73,7 +73,13 @@ def test_the_specification_is_strict(schema: Any) -> None:
 
 
 def test_everything_is_there() -> None:
-    assert set(SERVICES) == {"marmita", "postgres", "prometheus", "alertmanager", "grafana"}
+    assert set(SERVICES) == {"marmita", "shepherd", "postgres", "prometheus", "alertmanager", "grafana"}
+
+
+def test_the_shepherd_is_there_if_it_is_asked_for_and_nobody_waits_for_it() -> None:
+    assert {name for name, one in SERVICES.items() if "profiles" in one} == {"shepherd"}
+    assert SERVICES["shepherd"]["profiles"] == ["shepherd"]
+    assert not [name for name, one in SERVICES.items() if "shepherd" in one.get("depends_on", {})]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -97,6 +103,9 @@ def test_a_service_is_bounded_watched_and_started_again(name: str) -> None:
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
     assert service["restart"] == "unless-stopped"
     assert service["logging"]["options"]["max-size"]
+    if name == "shepherd":  # nobody asks it anything
+        assert not {"healthcheck", "ports"} & set(service)
+        return
     health = service["healthcheck"]
     assert health["test"][0] == "CMD"
     assert seconds(health["timeout"]) <= seconds(health["interval"])
@@ -112,15 +121,16 @@ def test_published_ports_differ() -> None:
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     ports = [VARIABLE.sub(lambda found: found[3], port).split(":")[1] for port in published]
 
-    assert len(set(ports)) == len(ports) == len(SERVICES) - 1
+    assert len(set(ports)) == len(ports) == len(SERVICES) - 2
 
 
-def test_only_the_models_service_reaches_the_database() -> None:
+def test_only_the_models_service_and_the_shepherd_reach_the_database() -> None:
     assert "ports" not in SERVICES["postgres"]
     assert COMPOSE["networks"]["database"] == {"internal": True}
-    assert {name for name, one in SERVICES.items() if "database" in one.get("networks", [])} == {"marmita", "postgres"}
+    reach = {name for name, one in SERVICES.items() if "database" in one.get("networks", [])}
+    assert reach == {"marmita", "shepherd", "postgres"}
     assert SERVICES["postgres"]["networks"] == ["database"]
-    assert set(SERVICES["marmita"]["networks"]) == {"default", "database"}
+    assert {"default", "database"} == set(SERVICES["marmita"]["networks"]) == set(SERVICES["shepherd"]["networks"])
 
 
 def test_the_models_service_finds_its_database() -> None:
@@ -147,10 +157,41 @@ def test_every_setting_can_be_set_and_is_what_the_service_takes_by_default() -> 
     assert Settings.model_validate(named | {"database_url": ""}) == usual
 
 
+def test_the_shepherd_is_told_what_the_service_is_told_and_no_keys() -> None:
+    told = SERVICES["shepherd"]["environment"]
+
+    assert {name: value for name, value in ENVIRONMENT.items() if name in told} == told | {
+        "BENTOML_HOME": "/tmp/bentoml"
+    }
+    wanted = re.compile("MARMITA_(SHEPHERD|RETRAIN|DATABASE|QUALITY_WINDOW|YAHOO|MLFLOW)")
+    assert {name for name in ENVIRONMENT if wanted.match(name)} == {name for name in told if wanted.match(name)}
+    assert "MARMITA_API_KEYS" not in told
+
+
+def test_the_shepherd_writes_the_models_that_the_service_reads() -> None:
+    shepherd = SERVICES["shepherd"]
+
+    assert shepherd["volumes"] == ["models:/store"]
+    assert shepherd["environment"]["BENTOML_HOME"] == "/store", "a version is made beside the store, and moved into it"
+    assert SERVICES["marmita"]["volumes"] == ["models:/store:ro"]
+    assert shepherd["user"] == SERVICES["marmita"]["user"]
+
+
+def test_a_training_has_room_beside_the_shepherd_and_what_lies_in_tmp() -> None:
+    shepherd = SERVICES["shepherd"]
+    limit = VARIABLE.sub(lambda found: found[3], shepherd["deploy"]["resources"]["limits"]["memory"])
+
+    assert int(limit.removesuffix("M")) >= int(in_force("MARMITA_RETRAIN_MEMORY_MB")) + 1024
+    assert "size=256m" in shepherd["tmpfs"][0]
+    assert "1024 MB more than" in " ".join((DEPLOY / ".env.example").read_text().replace("# ", "").split())
+
+
 def test_images_are_pinned() -> None:
     for name, service in SERVICES.items():
         if name == "marmita":
             assert service["image"] == "${MARMITA_IMAGE:-marmita:latest}"
+        elif name == "shepherd":
+            assert service["image"] == "${SHEPHERD_IMAGE:-marmita-shepherd:latest}"
         else:
             assert re.fullmatch(r"[\w/]+:v?\d+\.\d+\.\d+|postgres:\d+\.\d+-alpine", service["image"])
 
@@ -161,6 +202,7 @@ def test_each_starts_when_what_it_asks_is_healthy() -> None:
     assert {name: set(others) for name, others in waits.items()} == {
         "postgres": set(),
         "marmita": {"postgres"},
+        "shepherd": {"postgres"},
         "alertmanager": set(),
         "prometheus": {"marmita", "alertmanager"},
         "grafana": {"prometheus"},
@@ -200,7 +242,7 @@ def test_the_example_names_every_variable_and_gives_none_a_value() -> None:
     lines = (DEPLOY / ".env.example").read_text().splitlines()
     given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
-    assert set(given) == set(variables())
+    assert set(given) == set(variables()) | {"COMPOSE_PROFILES"}, "the last one is compose's own"
     assert set(given.values()) == {""}
 
 

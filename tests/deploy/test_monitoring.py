@@ -174,6 +174,7 @@ def test_an_alert_that_follows_from_another_is_silenced(alertmanager: str) -> No
         (b | {"alertname": "MarmitaSlow", "endpoint": CLASSIFY}, False),
         (b | {"alertname": "MarmitaDatabaseDown"} | instance, False),
         (b | {"alertname": "MarmitaQualityStale", "model": "wine_quality"}, True),
+        (b | {"alertname": "MarmitaShepherdSilent"}, True),
         (b | {"alertname": "MarmitaRecordsDropped", "reason": "full"}, False),
     ]
     api = f"{alertmanager}/api/v2/alerts"

@@ -87,3 +87,50 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ include "marmita.secret" (list "MARMITA_API_KEYS" $.Values.apiKeys) -}}
 {{- end -}}
 {{- end -}}
+
+{{/* What every pod may do: nothing but its work. */}}
+{{- define "marmita.pod" -}}
+serviceAccountName: {{ include "marmita.serviceAccountName" . }}
+automountServiceAccountToken: false
+enableServiceLinks: false  # a Service named bentoml would set BENTOML_PORT
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1034  # the user `bentoml` of the image
+  runAsGroup: 1034
+  fsGroup: 1034
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "marmita.locked" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end -}}
+
+{{/* Where pods may run. */}}
+{{- define "marmita.placement" -}}
+{{- with pick .Values "nodeSelector" "tolerations" "affinity" -}}
+{{- range $key, $value := . -}}
+{{- with $value }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The volume that the shepherd writes its models to, and the service reads them from. It is not claimed read-only: of
+     an empty one, Kubernetes has to make the folder of the models. */}}
+{{- define "marmita.store" -}}
+{{- with .Values.store.existingClaim -}}
+- name: store
+  persistentVolumeClaim:
+    claimName: {{ . }}
+{{- end -}}
+{{- end -}}

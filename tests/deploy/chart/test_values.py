@@ -55,6 +55,19 @@ def test_a_misspelt_key_is_refused(path: tuple[str, ...]) -> None:
         {"records": {"share": "0.0"}},
         {"records": {"days": 0}},
         {"quality": {"window": "24 hours"}},
+        {"store": {"existingClaim": "Models"}},
+        {"shepherd": {"mode": "daemon"}},
+        {"shepherd": {"schedule": "hourly"}},
+        {"shepherd": {"schedule": "0 * * *"}},
+        {"shepherd": {"every": "60"}},
+        {"shepherd": {"image": {"tag": 12}}},
+        {"shepherd": {"ticker": "MSFT; rm"}},
+        {"shepherd": {"retrain": {"timeout": "1 hour"}}},
+        {"shepherd": {"retrain": {"errorRatio": 1}}},
+        {"shepherd": {"retrain": {"errorRatio": "0.5"}}},
+        {"shepherd": {"retrain": {"minLabels": 0}}},
+        {"shepherd": {"mlflow": {"uri": "mlflow:5000"}}},
+        {"shepherd": {"mlflow": {"uri": "http://user:password@mlflow:5000"}}},
         {"resources": {"limits": {"memory": "1 GB"}}},
         {"extraEnv": [{"name": "TZ", "vale": "UTC"}]},
         {"extraEnv": [{"name": "TOKEN", "valueFrom": {"secretRef": {"name": "tokens"}}}]},
@@ -117,8 +130,28 @@ def test_the_defaults_are_those_of_the_service() -> None:
     }
     assert values["quality"]["everySeconds"] == settings.quality_every_s
     assert span(values["quality"]["window"]) == settings.quality_window
+    assert not values["shepherd"]["enabled"]
+    assert values["shepherd"]["ticker"] == _default("shepherd_ticker")
+    assert span(values["shepherd"]["every"]) == _default("shepherd_every")
+    assert {name: _span_or_number(value) for name, value in values["shepherd"]["retrain"].items()} == {
+        "maxAge": _default("retrain_max_age"),
+        "errorRatio": _default("retrain_error_ratio"),
+        "minLabels": _default("retrain_min_labels"),
+        "pause": _default("retrain_pause"),
+        "timeout": _default("retrain_timeout"),
+        "memoryMb": _default("retrain_memory_mb"),
+    }
+    assert values["shepherd"]["mlflow"]["uri"] == ""
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
     assert {model.replace("-", "_") for model in values["models"]} == set(bentos.values())
     assert {model["image"]["repository"] for model in values["models"].values()} == set(bentos)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == project["version"]
+
+
+def _default(setting: str) -> object:
+    return Settings.model_fields[setting].default
+
+
+def _span_or_number(value: object) -> object:
+    return span(value) if isinstance(value, str) else value

@@ -31,6 +31,24 @@ EVERYTHING: Values = {
     "records": {"mode": "sample", "share": 0.5, "days": 7, "bufferMb": 64},
     "quality": {"everySeconds": 300, "window": "7d"},
     "apiKeys": {"existingSecret": "callers", "key": "all"},
+    "store": {"existingClaim": "models"},
+    "shepherd": {
+        "enabled": True,
+        "schedule": "@daily",
+        "every": "2h",
+        "image": {"tag": "abc123"},
+        "ticker": "MSFT",
+        "retrain": {
+            "maxAge": "10d",
+            "errorRatio": 2.5,
+            "minLabels": 50,
+            "pause": "12h",
+            "timeout": "30m",
+            "memoryMb": 2048,
+        },
+        "mlflow": {"uri": "http://mlflow.mlflow:5000"},
+        "extraEnv": [{"name": "OMP_NUM_THREADS", "value": "2"}],
+    },
     "extraEnv": [
         {"name": "TZ", "value": "UTC"},
         {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "token"}}},
@@ -54,7 +72,12 @@ EVERYTHING: Values = {
         "hosts": ["models.example.com", "models.example.org"],
         "tls": [{"secretName": "models-tls", "hosts": ["models.example.com", "models.example.org"]}],
     },
-    "networkPolicy": {"otlp": {"namespace": "observability"}, "database": {"namespace": "databases"}, "yahoo": True},
+    "networkPolicy": {
+        "otlp": {"namespace": "observability"},
+        "database": {"namespace": "databases"},
+        "mlflow": {"namespace": "mlflow"},
+        "yahoo": True,
+    },
     "serviceMonitor": {"enabled": True, "labels": {"release": "kube-prometheus-stack"}},
     "autoscaling": {"requestsInProgress": {"enabled": True}},
 }

@@ -52,13 +52,13 @@ def test_settings_that_are_named_exist() -> None:
 
 def test_words_with_a_shape_of_settings_are_settings() -> None:
     known = keys(VALUES) | keys(CONFIGURATION) | keys(COMPOSE)
-    template = (CHART / "templates" / "deployment.yaml").read_text()
+    templates = "".join(file.read_text() for file in (CHART / "templates").iterdir())
     files = [ROOT / "marmita" / name for name in ("metrics.py", "record_metrics.py")]
     metrics = [name for file in files for name in re.findall(r'"(marmita_\w+)"', file.read_text())]
 
     for name in guide.named():
         if re.fullmatch(r"[a-z]+([A-Z][a-z]+)+|[a-z]+(_[a-z]+)+", name):
-            assert name in known or f"{name}:" in template or name in metrics, name
+            assert name in known or f"{name}:" in templates or name in metrics, name
 
 
 def test_alerts_and_rules_that_are_named_exist() -> None:

@@ -1,0 +1,26 @@
+# The shepherd, and all that training needs: `make shepherd-image`, in the project's folder.
+#
+# Packages are installed in a stage of their own, as for the Bento's image (Dockerfile.j2), so that what installs them
+# stays behind. That image has neither TensorFlow nor scikit-learn: this one is where they are.
+FROM python:3.11-slim AS kitchen
+COPY requirements/uv.txt requirements/train.txt /requirements/
+RUN pip install --no-cache-dir --require-hashes --requirement /requirements/uv.txt && \
+    uv venv --python python3 /app/.venv && \
+    VIRTUAL_ENV=/app/.venv uv pip install --no-cache --compile-bytecode --require-hashes -r /requirements/train.txt && \
+    cd /app/.venv/lib/python3.*/site-packages && \
+    rm -r tensorflow/include sqlalchemy/testing
+COPY . /marmita
+RUN rm -r /marmita/requirements && /app/.venv/bin/python -m compileall -q /marmita && chmod -R a+rX /marmita
+
+FROM python:3.11-slim
+ENV LANG=C.UTF-8 LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
+# The same user as in the Bento's image, which reads what this one writes. A new volume at /store becomes theirs.
+RUN groupadd --gid 1034 bentoml && useradd --uid 1034 --gid 1034 --no-create-home --home-dir /tmp bentoml && \
+    mkdir --parents /store/models && chown -R 1034:1034 /store
+COPY --from=kitchen /app/.venv /app/.venv
+COPY --from=kitchen /marmita /marmita
+# A read-only root leaves /tmp and the store. In /tmp, libraries look for a home to keep their caches in.
+ENV PATH="/app/.venv/bin:$PATH" HOME=/tmp BENTOML_HOME=/store BENTOML_DO_NOT_TRACK=True
+WORKDIR /marmita
+USER 1034:1034
+ENTRYPOINT ["python", "-m", "marmita", "shepherd"]
