@@ -180,7 +180,23 @@ def champion_version(name: str) -> str | None:
 
 def packed(tag: str) -> Packed:
     """A version in the store."""
-    return Packed.of(bentoml.models.get(tag))
+    return Packed.of(_at_home().get(tag))
+
+
+def _at_home() -> ModelStore:
+    """The store in BentoML's home. Of a Bento that brings its models along, BentoML itself sees those only."""
+    return ModelStore(Path(BentoMLContainer.model_store_dir.get()))
+
+
+class Champion(BentoModel):  # type: ignore[misc]  # it has no types
+    """A model for BentoML that is found in its home, wherever BentoML itself would look."""
+
+    @property
+    def stored(self) -> bentoml.Model:
+        return _at_home().get(self.tag)
+
+    def resolve(self, *_: object) -> bentoml.Model:
+        return self.stored
 
 
 def champion(name: str) -> Packed | None:
@@ -219,16 +235,16 @@ def served(name: str, contract: dict[str, Any]) -> BentoModel:
 
     It is looked at before anything is started, so that a service that can't work says so at once and ends.
     """
-    found = champion(name) if follows() else None
+    found, kind = (champion(name) if follows() else None), Champion
     if found is None and _inside_bento():
-        found = _packed_in_bento(name)
+        found, kind = _packed_in_bento(name), BentoModel
     retrain = f"python -m training.{name}"
     if found is None:
         raise NotFound(f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {retrain}")
     if not same_interface(found.contract, contract):
         raise BentoMLException(f"{found.tag} was trained with another contract than this code has. Run: {retrain}")
     found.verify()
-    return BentoModel(found.tag)
+    return kind(found.tag)
 
 
 def _why_none(name: str) -> str:
