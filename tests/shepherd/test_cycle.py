@@ -1,9 +1,11 @@
 """A round as a whole: what is looked at, what is done about it, and what is remembered of it."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,11 +21,12 @@ from records.bars import PricesError
 from records.database import Database, DatabaseDownError
 from records.decisions import FAILED, INTERRUPTED, LEAVE, LEFT, PROMOTED, REJECTED, RETRAIN
 from records.leases import SHEPHERD, Claim
-from records.tables import Decision
+from records.tables import Decision, Lease
 from shepherd.cycle import LEFT_OPEN, Round
 from shepherd.retraining import LeaseLostError
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, Source, keep, walk
+from tests.shepherd.conftest import ON_BOTH
 from tests.shepherd.stand_in_shepherd import stand_in
 
 WINE, STOCK = "wine_quality", "stock_forecast"
@@ -94,6 +97,7 @@ def drift(database: Database, champion: Packed, labelled: int) -> None:
         labels.add(session, {WINE: JUDGE}, [(f"{id}-{row}", 5) for row in range(labelled)])
 
 
+@ON_BOTH
 def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
     assert shepherd.go()
 
@@ -111,6 +115,7 @@ def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
     assert store.champion(WINE) == champion
 
 
+@ON_BOTH
 def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
     shepherd: Shepherd, served: Callable[[str], Packed]
 ) -> None:
@@ -149,6 +154,7 @@ def test_after_a_retraining_in_vain_the_next_one_waits(shepherd: Shepherd, serve
     assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
 
 
+@ON_BOTH
 def test_one_that_fails_says_so_and_keeps_no_other_from_its_turn(
     shepherd: Shepherd, served: Callable[[str], Packed]
 ) -> None:
@@ -224,6 +230,7 @@ def test_prices_are_fetched_of_all_stocks_that_are_kept(shepherd: Shepherd, serv
     assert newest > bars[100].day
 
 
+@ON_BOTH
 @pytest.mark.parametrize(("status", "outcome"), [(runs.RUNNING, INTERRUPTED), (runs.PROMOTED, PROMOTED)])
 def test_what_a_dead_shepherd_left_open_is_closed(
     shepherd: Shepherd, served: Callable[[str], Packed], status: str, outcome: str
@@ -251,6 +258,30 @@ def test_without_its_lease_a_shepherd_does_nothing(shepherd: Shepherd) -> None:
 
     assert shepherd.asked == []
     assert decisions.latest(shepherd.database) == []
+
+
+def test_with_the_lease_the_training_ends(shepherd: Shepherd, database: Database) -> None:
+    shepherd.claim.release()
+    shepherd.claim = Claim(database, SHEPHERD, ttl_s=6)
+    assert shepherd.claim.take()
+    training = Thread(target=another_takes_it, args=(database,))
+    training.start()
+
+    with pytest.raises(LeaseLostError, match="lost its lease"):
+        shepherd.go("hang")
+    training.join()
+
+    (decision,) = decisions.still_open(database)
+    (run,) = runs.known(database, decision.runs)
+    assert run.status == runs.RUNNING  # it is for the next one to close both: this one may do nothing more
+
+
+def another_takes_it(database: Database) -> None:
+    """As soon as the training has begun, as if the holder had been asleep."""
+    while not runs.latest(database):
+        time.sleep(0.05)
+    with database.writing() as session:
+        session.execute(update(Lease).values(holder="another one"))
 
 
 def test_without_the_database_nothing_is_done(champions: dict[str, Packed]) -> None:
