@@ -110,17 +110,17 @@ class Settings(BaseSettings):
     retrain_memory_mb: int = Field(default=4096, gt=0)
     """A training that takes more memory, with all its processes, is ended."""
 
+    @field_validator("shepherd_ticker")
+    @classmethod
+    def _a_stock(cls, ticker: str) -> str:
+        return ticker_of(ticker) if ticker.strip() else ""
+
     @field_validator("database_url")
     @classmethod
     def _readable(cls, url: SecretStr) -> SecretStr:
         if url.get_secret_value():
             Database(url.get_secret_value())
         return url
-
-    @field_validator("shepherd_ticker")
-    @classmethod
-    def _a_stock(cls, ticker: str) -> str:
-        return ticker_of(ticker) if ticker.strip() else ""
 
     @field_validator("api_keys")
     @classmethod

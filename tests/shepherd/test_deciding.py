@@ -118,7 +118,7 @@ def test_a_forecaster_that_is_wrong_is_retrained_if_there_are_newer_prices(champ
 @pytest.mark.parametrize(("tries", "days"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (500, 8)])
 def test_after_each_try_in_vain_the_next_one_waits_for_longer(tries: int, days: int) -> None:
     assert wait(tries, DAY) == days * DAY
-    waits = {"tries": tries, **DRIFTED}
+    waits: dict[str, Any] = {"tries": tries, **DRIFTED}
 
     action, reasons = decided(last_try=NOW - days * DAY + timedelta(minutes=1), **waits)
     assert action == LEAVE
