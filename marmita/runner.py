@@ -17,22 +17,24 @@ from marmita.contract import Floats
 from marmita.current import its_own
 from marmita.recording import recorder
 from marmita.served import Served, flatten
+from records.bundles import Request, Subject
 from records.judging import Judge
-from records.recorder import Subject
+from records.recorder import Kept
 
 
 class Predicted(NamedTuple):
-    """A model's outputs, the version that gave them, and the id by which they can be found again, if they are kept."""
+    """A model's outputs, the version that gave them, and where they are kept, if they are."""
 
     by: Served
     outputs: Floats
-    id: str | None = None
+    kept: Kept | None = None
 
     def identify(self, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The answers to the rows, each with the id by which its row can be labelled."""
-        if self.id is not None:
-            for row, answer in enumerate(answers):
-                answer["id"] = f"{self.id}-{row}"
+        if self.kept is not None:
+            id, first = self.kept
+            for row, answer in enumerate(answers, start=first):
+                answer["id"] = f"{id}-{row}"
         return answers
 
 
@@ -62,10 +64,8 @@ class Runner(ABC):
             return Predicted(served, await served.run(rows))
         start = perf_counter()
         outputs = await served.run(rows)
-        seconds, request = perf_counter() - start, logs.request_id.get()
-        packed = served.packed
-        id = self._recorder.record(packed.name, packed.version, request, rows, outputs, seconds, subjects)
-        return Predicted(served, outputs, id)
+        request = Request(logs.request_id.get(), rows, outputs, perf_counter() - start, subjects)
+        return Predicted(served, outputs, self._recorder.record(served.name, served.version, request))
 
     async def predict(self, rows: Floats) -> Predicted:
         """The model's bare outputs, counted as those of its own route are."""

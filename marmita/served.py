@@ -18,7 +18,7 @@ class Served:
 
     def __init__(self, packed: Packed, batching: Batching) -> None:
         self.packed = packed
-        self.tag = packed.tag
+        self.name, self.version, self.tag = packed.name, packed.version, packed.tag
         self.reference = packed.reference
         self.metrics = ModelMetrics(packed.name)
         self.model = model = packed.compiled()

@@ -66,7 +66,7 @@ SCHEMAS = {
         "What a model gives for each row.", {"data": _VALUES, **_SIZE}, name=_STRING, shape=_SHAPE, datatype=_STRING
     ),
     "InferAnswer": _object(
-        "A model's outputs, with the request's id if it has one, and the one to label them by if they are kept.",
+        "A model's outputs, with the request's id if it has one, and the first row's, to label it by, if it is kept.",
         {"id": _STRING, "parameters": _object("More about the outputs.", {"prediction_id": _STRING})},
         model_name=_STRING,
         model_version=_STRING,

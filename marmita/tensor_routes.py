@@ -69,7 +69,7 @@ class Here:
     async def infer(self, body: bytes, json_size: int | None) -> Reply:
         asked = read(body, json_size, self._runner.served.signature)
         predicted = await self._runner.predict(asked.rows)
-        return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, predicted.by.signature, predicted.id))
+        return Reply(HTTPStatus.OK, *write(asked, predicted.outputs, predicted.by.signature, predicted.kept))
 
 
 class Elsewhere:

@@ -113,7 +113,7 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
 
 
 def write(
-    asked: Asked, outputs: Floats, signature: Signature, prediction_id: str | None = None
+    asked: Asked, outputs: Floats, signature: Signature, kept: tuple[str, int] | None = None
 ) -> tuple[bytes, int | None]:
     """The answer, and the size of its JSON if plain bytes follow."""
     if not np.isfinite(outputs).all():
@@ -134,8 +134,8 @@ def write(
     answer: dict[str, Any] = {"model_name": signature.model, "model_version": signature.version, "outputs": tensors}
     if asked.id is not None:
         answer["id"] = asked.id
-    if prediction_id is not None:
-        answer["parameters"] = {"prediction_id": prediction_id}
+    if kept is not None:
+        answer["parameters"] = {"prediction_id": f"{kept[0]}-{kept[1]}"}
     head = to_json(answer)
     return (b"".join([head, *binary]), len(head)) if binary else (head, None)
 

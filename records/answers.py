@@ -15,7 +15,7 @@ from records.tables import Label, Prediction
 MOST_ROWS = 20_000
 """More rows say no more, and cost time."""
 MOST_READ = 1_000_000
-"""So many rows may the requests have whose labelled rows are taken: each of them is read whole."""
+"""So many rows may the bundles have whose labelled rows are taken: each of them is read whole."""
 
 Columns = TypeVarTuple("Columns")
 
@@ -66,39 +66,37 @@ class Labelled(NamedTuple):
 
 
 class _Wanted(NamedTuple):
-    """Rows of one request that are to be read."""
+    """Rows of one bundle that are to be read."""
 
     rows: Sequence[int]
     size: int
-    """How many rows the request has in all."""
+    """How many rows the bundle has in all."""
     first: int
     """Where its rows begin among all that are wanted."""
 
 
 def count(session: Session, period: Period) -> tuple[int, int]:
     """How many requests there were, and how many rows."""
-    asked = select(func.count(), func.coalesce(func.sum(Prediction.rows), 0)).where(*period.conditions())
-    requests, rows = session.execute(asked).one()
-    return int(requests), int(rows)
+    requests, rows = (func.coalesce(func.sum(column), 0) for column in (Prediction.requests, Prediction.rows))
+    found = session.execute(select(requests, rows).where(*period.conditions())).one()
+    return int(found[0]), int(found[1])
 
 
 def newest(session: Session, judge: Judge, period: Period) -> Recalled:
     """The newest answers of a period, whether anything is known of them or not."""
-    asked = select(Prediction.id, Prediction.rows, Prediction.seconds).where(*period.conditions())
+    asked = select(Prediction.id, Prediction.rows).where(*period.conditions())
     asked = asked.order_by(Prediction.at.desc(), Prediction.id.desc()).limit(MOST_ROWS)
     wanted: dict[str, _Wanted] = {}
-    seconds: list[float] = []
     total = 0
     with _each(session, asked) as found:
-        for id, size, took in found:
-            seconds.append(took)
+        for id, size in found:
             wanted[id] = _Wanted(range(min(size, MOST_ROWS - total)), size, total)
             total += len(wanted[id].rows)
             if total == MOST_ROWS:
                 break
     inputs, outputs = _read(session, judge, wanted, total)
     whole = _whole(inputs, outputs)
-    return Recalled(inputs[whole], outputs[whole], np.array(seconds), total - len(whole))
+    return Recalled(inputs[whole], outputs[whole], _seconds(session, wanted), total - len(whole))
 
 
 def labelled(session: Session, judge: Judge, period: Period) -> Labelled:
@@ -117,13 +115,13 @@ def labelled(session: Session, judge: Judge, period: Period) -> Labelled:
                 places[id, row] = len(places)
                 sizes[id] = size
             truths[places[id, row], step - judge.first_step] = value
-    inputs, outputs = _read(session, judge, _by_request(places, sizes), len(places))
+    inputs, outputs = _read(session, judge, _by_bundle(places, sizes), len(places))
     whole = _whole(inputs, outputs)
     return Labelled(Answered(inputs[whole], outputs[whole], truths[: len(places)][whole]), older)
 
 
 def _labels(judge: Judge, period: Period) -> Select[str, int, int, float, int]:
-    """Labels with the sizes of their requests, those of the newest request first, and enough for the rows that count
+    """Labels with the sizes of their bundles, those of the newest bundle first, and enough for the rows that count
     and for one that does not.
     """
     return (
@@ -137,8 +135,17 @@ def _labels(judge: Judge, period: Period) -> Select[str, int, int, float, int]:
     )
 
 
-def _by_request(places: Mapping[tuple[str, int], int], sizes: Mapping[str, int]) -> dict[str, _Wanted]:
-    """Rows that follow one another where they belong to one request."""
+def _seconds(session: Session, wanted: Mapping[str, _Wanted]) -> Doubles:
+    """How long the requests took."""
+    took: list[float] = []
+    for ids in _portions(wanted):
+        for asked in session.scalars(select(Prediction.asked).where(Prediction.id.in_(ids))):
+            took += asked.get("seconds", [])
+    return np.array(took)
+
+
+def _by_bundle(places: Mapping[tuple[str, int], int], sizes: Mapping[str, int]) -> dict[str, _Wanted]:
+    """Rows that follow one another where they belong to one bundle."""
     rows: dict[str, list[int]] = {id: [] for id in sizes}
     for id, row in places:
         rows[id].append(row)
@@ -171,11 +178,11 @@ def _portions(wanted: Mapping[str, _Wanted]) -> Iterator[list[str]]:
     """Requests that are read together: large ones one by one, or they would take much memory."""
     together: list[str] = []
     rows = 0
-    for id, request in wanted.items():
-        rows += request.size
+    for id, bundle in wanted.items():
+        rows += bundle.size
         if together and (len(together) == _TOGETHER or rows > MOST_ROWS):
             yield together
-            together, rows = [], request.size
+            together, rows = [], bundle.size
         together.append(id)
     if together:
         yield together

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from records.bundles import new_id
 from records.database import Database
-from records.recorder import new_id
 from records.tables import Decision
 
 LEAVE, RETRAIN = "leave", "retrain"

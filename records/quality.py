@@ -11,10 +11,10 @@ from sqlalchemy import select
 
 from records import drift
 from records.answers import Labelled, Period, Recalled, count, labelled, newest
+from records.bundles import new_id
 from records.database import Database
 from records.drift import FEWEST_ROWS, Drift
 from records.judging import Judge, Score
-from records.recorder import new_id
 from records.tables import Measurement
 
 _HISTORY = ("at", "version", "rows", "labelled", "error_ratio", "alarms")
@@ -98,8 +98,8 @@ def measure(
         scores=judge.score(judged.answered),
         confusion=judge.confusion(judged.answered),
         error_ratio=judge.error_ratio(judged.answered, held_out),
-        inference_mean_s=float(recent.seconds.mean()) if requests else None,
-        inference_p95_s=float(np.quantile(recent.seconds, 0.95)) if requests else None,
+        inference_mean_s=float(recent.seconds.mean()) if len(recent.seconds) else None,
+        inference_p95_s=float(np.quantile(recent.seconds, 0.95)) if len(recent.seconds) else None,
         drift=found,
         notes=_notes(rows, recent, judged, found),
     )

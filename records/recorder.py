@@ -7,20 +7,13 @@ fits into a bound, counts what does not, and catches up. A process that is kille
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from datetime import date
-from random import getrandbits, random
+from collections.abc import Sequence
+from random import random
 from threading import Event, Lock, Thread
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError
-
-from records import bulk
+from records.bundles import Bundle, RefusedError, Request, write
 from records.database import Database, DatabaseDownError
-from records.tables import Forecast, Prediction
 
 FLUSH_S = 1.0
 """How long a prediction waits until it is written. Who is killed loses no more than this, and what is being written."""
@@ -31,25 +24,13 @@ LAST_WORDS_S = 8.0
 
 _QUIET_S = 60.0
 """A line about records that the database refuses comes no more often: callers may make one after another of them."""
-_TOGETHER = 2_000
 _BYTES_TOGETHER = 4_000_000
 """So much is written in one transaction: little enough that it is short for all who share the database."""
-_OVERHEAD = 750
-"""Bytes that a request takes in memory beside its numbers."""
-_SUBJECT = 200
-"""Bytes that one row's subject takes."""
-_NUMBERS = np.dtype("<f4")
+
+Kept = tuple[str, int]
+"""Where a request is kept: row `n` of it goes by `<id>-<first + n>`, for this id and this first."""
 
 log = logging.getLogger("bentoml.marmita")
-
-Floats = npt.NDArray[np.float32]
-
-
-class Subject(NamedTuple):
-    """Which stock a row is about, and its last day."""
-
-    ticker: str
-    as_of: date
 
 
 class Observer(Protocol):
@@ -61,30 +42,6 @@ class Observer(Protocol):
     def reachable(self, yes: bool) -> None: ...
 
 
-class _Record(NamedTuple):
-    """One request's rows: first what the database keeps of them, in the order of its columns."""
-
-    id: str
-    model: str
-    version: str
-    request_id: str
-    at: float
-    seconds: float
-    rows: int
-    inputs: bytes
-    outputs: bytes
-    subjects: Sequence[Subject | None]
-    size: int
-
-
-_PREDICTION = _Record._fields[:9]
-_FORECAST = ("prediction_id", "row", *Subject._fields)
-
-
-class _RefusedError(Exception):
-    """There is something among these records that the database will never take."""
-
-
 class Recorder:
     """The queue and the thread that empties it."""
 
@@ -93,7 +50,9 @@ class Recorder:
         self._observer = observer
         self._share = share
         self._most_bytes = most_bytes
-        self._queue: deque[_Record] = deque()
+        self._queue: deque[Bundle] = deque()
+        self._open: dict[tuple[str, str], Bundle] = {}
+        """Those at the queue's end that take more requests, by model and version."""
         self._bytes = self._rows = 0
         self._lock = Lock()
         self._ending = Event()
@@ -102,39 +61,20 @@ class Recorder:
         self._left_out = 0
         self._quiet_until = 0.0
 
-    def record(
-        self,
-        model: str,
-        version: str,
-        request_id: str | None,
-        inputs: Floats,
-        outputs: Floats,
-        seconds: float,
-        subjects: Sequence[Subject | None] = (),
-    ) -> str | None:
-        """Keep what a request asked and what it was told. The id by which it goes from now on, or None if it is not
-        kept: because it is not in the sample, or because there is no room.
-        """
+    def record(self, model: str, version: str, request: Request) -> Kept | None:
+        """Keep a request, unless it is not in the sample or there is no room."""
         if self._share < 1 and random() >= self._share:  # noqa: S311  a sample is no secret
             return None
-        asked = inputs.astype(_NUMBERS, copy=False).tobytes()
-        told = outputs.astype(_NUMBERS, copy=False).tobytes()
-        id, rows = new_id(), len(inputs)
-        size = len(asked) + len(told) + _OVERHEAD + _SUBJECT * len(subjects)
-        request_id = request_id or ""
-        record = _Record(id, model, version, request_id, time.time(), seconds, rows, asked, told, subjects, size)
+        rows, size = len(request.inputs), request.size
         with self._lock:
             ended = self._ending.is_set()
-            room = not ended and self._bytes + size <= self._most_bytes
-            if room:
-                self._queue.append(record)
+            if not ended and self._bytes + size <= self._most_bytes:
+                bundle = self._open.get((model, version))
+                if bundle is None or not bundle.has_room(rows):
+                    bundle = self._begin(model, version)
                 self._bytes += size
                 self._rows += rows
-                if self._thread is None:
-                    self._thread = Thread(target=self._run, name="recorder", daemon=True)
-                    self._thread.start()
-        if room:
-            return id
+                return bundle.id, bundle.add(request, size)
         self._observer.dropped(rows, "ended" if ended else "full")
         return None
 
@@ -149,6 +89,14 @@ class Recorder:
         if left := self._rows:
             self._observer.dropped(left, "ended")
             log.error("%d predictions could not be written before the end: the database is down", left)
+
+    def _begin(self, model: str, version: str) -> Bundle:
+        bundle = self._open[model, version] = Bundle(model, version)
+        self._queue.append(bundle)
+        if self._thread is None:
+            self._thread = Thread(target=self._run, name="recorder", daemon=True)
+            self._thread.start()
+        return bundle
 
     def _run(self) -> None:
         pause = FLUSH_S
@@ -176,23 +124,24 @@ class Recorder:
             self._say_up()
         return True
 
-    def _next(self) -> list[_Record]:
-        together: list[_Record] = []
+    def _next(self) -> list[Bundle]:
+        together: list[Bundle] = []
         size = 0
         with self._lock:
-            for record in self._queue:
-                size += record.size
-                if together and (len(together) == _TOGETHER or size > _BYTES_TOGETHER):
+            self._open.clear()
+            for bundle in self._queue:
+                size += bundle.size
+                if together and size > _BYTES_TOGETHER:
                     break
-                together.append(record)
+                together.append(bundle)
         return together
 
-    def _keep(self, together: Sequence[_Record]) -> int:
+    def _keep(self, together: Sequence[Bundle]) -> int:
         """Write them, but for those that the database will never take: the number of their rows."""
         try:
             with self._database.writing() as session:
-                _write(session.connection(), together)
-        except _RefusedError as error:
+                write(session.connection(), together)
+        except RefusedError as error:
             if len(together) > 1:
                 half = len(together) // 2
                 return self._keep(together[:half]) + self._keep(together[half:])
@@ -200,25 +149,25 @@ class Recorder:
             return together[0].rows
         return 0
 
-    def _done(self, together: Sequence[_Record], refused: int) -> None:
-        rows = sum(record.rows for record in together)
+    def _done(self, together: Sequence[Bundle], refused: int) -> None:
+        rows = sum(bundle.rows for bundle in together)
         with self._lock:
-            for record in together:
+            for bundle in together:
                 self._queue.popleft()
-                self._bytes -= record.size
+                self._bytes -= bundle.size
             self._rows -= rows
         if refused:
             self._observer.dropped(refused, "refused")
         self._observer.recorded(rows - refused)
         self._observer.waiting(self._rows)
 
-    def _say_refused(self, record: _Record, error: _RefusedError) -> None:
-        self._left_out += 1
+    def _say_refused(self, bundle: Bundle, error: RefusedError) -> None:
+        self._left_out += bundle.rows
         if time.monotonic() < self._quiet_until:
             return
         self._quiet_until = time.monotonic() + _QUIET_S
-        last = "%d predictions are left out, because the database refuses them. The last one is of %s: %s"
-        log.error(last, self._left_out, record.model, error)
+        last = "%d rows are left out, because the database refuses them. The last ones are of %s: %s"
+        log.error(last, self._left_out, bundle.model, error)
         self._left_out = 0
 
     def _say_down(self, error: Exception) -> None:
@@ -234,27 +183,3 @@ class Recorder:
             log.info("the database is back")
         self._down = False
         self._observer.reachable(True)
-
-
-def new_id() -> str:
-    """An id that nobody else has. Later ones sort behind earlier ones, so that an index grows at its end."""
-    # It is no secret: chance of the cheap kind will do, which a forked process draws anew as well.
-    return f"{time.time_ns():016x}{getrandbits(64):016x}"
-
-
-def _write(connection: Connection, together: Sequence[_Record]) -> None:
-    # Who loses the connection while it commits can't know what became of it: the same rows are then sent again.
-    moment = bulk.moments(connection)
-    try:
-        bulk.insert(connection, Prediction, _PREDICTION, [(*r[:4], moment(r.at), *r[5:9]) for r in together])
-        if forecasts := list(_forecasts(together)):
-            bulk.insert(connection, Forecast, _FORECAST, forecasts)
-    except (IntegrityError, DataError, ValueError) as error:  # nothing else is the fault of the values
-        raise _RefusedError(str(error)) from error
-
-
-def _forecasts(together: Sequence[_Record]) -> Iterator[tuple[object, ...]]:
-    for record in together:
-        for row, subject in enumerate(record.subjects):
-            if subject is not None:
-                yield record.id, row, subject.ticker, subject.as_of.isoformat()

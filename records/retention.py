@@ -1,7 +1,7 @@
 """Forgetting: predictions, measurements and decisions that are older than anyone wants to keep."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, delete, select, tuple_
@@ -62,27 +62,27 @@ def _forget_predictions(session: Session, before: datetime) -> int | None:
     are left.
     """
     old = (
-        select(Prediction.id, Prediction.rows)
+        select(Prediction.id, Prediction.rows, Prediction.requests)
         .where(Prediction.at < before)
         .order_by(Prediction.at)
         .limit(_TOGETHER)
         .with_for_update(skip_locked=True)
     )
-    found = [(id, rows) for id, rows in session.execute(old)]
+    found = {id: (rows, requests) for id, rows, requests in session.execute(old)}
     if not found:
         return None
-    first, rows = found[0]
+    first, (rows, _) = next(iter(found.items()))
     if rows > _ROWS_TOGETHER and _forget_belongings(session, first):
         return 0
     ids = list(_small_enough(found))
     session.execute(delete(Prediction).where(Prediction.id.in_(ids)))
-    return len(ids)
+    return sum(found[id][1] for id in ids)
 
 
-def _small_enough(found: Sequence[tuple[str, int]]) -> Iterator[str]:
+def _small_enough(found: Mapping[str, tuple[int, int]]) -> Iterator[str]:
     """As many of them, but at least one, as have few enough rows together."""
     total = 0
-    for place, (id, rows) in enumerate(found):
+    for place, (id, (rows, _)) in enumerate(found.items()):
         total += rows
         if place and total > _ROWS_TOGETHER:
             return

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import select, update
 
+from records.bundles import new_id
 from records.database import Database
-from records.recorder import new_id
 from records.tables import TrainingRun
 
 RUNNING, PROMOTED, REJECTED, FAILED = "running", "promoted", "rejected", "failed"

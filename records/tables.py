@@ -74,10 +74,10 @@ class PriceRange(Table):
 
 
 class Prediction(Table):
-    """What one request asked of a model, and what the model said: all its rows together.
+    """What requests that came one after another asked of a version of a model, and what it said.
 
     Inputs and outputs are single-precision numbers as the model takes and gives them, row by row, little end first.
-    A row goes by `<id>-<row>`, counted from 0.
+    A row goes by `<id>-<row>`, counted from 0 through all of these requests.
     """
 
     __tablename__ = "predictions"
@@ -86,10 +86,12 @@ class Prediction(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
-    request_id: Mapped[str] = mapped_column(String(128))
     at: Mapped[datetime]
-    seconds: Mapped[float]
-    """From when the rows were there until the model had answered, with the wait for its batch."""
+    """When the first of them was answered."""
+    requests: Mapped[int] = mapped_column(server_default="1")
+    asked: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    """Of each request, in lists of the same order: `request_ids`, how many `rows`, when (`at`, in seconds since 1970),
+    and the `seconds` from when its rows were there until the model had answered, with the wait for its batch."""
     rows: Mapped[int]
     inputs: Mapped[bytes] = mapped_column(LargeBinary)
     outputs: Mapped[bytes] = mapped_column(LargeBinary)

@@ -9,8 +9,8 @@ from bentoml.exceptions import BentoMLException
 
 from marmita import store
 from records import decisions, runs
+from records.bundles import new_id
 from records.database import Database
-from records.recorder import new_id
 from records.tables import TrainingRun
 from shepherd import apart
 from shepherd.apart import Limits

@@ -30,9 +30,9 @@ from marmita.runner import Runner, answer
 from marmita.served import Served
 from marmita.service import Service
 from marmita.store import served
+from records.bundles import Subject
 from records.database import DatabaseDownError
 from records.prices import Closes, NotEnoughHistoryError, future, history
-from records.recorder import Subject
 
 log = logging.getLogger("bentoml.marmita")
 

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 
+from records.bundles import Request
 from records.database import Database
 from records.recorder import Recorder
 from tests.records.witness import Witness
@@ -16,8 +17,8 @@ if __name__ == "__main__":
     database.upgrade()
     row = np.arange(11, dtype=np.float32)[None]
     for _ in range(how_many):
-        id = recorder.record("wine_quality", "v1", None, row, row[:, :1], 0.001)
-        print(time.monotonic(), id, flush=True)  # noqa: T201
+        kept = recorder.record("wine_quality", "v1", Request(None, row, row[:, :1], 0.001))
+        print(time.monotonic(), kept and f"{kept[0]}-{kept[1]}", flush=True)  # noqa: T201
         time.sleep(pause_s)
     recorder.close()
     print(witness.written, sum(witness.lost.values()), flush=True)  # noqa: T201

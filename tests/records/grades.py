@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from records import labels, quality
+from records.bundles import new_id
 from records.database import Database, insert_into
 from records.judging import Judge, Regressor
 from records.path_judge import Paths
 from records.quality import Quality
-from records.recorder import new_id
 from records.reference import describe
 from records.tables import Prediction
 
@@ -33,6 +33,7 @@ def ask(
     graded: npt.ArrayLike,
     at: datetime = NOW - timedelta(hours=1),
     version: str = "v1",
+    seconds: float = 0.002,
     **more: Any,
 ) -> str:
     """Record a request with an answer, each grade within an interval of two points."""
@@ -42,9 +43,8 @@ def ask(
         "id": new_id(),
         "model": "grades",
         "version": version,
-        "request_id": "",
         "at": at,
-        "seconds": 0.002,
+        "asked": {"seconds": [seconds]},
         "rows": len(inputs),
         "inputs": inputs.tobytes(),
         "outputs": outputs.tobytes(),

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 from alembic import command
@@ -14,8 +15,9 @@ from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import inspect, select, text
 
+from records import bulk
 from records.database import HEAD, MIGRATIONS, Database, DatabaseDownError
-from records.tables import Price, Table
+from records.tables import Forecast, Prediction, Price, Table
 from tests.records.postgres import PASSWORD, Postgres
 
 ONE_OF_MANY = """
@@ -57,6 +59,32 @@ def test_all_of_it_can_be_taken_back_and_made_again(database: Database, database
     again = Database(database_url)
     assert tables(again) == {"alembic_version", *Table.metadata.tables}
     again.close()
+
+
+def test_predictions_from_before_they_were_kept_together_are_still_there(database: Database, database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    at = datetime(2026, 3, 4, 12, 30, 15, 250_000, tzinfo=UTC)
+    id = "0" * 32
+    with database.writing() as session:
+        config.attributes["connection"] = connection = session.connection()
+        command.downgrade(config, "0001")
+        moment = bulk.moments(connection)(at.timestamp())
+        columns = ("id", "model", "version", "request_id", "at", "seconds", "rows", "inputs", "outputs")
+        values = (id, "grades", "v1", "mine", moment, 0.125, 2, b"in", b"out")
+        bulk.insert(connection, Prediction, columns, [values])
+        bulk.insert(connection, Forecast, ("prediction_id", "row", "ticker", "as_of"), [(id, 1, "MSFT", "2026-03-04")])
+
+    again = Database(database_url)
+    with again.reading() as session:
+        kept = session.scalars(select(Prediction)).one()
+        assert session.scalars(select(Forecast)).one().row == 1
+    again.close()
+    assert (kept.id, kept.model, kept.version, kept.at, kept.rows) == (id, "grades", "v1", at, 2)
+    assert (kept.requests, kept.inputs, kept.outputs) == (1, b"in", b"out")
+    (then,) = kept.asked.pop("at")
+    assert then == pytest.approx(at.timestamp(), abs=0.001)
+    assert kept.asked == {"request_ids": ["mine"], "rows": [2], "seconds": [0.125]}
 
 
 def test_of_eight_processes_that_start_together_one_upgrades_and_none_fails(database_url: str) -> None:

@@ -1,5 +1,6 @@
 """Predictions get into the database, or it is told which did not."""
 
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from threading import Thread
@@ -10,9 +11,11 @@ import pytest
 from sqlalchemy import select
 
 from records import recorder as module
+from records.bundles import Request, Subject, new_id
 from records.database import Database
-from records.recorder import FLUSH_S, Recorder, Subject, new_id
+from records.recorder import FLUSH_S, Kept, Recorder
 from records.tables import Forecast, Prediction
+from tests.records.kept import name, names
 from tests.records.witness import Witness
 
 ROWS = np.arange(22, dtype=np.float32).reshape(2, 11)
@@ -37,37 +40,85 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FLUSH_S", 0.02)
 
 
-def record(recorder: Recorder, request_id: str | None = None, rows: int = 2) -> str | None:
+def keep(recorder: Recorder, request_id: str | None = None, rows: int = 2, version: str = "v1") -> Kept | None:
     inputs = np.resize(ROWS, (rows, 11))
-    return recorder.record("wine_quality", "v1", request_id, inputs, inputs[:, :1], 0.25)
+    return recorder.record("wine_quality", version, Request(request_id, inputs, inputs[:, :1], 0.25))
 
 
-def ids(database: Database) -> list[str]:
-    with database.reading() as session:
-        return list(session.scalars(select(Prediction.id).order_by(Prediction.id)))
+def record(recorder: Recorder, request_id: str | None = None, rows: int = 2, version: str = "v1") -> str | None:
+    return name(keep(recorder, request_id, rows, version))
 
 
 def test_a_request_is_there_within_two_intervals(database: Database, recorder: Recorder, witness: Witness) -> None:
     database.upgrade()
     before = datetime.now(UTC)
-    id = recorder.record("wine_quality", "v1", "a-request", ROWS, ROWS[:, 2:4], 0.25)
+    told = recorder.record("wine_quality", "v1", Request("a-request", ROWS, ROWS[:, 2:4], 0.25))
     after = datetime.now(UTC)
     assert witness.sees(lambda seen: seen.written == 2, within_s=2 * FLUSH_S)
     with database.reading() as session:
         kept = session.scalars(select(Prediction).where(Prediction.at >= before, Prediction.at <= after)).one()
-        assert (kept.id, kept.model, kept.version, kept.request_id) == (id, "wine_quality", "v1", "a-request")
-        assert (kept.rows, kept.seconds) == (2, 0.25)
+        assert (told, kept.model, kept.version) == ((kept.id, 0), "wine_quality", "v1")
+        assert (kept.rows, kept.requests) == (2, 1)
+        at = kept.asked.pop("at")
+        assert kept.asked == {"request_ids": ["a-request"], "rows": [2], "seconds": [0.25]}
+        assert before.timestamp() <= at[0] <= after.timestamp()
         assert before <= kept.at <= after
         assert (np.frombuffer(kept.inputs, "<f4").reshape(2, 11) == ROWS).all()
         assert (np.frombuffer(kept.outputs, "<f4").reshape(2, 2) == ROWS[:, 2:4]).all()
 
 
 def test_what_a_row_is_about_is_kept_beside_it(database: Database, recorder: Recorder) -> None:
-    id = recorder.record("stock", "v1", None, ROWS, ROWS, 0.1, [None, Subject("MSFT", date(2024, 2, 29))])
+    recorder.record("stock", "v1", Request(None, ROWS, ROWS, 0.1))
+    about = [None, Subject("MSFT", date(2024, 2, 29))]
+    kept_at = recorder.record("stock", "v1", Request(None, ROWS, ROWS, 0.1, about))
     recorder.close()
     with database.reading() as session:
         kept = session.scalars(select(Forecast)).one()
-        assert (kept.prediction_id, kept.row, kept.ticker, kept.as_of) == (id, 1, "MSFT", date(2024, 2, 29))
+        assert kept_at == (kept.prediction_id, 2)
+        assert (kept.row, kept.ticker, kept.as_of) == (3, "MSFT", date(2024, 2, 29))
+
+
+def test_requests_that_follow_one_another_are_kept_as_one_with_their_rows_counted_through(
+    database: Database, recorder: Recorder
+) -> None:
+    inputs = [np.full((rows, 11), rows, dtype=np.float32) for rows in (1, 3, 2)]
+    told = [
+        recorder.record("wine_quality", "v1", Request(str(len(some)), some, some[:, :1], len(some) / 8))
+        for some in inputs
+    ]
+    recorder.close()
+    with database.reading() as session:
+        kept = session.scalars(select(Prediction)).one()
+        assert told == [(kept.id, 0), (kept.id, 1), (kept.id, 4)]
+        assert (kept.requests, kept.rows) == (3, 6)
+        assert (np.frombuffer(kept.inputs, "<f4").reshape(6, 11) == np.concatenate(inputs)).all()
+        assert (np.frombuffer(kept.outputs, "<f4") == [1, 3, 3, 3, 2, 2]).all()
+        assert kept.asked["request_ids"] == ["1", "3", "2"]
+        assert kept.asked["rows"] == [1, 3, 2]
+        assert kept.asked["seconds"] == [0.125, 0.375, 0.25]
+        assert kept.at.timestamp() == pytest.approx(kept.asked["at"][0], abs=1e-5)
+
+
+def test_another_version_and_more_than_many_rows_are_kept_apart(database: Database, recorder: Recorder) -> None:
+    asked = [("v1", 1), ("v2", 1), ("v1", 255), ("v1", 1), ("v1", 1000), ("v1", 1)]
+    told = [keep(recorder, rows=rows, version=version) for version, rows in asked]
+    recorder.close()
+    apart = [one[0] for one in told if one]
+    assert [one[1] for one in told if one] == [0, 0, 1, 0, 0, 0]
+    assert apart[0] == apart[2]
+    with database.reading() as session:
+        kept = session.execute(select(Prediction.id, Prediction.version, Prediction.rows)).all()
+    sizes = [("v1", 256), ("v2", 1), ("v1", 1), ("v1", 1000), ("v1", 1)]
+    assert {id: (version, size) for id, version, size in kept} == dict(zip(dict.fromkeys(apart), sizes, strict=True))
+
+
+def test_an_array_that_is_part_of_a_larger_one_is_kept_without_the_rest(recorder: Recorder) -> None:
+    """A batch's outputs belong to many requests, of which a sample keeps one."""
+    batch = np.zeros((10_000, 11), dtype=np.float32)
+    alive = weakref.ref(batch)
+    recorder.record("wine_quality", "v1", Request(None, batch[:1], batch[:1, :1], 0.25))
+    del batch
+    assert alive() is None
 
 
 def test_ids_are_in_the_order_in_which_they_are_made() -> None:
@@ -86,7 +137,7 @@ def test_requests_of_several_threads_are_all_kept_with_an_id_of_their_own(
     for thread in threads:
         thread.join()
     assert witness.sees(lambda seen: seen.written == 1600 and seen.left == 0)
-    assert ids(database) == sorted(filter(None, told))
+    assert sorted(names(database)) == sorted(filter(None, told))
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.0, 0), (0.1, 1000), (1.0, 10_000)])
@@ -107,10 +158,10 @@ def test_what_does_not_fit_gets_no_id_and_is_told(
     recorder = Recorder(database, witness, share=1, most_bytes=20_000)
     told = [record(recorder) for _ in range(100)]
     kept = [id for id in told if id]
-    assert 10 < len(kept) < 25
+    assert 30 < len(kept) < 50
     assert witness.lost == {"full": 2 * (100 - len(kept))}
     recorder.close()
-    assert ids(database) == kept
+    assert names(database) == kept
     assert witness.written == 2 * len(kept)
 
 
@@ -120,27 +171,27 @@ def test_a_request_that_alone_is_too_large_does_not_stand_in_the_way(
     assert record(recorder, rows=50_000) is None
     id = record(recorder)
     recorder.close()
-    assert ids(database) == [id]
+    assert names(database) == [id]
     assert witness.lost == {"full": 50_000}
 
 
 def test_a_backlog_is_written_in_portions(
     database: Database, recorder: Recorder, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_TOGETHER", 3)
     monkeypatch.setattr(module, "_BYTES_TOGETHER", 10_000)
     told = [record(recorder, rows=rows) for rows in (1, 1, 1, 1, 100, 100, 1000, 1, 1, 1)]
     recorder.close()
-    assert ids(database) == told
+    assert names(database) == told
     assert (witness.written, witness.left) == (1207, 0)
 
 
 def test_a_request_that_the_database_refuses_takes_no_other_with_it(
     database: Database, recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told = [record(recorder, SURROGATE if number in (0, 5, 6) else "fine") for number in range(10)]
+    ids = [SURROGATE if number in (0, 5, 6) else "fine" for number in range(10)]
+    told = [record(recorder, id, version=f"v{number}") for number, id in enumerate(ids)]
     recorder.close()
-    assert ids(database) == [id for number, id in enumerate(told) if number not in (0, 5, 6)]
+    assert names(database) == [id for number, id in enumerate(told) if number not in (0, 5, 6)]
     assert (witness.written, witness.lost, witness.left) == (14, {"refused": 6}, 0)
     assert caplog.text.count("left out") == 1
 
@@ -149,10 +200,10 @@ def test_a_request_that_the_server_refuses_takes_no_other_with_it(postgresql_url
     """It says so only after many have been sent, and what was sent behind it is refused as well."""
     database = Database(postgresql_url)
     recorder = Recorder(database, witness, share=1, most_bytes=1_000_000)
-    told = [record(recorder, "too long" * 20 if number in (0, 5) else "fine") for number in range(10)]
+    told = [record(recorder, version="too long" * 20 if number in (0, 5) else f"v{number}") for number in range(10)]
     assert witness.sees(lambda seen: seen.written == 16)
     recorder.close()
-    assert ids(database) == [id for number, id in enumerate(told) if number not in (0, 5)]
+    assert names(database) == [id for number, id in enumerate(told) if number not in (0, 5)]
     assert witness.lost == {"refused": 4}
     assert False not in witness.reached
     database.close()
@@ -161,15 +212,15 @@ def test_a_request_that_the_server_refuses_takes_no_other_with_it(postgresql_url
 def test_refusals_get_a_line_now_and_then_that_counts_those_before(
     recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture, quick: None
 ) -> None:
-    for _ in range(3):
-        record(recorder, SURROGATE)
+    for version in ("v1", "v2", "v3"):
+        record(recorder, SURROGATE, version=version)
     assert witness.sees(lambda seen: seen.lost["refused"] == 6)
     recorder._quiet_until = 0
     record(recorder, SURROGATE)
     assert witness.sees(lambda seen: seen.lost["refused"] == 8)
     assert [line.getMessage().split(",")[0] for line in caplog.records if "left out" in line.getMessage()] == [
-        "1 predictions are left out",
-        "3 predictions are left out",
+        "2 rows are left out",
+        "6 rows are left out",
     ]
 
 
@@ -186,7 +237,7 @@ def test_who_asks_is_not_troubled_by_an_observer_that_fails(
     assert witness.sees(lambda seen: seen.written == 2)
     second = record(recorder)
     assert witness.sees(lambda seen: seen.written == 4)
-    assert ids(database) == [first, second]
+    assert names(database) == [first, second]
 
 
 def test_the_end_writes_what_is_left_at_once_and_takes_nothing_more(
@@ -200,7 +251,7 @@ def test_the_end_writes_what_is_left_at_once_and_takes_nothing_more(
     assert perf_counter() - start < 5
     assert record(recorder) is None
     recorder.close()
-    assert ids(database) == [id]
+    assert names(database) == [id]
     assert witness.lost == {"ended": 2}
 
 

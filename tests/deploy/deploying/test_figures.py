@@ -1,10 +1,10 @@
 """What the guide counts and adds up is what the code and the configuration say."""
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from marmita.batching import INLINE_ROWS
@@ -14,9 +14,9 @@ from marmita.drain import NOTICE_S
 from marmita.housekeeping import SAVE_EVERY_S
 from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
 from marmita.settings import Settings
-from records.database import Database, default_url, insert_into
-from records.recorder import _OVERHEAD, FLUSH_S, LAST_WORDS_S, new_id
-from records.tables import Prediction
+from records.bundles import _MOST_ROWS, _OVERHEAD, Bundle, Request, write
+from records.database import Database, default_url
+from records.recorder import FLUSH_S, LAST_WORDS_S
 from tests.deploy.chart.rendering import KUBERNETES, only, render
 from tests.deploy.chart.values import Values
 from tests.deploy.deploying import guide
@@ -97,10 +97,13 @@ def test_the_example_of_a_wait_is_right() -> None:
 
 def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
     """Measured on SQLite, on rows of the wine's size with ids as long as the longest that are usual."""
-    (one, many) = re.findall(r"about (\d+) bytes, with its indexes; one with 1,000 rows (\d+) kB", guide.TEXT)[0]
+    said = r"takes about (\d+) bytes, with its indexes, and (\d+) if many come at a time; one with 1,000 rows (\d+) kB"
+    (one, of_many, large) = re.findall(said, " ".join(guide.TEXT.split()))[0]
 
-    assert size_of_a_request(tmp_path / "one", rows=1, requests=10_000) == pytest.approx(int(one), rel=0.1)
-    assert size_of_a_request(tmp_path / "many", rows=1000, requests=100) == pytest.approx(int(many) * 1000, rel=0.1)
+    assert size_of_a_request(tmp_path / "one", rows=1, bundles=10_000) == pytest.approx(int(one), rel=0.1)
+    together = size_of_a_request(tmp_path / "together", rows=1, bundles=100, requests=_MOST_ROWS)
+    assert together == pytest.approx(int(of_many), rel=0.1)
+    assert size_of_a_request(tmp_path / "many", rows=1000, bundles=100) == pytest.approx(int(large) * 1000, rel=0.1)
     (day, month) = re.findall(r"is (\d+) MB a day and ([\d.]+) GB in 30 days", guide.TEXT)[0]
     assert int(one) * 86_400 / 1e6 == pytest.approx(float(day), rel=0.05)
     assert int(one) * 86_400 * 30 / 1e9 == pytest.approx(float(month), rel=0.05)
@@ -109,23 +112,18 @@ def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
     assert SAVE_EVERY_S == 600, "one round in ten minutes"
 
 
-def size_of_a_request(home: Path, rows: int, requests: int) -> float:
-    """Bytes that one takes in a database that holds so many."""
+def size_of_a_request(home: Path, rows: int, bundles: int, requests: int = 1) -> float:
+    """Bytes that one takes in a database that holds so many bundles of so many."""
     database = Database(default_url(home))
-    kept: Values = {
-        "model": "wine_quality",
-        "version": "uafhhmxfsk3z2ax4",
-        "request_id": "0" * 32,
-        "at": datetime.now(UTC),
-        "seconds": 0.001,
-        "rows": rows,
-        "inputs": bytes(4 * 11 * rows),
-        "outputs": bytes(4 * 3 * rows),
-    }
+    numbers = np.random.default_rng(7).random((rows, 11 + 3), dtype=np.float32)
+    kept = [Bundle("wine_quality", "uafhhmxfsk3z2ax4") for _ in range(bundles)]
+    for bundle in kept:
+        for number in range(requests):
+            bundle.add(Request("0" * 32, numbers[:, :11], numbers[:, 11:], 0.001 * (1 + number / 7)), 0)
     with database.writing() as session:
-        session.execute(insert_into(session, Prediction), [kept | {"id": new_id()} for _ in range(requests)])
+        write(session.connection(), kept)
     database.close()  # what is beside the file goes into it
-    return (home / "records.db").stat().st_size / requests
+    return (home / "records.db").stat().st_size / bundles / requests
 
 
 def test_the_buffer_holds_as_many_requests_as_it_says() -> None:

@@ -1,0 +1,36 @@
+"""Requests that came one after another are kept together. Those from before stay as they are, each by itself."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_SQLITE = """
+UPDATE predictions SET asked = json_object(
+    'request_ids', json_array(request_id), 'rows', json_array(rows),
+    'at', json_array((julianday(at) - 2440587.5) * 86400), 'seconds', json_array(seconds)
+)
+"""
+_POSTGRESQL = """
+UPDATE predictions SET asked = json_build_object(
+    'request_ids', json_build_array(request_id), 'rows', json_build_array(rows),
+    'at', json_build_array(extract(epoch from at)), 'seconds', json_build_array(seconds)
+)
+"""
+
+
+def upgrade() -> None:
+    op.add_column("predictions", sa.Column("requests", sa.Integer, nullable=False, server_default="1"))
+    op.add_column("predictions", sa.Column("asked", sa.JSON, nullable=False, server_default="{}"))
+    op.execute(_SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL)
+    op.drop_column("predictions", "request_id")
+    op.drop_column("predictions", "seconds")
+
+
+def downgrade() -> None:
+    """Of requests that were kept together, their ids and times are lost."""
+    op.add_column("predictions", sa.Column("request_id", sa.String(128), nullable=False, server_default=""))
+    op.add_column("predictions", sa.Column("seconds", sa.Double, nullable=False, server_default="0"))
+    op.drop_column("predictions", "asked")
+    op.drop_column("predictions", "requests")
