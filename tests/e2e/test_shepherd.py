@@ -248,7 +248,7 @@ async def test_wines_that_drift_are_learnt_and_the_service_takes_the_new_model_u
     truths = [{"id": answer["id"], "truth": round(answer["quality"])} for answer in answers]
     assert httpx.post(f"{server.url}/labels", json={"labels": truths}, timeout=30).status_code == 200
 
-    assert field.once() == 0
+    assert field.shepherd("shepherd", "--once", module="marmita").wait(150) == 0, field.said(0)
 
     state = look(server, model=WINE, limit="5")
     assert state["holder"] is not None
