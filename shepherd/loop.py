@@ -24,6 +24,8 @@ TOLD = "the shepherd was told to end"
 _TURN_S = 3.0
 """So often one that waits for its turn asks whether it has come."""
 _STEP_S = 0.5
+_AGAIN_S = 60.0
+"""So soon after a round for which the database was not there the next one begins."""
 _LAST_WORDS_S = 3.0
 """So long the end is held up by a database that does not answer. The next shepherd then tidies up."""
 
@@ -83,8 +85,11 @@ def _work(claim: Claim, round: Round) -> None:
         next_round = time.monotonic() + every_s
         try:
             round.go()
-        except (LeaseLostError, DatabaseDownError):
+        except LeaseLostError:
             raise
+        except DatabaseDownError as error:
+            next_round = time.monotonic() + min(every_s, _AGAIN_S)
+            log.warning("this round was not finished, as the database can't be used: %s", error)
         except Exception:
             log.exception("this round came to nothing: the next one is in %.0f s", every_s)
         while not claim.lost and time.monotonic() < next_round:
