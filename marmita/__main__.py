@@ -5,16 +5,17 @@ import json
 import sys
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from marmita import store
+from marmita import store, tracking
 from marmita.current import current
 from marmita.recording import database
 from marmita.settings import settings, span
-from records import loading, quality, retention, runs
+from records import decisions, loading, quality, retention, runs
 from records.database import DatabaseDownError
 from records.prices import PricesError
 
@@ -52,17 +53,38 @@ def _promote(options: argparse.Namespace) -> None:
     packed.check()
     store.promote(packed)
     print(f"{packed.tag} is the champion")
+    _tell(packed)
 
 
 def _rollback(options: argparse.Namespace) -> None:
     packed = store.roll_back(options.model)
     print(f"{packed.tag} is the champion again")
+    _tell(packed)
+
+
+def _tell(champion: store.Packed) -> None:
+    if said := tracking.name_champion(champion.tag):
+        print(said)
 
 
 def _runs(options: argparse.Namespace) -> None:
     for run in runs.latest(database(), options.model):
         took = f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "until now"
         print(f"{run.started_at:%Y-%m-%d %H:%M:%S}  {run.model}  {run.status}  {took}  {run.tag or '-'}  {run.reason}")
+
+
+def _shepherd(options: argparse.Namespace) -> None:
+    if not all(find_spec(room) for room in ("shepherd", "training")):
+        raise ValueError("there is no shepherd here: it needs what trains the models, and an image that serves has not")
+    sys.exit(import_module("shepherd.loop").run(MODELS, options.once))
+
+
+def _decisions(options: argparse.Namespace) -> None:
+    columns = "{:<19}  {:<14}  {:<7}  {:<11}  {}"
+    print(columns.format("time (UTC)", "model", "action", "outcome", "reasons"))
+    for one in decisions.latest(database(), options.model, most=100):
+        reasons = "; ".join(one.reasons)
+        print(columns.format(f"{one.at:%Y-%m-%d %H:%M:%S}", one.model, one.action, one.outcome or "under way", reasons))
 
 
 def _upgrade(_: argparse.Namespace) -> None:
@@ -116,9 +138,16 @@ def _options() -> argparse.Namespace:
     rollback.add_argument("model", choices=MODELS)
     rollback.set_defaults(run=_rollback)
 
+    shepherd = rooms.add_parser("shepherd", help="look after the models: retrain those that are old or wrong too often")
+    shepherd.add_argument("--once", action="store_true", help="one round, and not one after the other")
+    shepherd.set_defaults(run=_shepherd)
+    past = shepherd.add_subparsers().add_parser("history", help="what was decided, and what came of it")
+    past.add_argument("--model", choices=MODELS)
+    past.set_defaults(run=_decisions)
+
     records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
-    forget = records.add_parser("forget", help="delete predictions with their labels, and measurements")
+    forget = records.add_parser("forget", help="delete predictions with their labels, measurements and decisions")
     forget.add_argument("--days", type=_days, default=settings().record_days, help="those that are older")
     forget.set_defaults(run=_forget)
     return parser.parse_args()

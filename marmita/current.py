@@ -35,7 +35,7 @@ class Current:
         """Answer for the model in this process, from now on."""
         if self.served is None:
             self.served = Served(self.packed, self._batching)
-            metrics.serves(self.packed.name, self.packed.version)
+            metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
         return self.served
 
     def tried(self, packed: Packed) -> Served:
@@ -54,20 +54,25 @@ class Current:
         before, self.packed = self.packed, served.packed
         if self.served is not None:
             self.served = served
-            metrics.serves(self.packed.name, self.packed.version, no_more=before.version)
+            metrics.serves(self.packed.name, self.packed.version, self.packed.card.made, no_more=before.version)
 
     def measure(self, database: Database, window: timedelta) -> quality.Quality:
         """How good the served version was, over a window that ends now."""
-        held_out: Mapping[str, Any] = self.packed.card.held_out
-        return quality.measure(
-            database,
-            self.judge,
-            version=self.packed.version,
-            reference=self.packed.reference,
-            held_out=held_out,
-            window=window,
-            now=datetime.now(UTC),
-        )
+        return measure(self.packed, self.judge, database, window)
+
+
+def measure(packed: Packed, judge: Judge, database: Database, window: timedelta) -> quality.Quality:
+    """How good a version was, over a window that ends now."""
+    held_out: Mapping[str, Any] = packed.card.held_out
+    return quality.measure(
+        database,
+        judge,
+        version=packed.version,
+        reference=packed.reference,
+        held_out=held_out,
+        window=window,
+        now=datetime.now(UTC),
+    )
 
 
 _known: dict[type, Current] = {}

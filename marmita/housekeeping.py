@@ -17,7 +17,7 @@ from marmita.current import Current
 from marmita.lifespan import Companion
 from marmita.recording import remembers
 from marmita.settings import Settings
-from records import labels, quality, retention
+from records import decisions, labels, leases, quality, retention
 from records.database import Database, DatabaseDownError
 
 SAVE_EVERY_S = 600.0
@@ -45,6 +45,8 @@ class Housekeeping(Companion):
         self._chores: dict[Callable[[], None], float] = dict.fromkeys(
             [partial(self._measure, one) for one in measured], 0
         )
+        self._names = [one.packed.name for one in models]
+        self._chores[self._watch_shepherd] = 0
         self._chores |= {self._save: SAVE_EVERY_S, self._label: LABEL_EVERY_S, self._forget: FORGET_EVERY_S}
 
     def begin(self) -> None:
@@ -88,6 +90,11 @@ class Housekeeping(Companion):
         measured = model.measure(self._database, self._window)
         record_metrics.measured(measured)
         self._measured[measured.model] = measured
+
+    def _watch_shepherd(self) -> None:
+        holder = leases.look(self._database, leases.SHEPHERD)
+        failures = decisions.failures(self._database, self._names)
+        record_metrics.shepherd(holder and holder.seen_at, failures)
 
     def _save(self) -> None:
         for measured in self._measured.values():

@@ -5,8 +5,10 @@ Under several workers each process writes its own share into BentoML's folder, a
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,13 @@ _refusing = Gauge(
     "1 while the store has a champion that is not fit to be served",
     ["model"],
     multiprocess_mode="livemax",
+)
+
+_made = Gauge(
+    "marmita_model_made_timestamp_seconds",
+    "When the version that is served was trained",
+    ["model", "version"],
+    multiprocess_mode="mostrecent",
 )
 
 DELAY_S = 0.02
@@ -109,11 +118,13 @@ def refused(status: int) -> None:
     _pending.count(_refusal(status))
 
 
-def serves(model: str, version: str, no_more: str | None = None) -> None:
-    """Show the version that answers from now on."""
+def serves(model: str, version: str, made: datetime, no_more: str | None = None) -> None:
+    """Show the version that answers from now on, and when it was made. What is served no more has no age."""
     if no_more is not None:
         _served.labels(model, no_more).set(0)
+        _made.labels(model, no_more).set(math.nan)
     _served.labels(model, version).set(1)
+    _made.labels(model, version).set(made.timestamp())
 
 
 def refuses(model: str, yes: bool) -> None:

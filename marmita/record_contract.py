@@ -124,3 +124,30 @@ class StoredPrices(Answer):
 
     ticker: str
     prices: list[PriceOfDay]
+
+
+class ModelDecision(Answer):
+    """What a shepherd saw of a model, what it decided, and what came of it."""
+
+    id: str
+    model: str
+    at: datetime
+    action: str = Field(description="leave or retrain")
+    reasons: list[str]
+    evidence: dict[str, Any] = Field(description="The figures that it was made from")
+    outcome: str | None = Field(description="left, promoted, rejected, failed or interrupted; null while under way")
+    detail: str = Field(description="Why it ended so")
+    tag: str | None = Field(description="The version that was made last")
+    runs: list[str] = Field(description="The ids of the training runs")
+    ended_at: datetime | None
+
+
+class ShepherdState(Answer):
+    """Whether a shepherd is at work, and what was decided last."""
+
+    at_work: bool
+    holder: str | None = Field(description="Who is at work, or was last; null if nobody ever was")
+    since: datetime | None
+    seen_at: datetime | None = Field(description="When it was last there")
+    until: datetime | None = Field(description="So long no other one begins")
+    decisions: list[ModelDecision] = Field(description="The newest first")

@@ -8,10 +8,18 @@ from pydantic import BaseModel
 
 from marmita.contract import Error
 from marmita.openapi_parts import errors, example, json_of, reference
-from marmita.record_contract import Labels, LabelsAdded, LoadPrices, ModelQuality, PricesLoaded, StoredPrices
+from marmita.record_contract import (
+    Labels,
+    LabelsAdded,
+    LoadPrices,
+    ModelQuality,
+    PricesLoaded,
+    ShepherdState,
+    StoredPrices,
+)
 
 REQUESTS: tuple[type[BaseModel], ...] = (Labels, LoadPrices)
-ANSWERS: tuple[type[BaseModel], ...] = (LabelsAdded, ModelQuality, PricesLoaded, StoredPrices)
+ANSWERS: tuple[type[BaseModel], ...] = (LabelsAdded, ModelQuality, PricesLoaded, ShepherdState, StoredPrices)
 
 _TAG = "records"
 _WRONG = {HTTPStatus.BAD_REQUEST: "Something is wrong with what was asked: it is named."}
@@ -40,6 +48,10 @@ def paths(models: Sequence[str], with_prices: bool) -> dict[str, Any]:
             "get": _look("show_quality", "How good a model was, and whether its inputs have drifted", ModelQuality)
             | {"parameters": [name, window]}
         },
+        "/shepherd": {
+            "get": _look("show_shepherd", "Which models were retrained, or not, and why", ShepherdState)
+            | {"parameters": [_which(models), _limit()]}
+        },
     }
     if not with_prices:
         return found
@@ -59,6 +71,16 @@ def paths(models: Sequence[str], with_prices: bool) -> dict[str, Any]:
             | {"parameters": [_asked("ticker", "The stock", "MSFT"), *days]}
         },
     }
+
+
+def _which(models: Sequence[str]) -> dict[str, Any]:
+    asked = _asked("model", "Only decisions about this model", models[0], required=False)
+    return asked | {"schema": asked["schema"] | {"enum": list(models)}}
+
+
+def _limit() -> dict[str, Any]:
+    asked = _asked("limit", "So many decisions, the newest", "20", required=False)
+    return asked | {"schema": {"type": "integer", "minimum": 1, "maximum": 100, "examples": [20]}}
 
 
 def _asked(name: str, about: str, example: str, required: bool = True) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """What Prometheus is told about what the house remembers: how the recording goes, quality and drift."""
 
 import math
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 
 from prometheus_client import Counter, Gauge
@@ -40,11 +42,19 @@ _psi = _latest(
 )
 _alarm = _latest("marmita_drift_alarm", "1 for a feature or a prediction that has drifted", "model", "kind", "feature")
 
+_failures = _latest("marmita_retraining_failures", "Retrainings in a row that failed or were interrupted", "model")
+
 
 @cache
 def _reachable() -> Gauge:
     """Made when it is known: a gauge without labels is 0 from its beginning on, and the smallest of all counts."""
     return Gauge("marmita_database_reachable", "1 if the database took the last records", multiprocess_mode="livemin")
+
+
+@cache
+def _shepherd_seen() -> Gauge:
+    """Made when there is a shepherd, for the same reason."""
+    return _latest("marmita_shepherd_seen_timestamp_seconds", "When a shepherd was last at work")
 
 
 class RecordMetrics:
@@ -81,6 +91,14 @@ def measured(quality: Quality) -> None:
         _psi.labels(model, drift.kind, drift.feature).set(_number(drift.psi))
         _alarm.labels(model, drift.kind, drift.feature).set(int(drift.alarm))
     _measured_at.labels(model).set_to_current_time()
+
+
+def shepherd(seen_at: datetime | None, failures: Mapping[str, int]) -> None:
+    """Show when a shepherd was last there, if ever one was, and how its retrainings go."""
+    if seen_at is not None:
+        _shepherd_seen().set(seen_at.timestamp())
+    for model, count in failures.items():
+        _failures.labels(model).set(count)
 
 
 def _number(value: float | None) -> float:

@@ -62,7 +62,7 @@ class RecordRoutes:
         added = await run_in_threadpool(self._label, [(one.id, one.truth) for one in asked.labels])
         if len(added.unknown) == len(asked.labels):
             raise RefusedError(HTTPStatus.NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
-        return _answer(LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown))
+        return answer(LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown))
 
     def _label(self, given: list[tuple[str, Any]]) -> labels.Added:
         judges = {name: model.judge for name, model in self._models.items()}
@@ -78,7 +78,7 @@ class RecordRoutes:
 
     def _quality(self, model: Current) -> Callable[[Request], Awaitable[Response]]:
         async def show(request: Request) -> Response:
-            window = _query(request, "window", span, settings().quality_window)
+            window = query(request, "window", span, settings().quality_window)
             async with self._one_at_a_time:
                 at, measured = self._looked_at.get((model.packed.tag, window), (-math.inf, b""))
                 if time.monotonic() - at > FRESH_S:
@@ -104,13 +104,13 @@ class RecordRoutes:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from None
         except prices.PricesError as error:
             raise RefusedError(HTTPStatus.BAD_GATEWAY, str(error)) from None
-        return _answer(
+        return answer(
             PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled)
         )
 
     async def _prices(self, request: Request) -> Response:
-        ticker = _query(request, "ticker", ticker_of)
-        first, last = _query(request, "start", _day), _query(request, "end", _day)
+        ticker = query(request, "ticker", ticker_of)
+        first, last = query(request, "start", _day), query(request, "end", _day)
         if first > last:
             raise RefusedError(HTTPStatus.BAD_REQUEST, f"start, {first}, must not be after end, {last}")
         found = await run_in_threadpool(self._stored, ticker, first, last)
@@ -120,14 +120,14 @@ class RecordRoutes:
                 f"no prices of {ticker} are kept from {first} to {last}: POST /prices/load fetches them",
             )
         days = [PriceOfDay.model_validate(bar._asdict()) for bar in found]
-        return _answer(StoredPrices(ticker=ticker, prices=days))
+        return answer(StoredPrices(ticker=ticker, prices=days))
 
     def _stored(self, ticker: str, first: date, last: date) -> list[prices.Bar]:
         with self._database().reading() as session:
             return prices.stored(session, ticker, first, last)
 
 
-def _query(request: Request, name: str, read: Callable[[str], T], default: T | None = None) -> T:
+def query(request: Request, name: str, read: Callable[[str], T], default: T | None = None) -> T:
     text = request.query_params.get(name)
     if text is None:
         if default is not None:
@@ -154,7 +154,7 @@ def _day(text: str) -> date:
         raise ValueError("must be a day, such as 2013-02-01") from None
 
 
-def _answer(answer: Answer) -> Response:
+def answer(answer: Answer) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 

@@ -31,6 +31,7 @@ from marmita.openapi_parts import Inference
 from marmita.record_routes import HANDLERS, RecordRoutes
 from marmita.recording import Keeping, database
 from marmita.settings import settings
+from marmita.shepherd_routes import shepherd
 from marmita.store import follows
 from marmita.tensor_routes import TensorRoutes
 from marmita.topology import hold_on, tensor_models
@@ -80,7 +81,8 @@ class Service(bentoml.Service[T]):
         models, keys = self._served(), Keys(settings().keys)
         if is_main:
             hold_on()
-            routes = [*catalog(models), *self._record_routes(models, keys).routes()]
+            names = [model.packed.name for model in models]
+            routes = [*catalog(models), *self._record_routes(models, keys).routes(), shepherd(names, database)]
             self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="house")
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()

@@ -15,6 +15,7 @@ from bentoml.exceptions import BentoMLConfigException
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from records.bars import ticker_of
 from records.database import Database
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
@@ -33,6 +34,9 @@ def span(text: object) -> timedelta:
     if found > _LONGEST:
         raise ValueError(f"must not be longer than {_LONGEST.days}d")
     return found
+
+
+Span = Annotated[timedelta, BeforeValidator(span)]
 
 
 class Settings(BaseSettings):
@@ -74,7 +78,7 @@ class Settings(BaseSettings):
     quality_every_s: float = Field(default=60.0, gt=0)
     """How often quality and drift are measured for Prometheus, while predictions are kept."""
 
-    quality_window: Annotated[timedelta, BeforeValidator(span)] = timedelta(days=1)
+    quality_window: Span = timedelta(days=1)
     """How far back a measurement looks."""
 
     yahoo_url: str = ""
@@ -85,6 +89,35 @@ class Settings(BaseSettings):
 
     api_keys: SecretStr = SecretStr("")
     """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
+
+    shepherd_every: Span = timedelta(hours=1)
+    """How often the shepherd looks at all models."""
+
+    shepherd_ticker: str = ""
+    """The stock whose prices the forecaster learns from. Empty: it is retrained only when it has no champion."""
+
+    retrain_max_age: Span = timedelta(days=30)
+    """Prices that are so much newer than those that a forecaster was made from make it stale."""
+
+    retrain_error_ratio: float = Field(default=1.5, gt=1)
+    """A model is retrained when its error on labelled rows is so many times the one on held-out rows."""
+
+    retrain_min_labels: int = Field(default=100, gt=0)
+    """So many rows must be labelled since the champion was made, or there is nothing new to learn from."""
+
+    retrain_pause: Span = timedelta(days=1)
+    """So long after a retraining that promoted nothing the next one waits: twice as long after two, up to 8 times."""
+
+    retrain_timeout: Span = timedelta(hours=1)
+    """A training that takes longer is ended."""
+
+    retrain_memory_mb: int = Field(default=4096, gt=0)
+    """A training that takes more memory, with all its processes, is ended."""
+
+    @field_validator("shepherd_ticker")
+    @classmethod
+    def _a_stock(cls, ticker: str) -> str:
+        return ticker_of(ticker) if ticker.strip() else ""
 
     @field_validator("database_url")
     @classmethod

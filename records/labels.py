@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from random import sample
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from records import bulk, prices, waiting
@@ -112,6 +112,14 @@ def label_forecasts(database: Database, ticker: str, deadline: float = math.inf)
         if followed:
             labelled += _label_day(database, ticker, as_of, followed, deadline)
     return labelled
+
+
+def count_since(database: Database, model: str, since: datetime) -> int:
+    """How many rows of a model, whichever version answered, got a label or another one since then."""
+    rows = select(Label.prediction_id, Label.row).join(Prediction, Prediction.id == Label.prediction_id)
+    rows = rows.where(Prediction.model == model, Label.at > since).distinct()
+    with database.reading() as session:
+        return session.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
 
 
 def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[float], deadline: float) -> int:

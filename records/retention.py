@@ -1,14 +1,14 @@
-"""Forgetting: predictions and measurements that are older than anyone wants to keep."""
+"""Forgetting: predictions, measurements and decisions that are older than anyone wants to keep."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from records.database import Database
-from records.tables import Forecast, Label, Measurement, Prediction
+from records.tables import Decision, Forecast, Label, Measurement, Prediction
 
 _TOGETHER = 500
 """So many are deleted in one transaction: who wants to write waits for no more than these."""
@@ -24,8 +24,9 @@ def forget(database: Database, before: datetime, pause: Callable[[float], None] 
 
     Who forgets at the same time takes other ones.
     """
-    while _portion(database, before, _forget_measurements) is not None:
-        pause(_PAUSE_S)
+    for forget_some in (_forget_measurements, _forget_decisions):
+        while _portion(database, before, forget_some) is not None:
+            pause(_PAUSE_S)
     forgotten = 0
     while (count := _portion(database, before, _forget_predictions)) is not None:
         forgotten += count
@@ -41,10 +42,18 @@ def _portion(
 
 
 def _forget_measurements(session: Session, before: datetime) -> int | None:
+    return _forget_rows(session, Measurement, Measurement.at < before)
+
+
+def _forget_decisions(session: Session, before: datetime) -> int | None:
+    """One that is open is somebody's: it goes when it is closed."""
+    return _forget_rows(session, Decision, Decision.ended_at < before)
+
+
+def _forget_rows(session: Session, table: type[Measurement] | type[Decision], old: ColumnElement[bool]) -> int | None:
     """How many went; None if none is left."""
-    old = select(Measurement.id).where(Measurement.at < before).limit(_TOGETHER).with_for_update(skip_locked=True)
-    ids = session.scalars(old).all()
-    session.execute(delete(Measurement).where(Measurement.id.in_(ids)))
+    ids = session.scalars(select(table.id).where(old).limit(_TOGETHER).with_for_update(skip_locked=True)).all()
+    session.execute(delete(table).where(table.id.in_(ids)))
     return len(ids) or None
 
 

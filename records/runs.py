@@ -1,16 +1,19 @@
 """Training runs: what was tried, when, and what came of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from records.bundles import new_id
 from records.database import Database
 from records.tables import TrainingRun
 
 RUNNING, PROMOTED, REJECTED, FAILED = "running", "promoted", "rejected", "failed"
+
+INTERRUPTED = "interrupted"
+"""What became of a run that was killed, as whoever started it says."""
 
 
 def begin(database: Database, model: str, id: str | None = None) -> str:
@@ -52,3 +55,19 @@ def latest(database: Database, model: str | None = None, most: int = 20) -> Sequ
         runs = session.scalars(query).all()
         session.expunge_all()
         return runs
+
+
+def known(database: Database, ids: Collection[str]) -> Sequence[TrainingRun]:
+    """Those of these runs that have begun, the oldest first."""
+    with database.reading() as session:
+        found = select(TrainingRun).where(TrainingRun.id.in_(ids)).order_by(TrainingRun.started_at, TrainingRun.id)
+        runs = session.scalars(found).all()
+        session.expunge_all()
+        return runs
+
+
+def end_running(database: Database, ids: Collection[str], status: str, reason: str) -> None:
+    """Say what became of those of these runs that can't say it themselves any more."""
+    left = update(TrainingRun).where(TrainingRun.id.in_(ids), TrainingRun.status == RUNNING)
+    with database.writing() as session:
+        session.execute(left.values(status=status, reason=reason, ended_at=datetime.now(UTC)))

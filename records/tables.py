@@ -40,7 +40,7 @@ class Moment(TypeDecorator[datetime]):
 class Table(DeclarativeBase):
     """All tables."""
 
-    type_annotation_map = {datetime: Moment(), dict[str, Any]: JSON()}  # noqa: RUF012  as SQLAlchemy wants it
+    type_annotation_map = {datetime: Moment(), dict[str, Any]: JSON(), list[str]: JSON()}  # noqa: RUF012  as SQLAlchemy wants it
 
 
 class Price(Table):
@@ -141,7 +141,7 @@ class TrainingRun(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     model: Mapped[str] = mapped_column(String(64))
     status: Mapped[str] = mapped_column(String(16))
-    """`running`, `promoted`, `rejected` or `failed`."""
+    """`running`, `promoted`, `rejected`, `failed` or `interrupted`."""
     reason: Mapped[str] = mapped_column(Text)
     """Why it ended as it did; empty while it runs."""
     tag: Mapped[str | None] = mapped_column(String(128))
@@ -162,3 +162,40 @@ class Measurement(Table):
     at: Mapped[datetime]
     window_s: Mapped[float]
     figures: Mapped[dict[str, Any]]
+
+
+class Decision(Table):
+    """What a shepherd saw of a model, what it decided, and what came of it."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("decisions_by_model_and_time", "model", "at"), Index("decisions_by_time", "at"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(16))
+    """`leave` or `retrain`."""
+    reasons: Mapped[list[str]]
+    evidence: Mapped[dict[str, Any]]
+    """The figures that it was made from."""
+    runs: Mapped[list[str]]
+    """The ids of the training runs that may come of it."""
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    """`left`, `promoted`, `rejected`, `failed` or `interrupted`; nothing while it is under way."""
+    detail: Mapped[str] = mapped_column(Text)
+    tag: Mapped[str | None] = mapped_column(String(128))
+    """The version that was made last."""
+    ended_at: Mapped[datetime | None]
+
+
+class Lease(Table):
+    """Who alone may do something, and until when: its holder asks for more time again and again."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(128))
+    since: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    """When the holder was last there."""
+    until: Mapped[datetime]

@@ -33,7 +33,7 @@ def test_every_route_is_in_it(document: dict[str, Any]) -> None:
     probes = {"/healthz", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
     models = {"/models", "/models/{name}", "/v2", "/v2/models/{name}", "/v2/models/{name}/ready"}
 
-    records = {"/labels", "/quality/{name}", "/prices", "/prices/load", "/stock-forecast/forecast-from"}
+    records = {"/labels", "/quality/{name}", "/shepherd", "/prices", "/prices/load", "/stock-forecast/forecast-from"}
 
     assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, *INFERS, *models, *records, *probes}
 

@@ -1,8 +1,10 @@
 """Chores are done when they are due, each whatever becomes of the others."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -11,7 +13,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from marmita import housekeeping, record_metrics
 from marmita.housekeeping import Housekeeping
 from marmita.settings import Settings
-from records import labels, quality, retention
+from records import decisions, labels, leases, quality, retention
 from records.database import Database, DatabaseDownError
 
 
@@ -32,6 +34,7 @@ class Fake:
         return self
 
     model = "fake"
+    packed = SimpleNamespace(name="fake")
 
 
 @pytest.fixture
@@ -50,6 +53,8 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
     monkeypatch.setattr(labels, "label_all", counting("label"))
     monkeypatch.setattr(retention, "forget", counting("forget"))
     monkeypatch.setattr(record_metrics, "measured", lambda _: None)
+    monkeypatch.setattr(leases, "look", lambda *_: None)
+    monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 0))
     monkeypatch.setattr(housekeeping, "remembers", lambda: True)
     before = BentoMLContainer.prometheus_multiproc_dir.get()
     BentoMLContainer.prometheus_multiproc_dir.set(str(tmp_path))
@@ -103,3 +108,25 @@ def test_what_is_too_old_is_forgotten_also_when_nothing_new_is_kept(
     house.end()
 
     assert model.measured == 0
+
+
+def test_what_becomes_of_the_shepherd_is_told_whether_predictions_are_kept_or_not(
+    done: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = Event()
+    heard: list[tuple[object, object]] = []
+
+    def hear(*heard_now: Any) -> None:
+        heard.append(heard_now)
+        told.set()
+
+    seen = datetime(2026, 3, 4, tzinfo=UTC)
+    monkeypatch.setattr(leases, "look", lambda *_: SimpleNamespace(seen_at=seen))
+    monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 2))
+    monkeypatch.setattr(record_metrics, "shepherd", hear)
+    house = keeping(Fake(), record="off")
+    house.begin()
+    assert told.wait(10)
+    house.end()
+
+    assert heard[0] == (seen, {"fake": 2})

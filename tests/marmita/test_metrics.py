@@ -1,4 +1,6 @@
 import asyncio
+import math
+from datetime import UTC, datetime
 
 from prometheus_client import REGISTRY
 
@@ -26,8 +28,11 @@ async def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
 
 
 def test_one_version_is_served_at_a_time() -> None:
-    all_metrics.serves("test_model", "v1")
-    all_metrics.serves("test_model", "v2", no_more="v1")
+    first, second = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 3, 4, tzinfo=UTC)
+    all_metrics.serves("test_model", "v1", first)
+    all_metrics.serves("test_model", "v2", second, no_more="v1")
 
     assert value("marmita_model_served", version="v1") == 0
     assert value("marmita_model_served", version="v2") == 1
+    assert math.isnan(value("marmita_model_made_timestamp_seconds", version="v1"))
+    assert value("marmita_model_made_timestamp_seconds", version="v2") == second.timestamp()

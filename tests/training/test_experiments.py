@@ -16,8 +16,8 @@ from marmita.card import Verdict
 from marmita.settings import settings
 from marmita.store import Packed
 from records import runs
+from records.bundles import new_id
 from records.database import Database
-from records.recorder import new_id
 from tests.e2e.server import free_port
 from tests.training.mlflow_server import serving, silent
 from training import fetal_health, prices, run, stock_forecast

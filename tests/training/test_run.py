@@ -7,8 +7,8 @@ import pytest
 
 from marmita.store import Packed
 from records import runs
+from records.bundles import new_id
 from records.database import Database, DatabaseDownError
-from records.recorder import new_id
 from training import run
 from training.run import remembered
 

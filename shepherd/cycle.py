@@ -1,0 +1,98 @@
+"""One round: close what was left open, refresh prices, label forecasts, and look after each model."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from marmita.settings import Settings
+from records import decisions, labels, yahoo
+from records.database import Database, DatabaseDownError
+from records.leases import Claim
+from records.loading import Fetch
+from shepherd import leftovers
+from shepherd.apart import Limits
+from shepherd.deciding import Bounds, Verdict, decide
+from shepherd.evidence import Evidence, Series, look
+from shepherd.fresh_prices import refresh
+from shepherd.retraining import Command, LeaseLostError, Outcome, Trainer, attempts, training_command
+
+LEFT_OPEN = "the shepherd that decided this ended before it was done"
+
+log = logging.getLogger("bentoml.marmita")
+
+
+@dataclass(frozen=True)
+class Round:
+    """All that a round needs."""
+
+    database: Database
+    settings: Settings
+    models: Sequence[str]
+    claim: Claim
+    command: Command = training_command
+    fetch: Fetch = field(default=yahoo.fetch)
+
+    def go(self) -> bool:
+        """Whether all went well: no model that could not be looked at, and no retraining that failed."""
+        leftovers.close(self.database, LEFT_OPEN)
+        wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, lambda: not self.claim.lost)
+        self._check()
+        if count := labels.label_all(self.database):
+            log.info("prices have labelled %d steps of forecasts", count)
+        went_well = [self._look_after(model, wrong) for model in self.models]
+        return all(went_well)
+
+    def _look_after(self, model: str, wrong_prices: dict[str, str]) -> bool:
+        """Whether it went well. What is wrong with one model keeps nobody from looking after the others."""
+        try:
+            self._check()
+            ticker = self.settings.shepherd_ticker
+            evidence = look(model, ticker, self.database, self.settings.quality_window)
+            verdict = decide(evidence, _bounds(self.settings), datetime.now(UTC))
+            if isinstance(evidence.material, Series) and ticker in wrong_prices:
+                verdict.reasons.append(f"prices could not be refreshed: {wrong_prices[ticker]}")
+            return self._carry_out(evidence, verdict)
+        except (DatabaseDownError, LeaseLostError):
+            raise
+        except Exception:
+            log.exception("%s could not be looked after", model)
+            return False
+
+    def _carry_out(self, evidence: Evidence, verdict: Verdict) -> bool:
+        model, action, reasons = evidence.model, verdict.action, verdict.reasons
+        log.info("%s: %s: %s", model, action, "; ".join(reasons))
+        if action == decisions.LEAVE:
+            decisions.begin(self.database, model, action, reasons, evidence.as_dict())
+            return True
+        tries = attempts(evidence)
+        ids = [one.run for one in tries]
+        decision = decisions.begin(self.database, model, action, reasons, evidence.as_dict(), ids)
+        try:
+            came = self._trainer().retrain(model, tries)
+        except (DatabaseDownError, LeaseLostError):
+            raise  # whoever has the lease next closes it
+        except Exception as error:
+            came = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
+            log.exception("%s could not be retrained", model)
+        self._check()
+        decisions.end(self.database, decision, came.outcome, came.detail, came.tag)
+        log.info("%s: %s: %s", model, came.outcome, came.detail)
+        return came.outcome != decisions.FAILED
+
+    def _check(self) -> None:
+        if self.claim.lost:
+            raise LeaseLostError("the lease was lost: the database could not be reached in time, or another has it")
+
+    def _trainer(self) -> Trainer:
+        limits = Limits(self.settings.retrain_timeout.total_seconds(), self.settings.retrain_memory_mb * 2**20)
+        return Trainer(self.database, limits, lambda: self.claim.good_until, self.command)
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        max_age=settings.retrain_max_age,
+        error_ratio=settings.retrain_error_ratio,
+        min_labels=settings.retrain_min_labels,
+        pause=settings.retrain_pause,
+    )

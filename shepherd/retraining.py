@@ -1,0 +1,130 @@
+"""Retraining a model: the scripts to run, one after the other until one brings a better one, and what came of it."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from bentoml.exceptions import BentoMLException
+
+from marmita import store
+from records import decisions, runs
+from records.bundles import new_id
+from records.database import Database
+from records.tables import TrainingRun
+from shepherd import apart
+from shepherd.apart import Limits
+from shepherd.evidence import Evidence, Series
+from shepherd.warden import LATE, TOLD
+
+Command = Callable[[str, Sequence[str]], list[str]]
+"""How a model is trained: the command, from its name and the arguments of its script."""
+
+_LONGEST_DETAIL = 4_000
+
+log = logging.getLogger("bentoml.marmita")
+
+
+class LeaseLostError(Exception):
+    """Another shepherd may be at work by now: this one must do nothing more."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One run of a training script."""
+
+    arguments: tuple[str, ...]
+    run: str
+    """The id under which it is remembered."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a retraining."""
+
+    outcome: str
+    detail: str
+    tag: str | None = None
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Runs training scripts within limits, as long as the shepherd has its lease."""
+
+    database: Database
+    limits: Limits
+    good_until: Callable[[], float]
+    command: Command
+
+    def retrain(self, model: str, attempts: Sequence[Attempt]) -> Outcome:
+        """Try one after the other, until one is promoted."""
+        outcomes: list[Outcome] = []
+        for attempt in attempts:
+            outcomes.append(self._try(model, attempt))
+            if outcomes[-1].outcome == decisions.PROMOTED:
+                break
+        last = outcomes[-1]
+        detail = "\n".join(one.detail for one in outcomes)
+        return Outcome(last.outcome, detail[:_LONGEST_DETAIL], last.tag)
+
+    def _try(self, model: str, attempt: Attempt) -> Outcome:
+        before = _champion_version(model)
+        command = self.command(model, [*attempt.arguments, "--run", attempt.run])
+        log.info("training begins: %s", " ".join(command))
+        ended = apart.run(command, self.limits, self.good_until, lambda line: log.info("%s: %s", model, line))
+        if ended.ended in (LATE, TOLD):
+            raise LeaseLostError(str(ended))
+        how = " ".join(attempt.arguments) or "from the reference file"
+        if not ended.well:
+            log.error("training %s failed (%s): %s", model, how, ended)
+            runs.end_running(self.database, [attempt.run], runs.FAILED, str(ended))
+            return Outcome(decisions.FAILED, f"{how}: {ended}")
+        return self._found(model, attempt, before, how)
+
+    def _found(self, model: str, attempt: Attempt, before: str | None, how: str) -> Outcome:
+        """What the run says came of it; and the store, if the run could not be remembered."""
+        known = runs.known(self.database, [attempt.run])
+        if known and known[0].status in (runs.PROMOTED, runs.REJECTED):
+            return outcome_of(known[0], how)
+        after = _champion_version(model)
+        reason = "what came of it was not remembered"
+        if after is None or after == before:
+            runs.end_running(self.database, [attempt.run], runs.REJECTED, reason)
+            return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {reason}")
+        runs.end_running(self.database, [attempt.run], runs.PROMOTED, reason)
+        return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {reason}", f"{model}:{after}")
+
+
+def attempts(evidence: Evidence) -> list[Attempt]:
+    """How to make a better model than the one that was looked at."""
+    return [Attempt(arguments, new_id()) for arguments in _ways(evidence)]
+
+
+def training_command(model: str, arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", f"training.{model}", *arguments]
+
+
+def outcome_of(run: TrainingRun, how: str) -> Outcome:
+    """What came of a run that has ended by itself."""
+    return Outcome(run.status, f"{how}: {run.status}: {run.reason}", run.tag)
+
+
+def _ways(evidence: Evidence) -> Iterator[tuple[str, ...]]:
+    material = evidence.material
+    if not isinstance(material, Series):
+        yield ("--with-labels",)
+        return
+    if material.ticker and material.newest is not None:
+        stored = "--source", "stored", "--ticker", material.ticker
+        if evidence.champion is not None:
+            yield *stored, "--fine-tune"
+        yield stored
+    if evidence.champion is None:  # better one from old prices than none
+        yield ()
+
+
+def _champion_version(model: str) -> str | None:
+    try:
+        return store.champion_version(model)
+    except (BentoMLException, OSError):
+        return None

@@ -1,0 +1,116 @@
+"""Decisions are there before anything is done, and say afterwards what came of it."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
+
+from records import decisions, labels, runs
+from records.database import Database
+from records.decisions import FAILED, INTERRUPTED, LEAVE, PROMOTED, REJECTED, RETRAIN
+from records.retention import forget
+from records.tables import Decision
+from tests.records.grades import ask, label, spread
+
+EVIDENCE = {"champion": {"tag": "a:v1", "error_ratio": None}}
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def retrained(database: Database, outcome: str, model: str = "a", tag: str | None = None) -> str:
+    id = decisions.begin(database, model, RETRAIN, ["it is wrong"], EVIDENCE)
+    decisions.end(database, id, outcome, "so it is", tag)
+    return id
+
+
+def test_one_to_retrain_is_open_until_it_is_known_what_came(database: Database) -> None:
+    id = decisions.begin(database, "a", RETRAIN, ["it drifted", "it is old"], EVIDENCE, ["run1", "run2"])
+    (opened,) = decisions.still_open(database)
+    decisions.end(database, id, PROMOTED, "it is better", "a:v2")
+    (ended,) = decisions.latest(database)
+
+    assert (opened.id, opened.outcome, opened.ended_at, opened.runs) == (id, None, None, ["run1", "run2"])
+    assert opened.reasons == ["it drifted", "it is old"]
+    assert opened.evidence == EVIDENCE
+    assert (ended.outcome, ended.detail, ended.tag) == (PROMOTED, "it is better", "a:v2")
+    assert ended.ended_at is not None
+    assert ended.ended_at >= ended.at
+    assert decisions.still_open(database) == []
+
+
+def test_one_to_leave_all_as_it_is_is_closed_at_once(database: Database) -> None:
+    decisions.begin(database, "a", LEAVE, ["all is well"], EVIDENCE)
+
+    assert decisions.still_open(database) == []
+    assert [one.outcome for one in decisions.latest(database)] == [decisions.LEFT]
+
+
+def test_the_newest_come_first_of_one_model_or_of_all(database: Database) -> None:
+    first, second, third = (decisions.begin(database, model, LEAVE, [], {}) for model in ("a", "b", "a"))
+
+    assert [one.id for one in decisions.latest(database)] == [third, second, first]
+    assert [one.id for one in decisions.latest(database, "a")] == [third, first]
+    assert [one.id for one in decisions.latest(database, most=1)] == [third]
+
+
+def test_failures_are_counted_until_a_training_went_through(database: Database) -> None:
+    assert decisions.failures(database, ["a", "b"]) == {"a": 0, "b": 0}
+    for outcome in (FAILED, REJECTED, FAILED, INTERRUPTED):
+        retrained(database, outcome)
+    decisions.begin(database, "a", LEAVE, [], {})
+    decisions.begin(database, "a", RETRAIN, [], {})
+    assert decisions.failures(database, ["a", "b"]) == {"a": 2, "b": 0}
+
+    retrained(database, PROMOTED)
+    assert decisions.failures(database, ["a"]) == {"a": 0}
+
+
+def test_what_did_not_make_the_champion_was_of_no_use(database: Database) -> None:
+    retrained(database, REJECTED, "b")
+    before = retrained(database, REJECTED)
+    made = datetime.now(UTC)
+    of_no_use = [retrained(database, outcome) for outcome in (REJECTED, FAILED, INTERRUPTED)]
+    taken_back = retrained(database, PROMOTED, tag="a:v2")
+    decisions.begin(database, "a", LEAVE, [], {})
+    decisions.begin(database, "a", RETRAIN, [], {})
+
+    found = [one.id for one in decisions.fruitless(database, "a", "a:v1", since=made)]
+    assert found == [*of_no_use, taken_back]
+    found = [one.id for one in decisions.fruitless(database, "a", "a:v2", since=LONG_AGO)]
+    assert found == [before, *of_no_use]
+
+
+def test_old_ones_are_forgotten_but_for_those_that_are_open(database: Database) -> None:
+    retrained(database, FAILED)
+    decisions.begin(database, "a", LEAVE, [], {})
+    unfinished = decisions.begin(database, "a", RETRAIN, [], {})
+    with database.writing() as session:
+        session.execute(update(Decision).values(at=LONG_AGO))
+        session.execute(update(Decision).where(Decision.ended_at.is_not(None)).values(ended_at=LONG_AGO))
+    newer = retrained(database, PROMOTED)
+
+    forget(database, LONG_AGO + timedelta(days=1))
+
+    assert [one.id for one in decisions.latest(database)] == [newer, unfinished]
+
+
+def test_runs_that_can_not_end_themselves_are_ended(database: Database) -> None:
+    ended, running, other = (runs.begin(database, "a") for _ in range(3))
+    runs.end(database, ended, runs.REJECTED, "it is worse")
+
+    runs.end_running(database, [ended, running, "never begun"], runs.INTERRUPTED, "it was killed")
+
+    known = {run.id: (run.status, run.reason) for run in runs.known(database, [ended, running, other])}
+    assert known[ended] == (runs.REJECTED, "it is worse")
+    assert known[running] == (runs.INTERRUPTED, "it was killed")
+    assert known[other] == (runs.RUNNING, "")
+
+
+def test_rows_are_counted_that_were_labelled_since_a_moment(database: Database) -> None:
+    first = ask(database, spread(3), [1, 2, 3])
+    label(database, (f"{first}-0", 1), (f"{first}-1", 2))
+    moment = datetime.now(UTC)
+    second = ask(database, spread(2), [4, 5], version="v2")
+    label(database, (f"{second}-0", 4), (f"{second}-1", 5), (f"{first}-1", 7))
+
+    assert labels.count_since(database, "grades", LONG_AGO) == 4
+    assert labels.count_since(database, "grades", moment) == 3
+    assert labels.count_since(database, "paths", LONG_AGO) == 0
