@@ -11,7 +11,7 @@ from typing import Any
 import bentoml
 from bentoml.exceptions import BentoMLException
 
-from marmita import store, tracking
+from marmita import choosing, store, tracking
 from marmita.current import current
 from marmita.recording import database
 from marmita.settings import settings, span
@@ -42,7 +42,7 @@ def _quality(options: argparse.Namespace) -> None:
     if options.history:
         print(json.dumps(quality.history(database(), options.model, most=100), indent=2))
         return
-    store.find_those_of_the_bento()
+    choosing.find_those_of_the_bento()
     service: Any = import_module(f"bentos.{options.model}.service")
     runner = next(one.inner for one in vars(service).values() if isinstance(one, bentoml.Service))
     print(json.dumps(current(runner).measure(database(), options.window).as_dict(), indent=2))

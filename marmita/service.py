@@ -21,6 +21,7 @@ from starlette.types import ASGIApp
 from marmita import logs, metrics, openapi
 from marmita.batching import Batching
 from marmita.catalog import catalog
+from marmita.choosing import follows
 from marmita.current import Current, begun
 from marmita.following import Following
 from marmita.front import Front, Inner, paths
@@ -32,7 +33,6 @@ from marmita.record_routes import HANDLERS, RecordRoutes
 from marmita.recording import Keeping, database
 from marmita.settings import settings
 from marmita.shepherd_routes import shepherd
-from marmita.store import follows
 from marmita.tensor_routes import TensorRoutes
 from marmita.topology import hold_on, tensor_models
 from records.path_judge import Paths

@@ -8,7 +8,7 @@ A packed model is one tag. Beside the native model, which BentoML loads as it al
     reference.json   what its inputs and predictions look like, for telling unusual inputs and drift
 
 The champion is the version that is served. A file `champion` beside the store's own `latest` names it. A Bento names
-its models itself: inside one, that is what counts.
+its models itself: `choosing.py` says what counts inside one.
 """
 
 import hashlib
@@ -25,20 +25,16 @@ from typing import Any
 from uuid import uuid4
 
 import bentoml
-import yaml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 from bentoml.exceptions import BentoMLException, NotFound
-from bentoml.models import BentoModel, ModelContext
+from bentoml.models import ModelContext
 from pydantic import ValidationError
 
-from marmita import settings
 from marmita.card import Card
 from marmita.compiled import Compiled
-from marmita.contract import same_interface
 
 COMPILED = "compiled.onnx"
-BENTO = Path(__file__).resolve().parents[2] / "bento.yaml"
 
 
 @dataclass(frozen=True)
@@ -180,23 +176,12 @@ def champion_version(name: str) -> str | None:
 
 def packed(tag: str) -> Packed:
     """A version in the store."""
-    return Packed.of(_at_home().get(tag))
+    return Packed.of(at_home().get(tag))
 
 
-def _at_home() -> ModelStore:
+def at_home() -> ModelStore:
     """The store in BentoML's home. Of a Bento that brings its models along, BentoML itself sees those only."""
     return ModelStore(Path(BentoMLContainer.model_store_dir.get()))
-
-
-class Champion(BentoModel):  # type: ignore[misc]  # it has no types
-    """A model for BentoML that is found in its home, wherever BentoML itself would look."""
-
-    @property
-    def stored(self) -> bentoml.Model:
-        return _at_home().get(self.tag)
-
-    def resolve(self, *_: object) -> bentoml.Model:
-        return self.stored
 
 
 def champion(name: str) -> Packed | None:
@@ -213,55 +198,6 @@ def _promoted(home: Path) -> list[str]:
         return (home / "promoted").read_text().split()
     except FileNotFoundError:
         return []
-
-
-def follows() -> bool:
-    """Whether champions are taken from the store: else the models are those that a Bento was built with."""
-    return settings.read().follow_store or not _inside_bento()
-
-
-def find_those_of_the_bento() -> None:
-    """Let a command inside an image find the models there, as `bentoml serve` does."""
-    if _inside_bento() and (BENTO.parent / "models").is_dir():
-        BentoMLContainer.model_store.set(ModelStore(BENTO.parent / "models"))
-
-
-def _inside_bento() -> bool:
-    return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
-
-
-def served(name: str, contract: dict[str, Any]) -> BentoModel:
-    """The model that a service serves: the Bento's own inside a Bento, else the champion.
-
-    It is looked at before anything is started, so that a service that can't work says so at once and ends.
-    """
-    found, kind = (champion(name) if follows() else None), Champion
-    if found is None and _inside_bento():
-        found, kind = _packed_in_bento(name), BentoModel
-    retrain = f"python -m training.{name}"
-    if found is None:
-        raise NotFound(f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {retrain}")
-    if not same_interface(found.contract, contract):
-        raise BentoMLException(f"{found.tag} was trained with another contract than this code has. Run: {retrain}")
-    found.verify()
-    return kind(found.tag)
-
-
-def _why_none(name: str) -> str:
-    try:
-        newest = Packed.of(bentoml.models.get(name))
-        return f": the newest version, {newest.tag}, was not promoted ({newest.card.verdict.reason})"
-    except BentoMLException:
-        return ""
-
-
-def _packed_in_bento(name: str) -> Packed:
-    bento = yaml.safe_load(BENTO.read_text())
-    models = [model for service in bento["services"] for model in service["models"]] + bento["models"]
-    for model in models:
-        if model["tag"].partition(":")[0] == name:
-            return Packed.of(bentoml.models.get(model["tag"]))
-    raise NotFound(f"The model {name} is not in this Bento: {BENTO.parent}")
 
 
 @contextmanager

@@ -17,11 +17,11 @@ from bentos.fetal_health.contract import (
     Status,
 )
 from bentos.fetal_health.judge import JUDGE
+from marmita.choosing import served
 from marmita.contract import Floats, features, to_array
 from marmita.runner import Runner, answer
 from marmita.served import flatten
 from marmita.service import Service
-from marmita.store import served
 
 FEATURES = features(Exam)
 

@@ -24,12 +24,12 @@ from bentos.stock_forecast.contract import (
     Series,
 )
 from bentos.stock_forecast.judge import JUDGE
+from marmita.choosing import served
 from marmita.contract import Floats
 from marmita.recording import database
 from marmita.runner import Runner, answer
 from marmita.served import Served
 from marmita.service import Service
-from marmita.store import served
 from records.bundles import Subject
 from records.database import DatabaseDownError
 from records.prices import Closes, NotEnoughHistoryError, future, history

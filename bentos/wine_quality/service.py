@@ -9,11 +9,11 @@ from bentoml.validators import ContentType
 
 from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Wine, Wines, WineScore
 from bentos.wine_quality.judge import JUDGE
+from marmita.choosing import served
 from marmita.contract import Floats, features, to_array
 from marmita.runner import Runner, answer
 from marmita.served import flatten
 from marmita.service import Service
-from marmita.store import served
 
 FEATURES = features(Wine)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from marmita import store
+from marmita import choosing, store
 from marmita.compiled import Compiled
 from marmita.store import Packed
 from tests import samples
@@ -66,7 +66,7 @@ def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
     assert not worse.card.verdict.promoted
     assert store.champion("wine_quality") == good
     assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
-    assert str(store.served("wine_quality", good.contract).tag) == good.tag
+    assert str(choosing.served("wine_quality", good.contract).tag) == good.tag
 
 
 def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_store: Path) -> None:
