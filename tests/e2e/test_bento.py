@@ -1,7 +1,9 @@
 """The Bento: what is in it, and that it serves where nothing else is."""
 
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from marmita.store import Packed
-from tests.e2e.server import BENTOML, ROOT, environment, home, serve
+from tests.e2e.server import BENTOML, ROOT, environment, home, metric_samples, serve, until
 from tests.samples import REQUESTS, SCORE, wines
 
 
@@ -96,6 +98,52 @@ def test_it_serves_what_it_was_built_with_whatever_is_champion_now(
         (answer,) = httpx.post(f"{server.url}{SCORE}", json=wines(1)).json()
 
     assert answer["model"] == champions["wine_quality"].tag
+
+
+@pytest.fixture
+def unpacked(built: tuple[Path, str], tmp_path: Path) -> Path:
+    """The Bento as it lies in an image: a folder that has its models in it."""
+    folder, tag = built
+    bentoml("export", tag, f"{tmp_path}/bento.tar", home=folder)
+    (tmp_path / "bento").mkdir()
+    with tarfile.open(tmp_path / "bento.tar") as archive:
+        archive.extractall(tmp_path / "bento", filter="data")
+    return tmp_path / "bento"
+
+
+async def test_it_takes_up_the_champions_of_a_store_if_it_is_told_to(
+    unpacked: Path, champions: dict[str, Packed], tmp_path: Path
+) -> None:
+    """A store that is empty at first, as that of a new installation."""
+    champion = champions["wine_quality"]
+    models = tmp_path / "home" / "models" / champion.name
+    models.mkdir(parents=True)
+
+    def served() -> str:
+        (answer,) = httpx.post(f"{server.url}{SCORE}", json=wines(1)).json()
+        return str(answer["model"])
+
+    with serve(tmp_path / "home", str(unpacked), cwd=tmp_path, MARMITA_FOLLOW_STORE="True") as server:
+        assert served() == champion.tag
+        promoted = repacked(champion, models, "promoted")
+        await until(lambda: served() == promoted, within_s=20)
+    with serve(tmp_path / "home", str(unpacked), cwd=tmp_path, MARMITA_FOLLOW_STORE="True") as server:
+        assert served() == promoted
+
+    (models / "promoted" / "compiled.onnx").write_bytes(b"damaged")
+    with serve(tmp_path / "home", str(unpacked), cwd=tmp_path, MARMITA_FOLLOW_STORE="True") as server:
+        assert served() == champion.tag
+        await until(lambda: 1 in metric_samples(server, "marmita_model_refused").values(), within_s=20)
+        assert f"{promoted} is damaged" in server.log.read_text()
+
+
+def repacked(packed: Packed, models: Path, version: str) -> str:
+    """Put the same model into a store as another version, and make it the champion there."""
+    shutil.copytree(packed.path, models / version)
+    described = models / version / "model.yaml"
+    described.write_text(described.read_text().replace(packed.version, version))
+    (models / "champion").write_text(version)
+    return f"{packed.name}:{version}"
 
 
 @pytest.mark.parametrize("name", ["fetal_health", "wine_quality", "stock_forecast"])
