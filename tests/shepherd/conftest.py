@@ -1,13 +1,84 @@
-"""The databases: SQLite, and PostgreSQL for tests that say so."""
+"""A shepherd in a process of the tests, with a store and a database: SQLite, and PostgreSQL for tests that say so."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from marmita import store
+from marmita.settings import Settings
+from marmita.store import Packed
+from records import decisions
+from records.database import Database
+from records.leases import SHEPHERD, Claim
+from shepherd.cycle import Round
 from tests.records.conftest import database as database
 from tests.records.conftest import sqlite_url as sqlite_url
+from tests.records.stocks import Source
+from tests.shepherd.stand_in_shepherd import stand_in
 
+WINE, STOCK = "wine_quality", "stock_forecast"
 ON_BOTH = pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_url"))
+
+
+class Shepherd:
+    """Goes its rounds, one at a time, in a store and a database of its own."""
+
+    def __init__(self, database: Database, claim: Claim, patch: pytest.MonkeyPatch) -> None:
+        self.database = database
+        self.claim = claim
+        self.asked: list[tuple[str, ...]] = []
+        self._patch = patch
+
+    def go(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
+        self._patch.setenv("STAND_IN_DOES", does)
+        settings = Settings(retrain_min_labels=20, **given)
+        return Round(self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])).go()
+
+    def decided(self) -> tuple[str, str | None, str]:
+        """What the newest decision is, what came of it, and why."""
+        newest = decisions.latest(self.database)[0]
+        return newest.action, newest.outcome, "; ".join([*newest.reasons, newest.detail])
+
+    def _command(self, model: str, arguments: Sequence[str]) -> list[str]:
+        self.asked.append(tuple(arguments[: arguments.index("--run")]))
+        return stand_in(model, arguments)
+
+
+@pytest.fixture
+def shepherd(
+    database: Database,
+    database_url: str,
+    champions: dict[str, Packed],
+    empty_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Shepherd]:
+    """A shepherd that has its lease, over an empty store."""
+    monkeypatch.setenv("BENTOML_HOME", str(empty_store.parent))
+    monkeypatch.setenv("MARMITA_DATABASE_URL", database_url)
+    monkeypatch.setenv("STAND_IN_FROM", str(champions[WINE].path))
+    claim = Claim(database, SHEPHERD)
+    assert claim.take()
+    yield Shepherd(database, claim, monkeypatch)
+    claim.release()
+
+
+@pytest.fixture
+def served(champions: dict[str, Packed], empty_store: Path) -> Callable[[str], Packed]:
+    """Makes a champion of the run the champion of the shepherd's store."""
+
+    def copied(name: str) -> Packed:
+        source = champions[name]
+        shutil.copytree(source.path, empty_store / name / source.version)
+        packed = store.packed(source.tag)
+        store.promote(packed)
+        return packed
+
+    return copied

@@ -1,12 +1,9 @@
 """A round as a whole: what is looked at, what is done about it, and what is remembered of it."""
 
-import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,66 +23,8 @@ from shepherd.cycle import LEFT_OPEN, Round
 from shepherd.retraining import LeaseLostError
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, Source, keep, walk
-from tests.shepherd.conftest import ON_BOTH
+from tests.shepherd.conftest import ON_BOTH, STOCK, WINE, Shepherd
 from tests.shepherd.stand_in_shepherd import stand_in
-
-WINE, STOCK = "wine_quality", "stock_forecast"
-
-
-class Shepherd:
-    """Goes its rounds, one at a time, in a store and a database of its own."""
-
-    def __init__(self, database: Database, claim: Claim, patch: pytest.MonkeyPatch) -> None:
-        self.database = database
-        self.claim = claim
-        self.asked: list[tuple[str, ...]] = []
-        self._patch = patch
-
-    def go(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
-        self._patch.setenv("STAND_IN_DOES", does)
-        settings = Settings(retrain_min_labels=20, **given)
-        return Round(self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])).go()
-
-    def decided(self) -> tuple[str, str | None, str]:
-        """What the newest decision is, what came of it, and why."""
-        newest = decisions.latest(self.database)[0]
-        return newest.action, newest.outcome, "; ".join([*newest.reasons, newest.detail])
-
-    def _command(self, model: str, arguments: Sequence[str]) -> list[str]:
-        self.asked.append(tuple(arguments[: arguments.index("--run")]))
-        return stand_in(model, arguments)
-
-
-@pytest.fixture
-def shepherd(
-    database: Database,
-    database_url: str,
-    champions: dict[str, Packed],
-    empty_store: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Shepherd]:
-    """A shepherd that has its lease, over an empty store."""
-    monkeypatch.setenv("BENTOML_HOME", str(empty_store.parent))
-    monkeypatch.setenv("MARMITA_DATABASE_URL", database_url)
-    monkeypatch.setenv("STAND_IN_FROM", str(champions[WINE].path))
-    claim = Claim(database, SHEPHERD)
-    assert claim.take()
-    yield Shepherd(database, claim, monkeypatch)
-    claim.release()
-
-
-@pytest.fixture
-def served(champions: dict[str, Packed], empty_store: Path) -> Callable[[str], Packed]:
-    """Makes a champion of the run the champion of the shepherd's store."""
-
-    def copied(name: str) -> Packed:
-        source = champions[name]
-        shutil.copytree(source.path, empty_store / name / source.version)
-        packed = store.packed(source.tag)
-        store.promote(packed)
-        return packed
-
-    return copied
 
 
 def drift(database: Database, champion: Packed, labelled: int) -> None:
