@@ -125,8 +125,10 @@ def _series(packed: Packed | None, ticker: str, database: Database) -> Series:
     if ticker:
         with database.reading() as session:
             newest = prices.last_day(session, ticker)
-    data = packed.card.data if packed else None
-    return Series(ticker, newest, getattr(data, "until", None), data.held_out_from if data else None)
+    if packed is None:
+        return Series(ticker, newest, None, None)
+    data = packed.card.data
+    return Series(ticker, newest, data.until, data.held_out_from)
 
 
 def _plain(value: Any) -> Any:
