@@ -11,7 +11,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bentos.fetal_health.contract import STATUSES
+from marmita.contract import Floats
 from marmita.store import Packed
+from training.data import Doubles
 from training.windows import Samples
 
 INK, ACCENT, SOFT = "#1d2433", "#c8553d", "#f2c9bd"
@@ -49,4 +51,22 @@ def confusion(model: Packed) -> Figure:
     axis.set_yticks(range(len(STATUSES)), STATUSES)
     axis.set_xlabel("said")
     axis.set_ylabel("true")
+    return figure
+
+
+def marks(model: Packed, rows: Floats, truth: Doubles) -> Figure:
+    """What wines that the model has not seen were given, by the score that tasters gave them."""
+    said = model.compiled()(rows)[:, 0]
+    scores = np.unique(truth)
+    figure, axis = plt.subplots(figsize=(4.6, 3.8), constrained_layout=True)
+    axis.boxplot(
+        [said[truth == score] for score in scores],
+        positions=scores,
+        tick_labels=[f"{score:g}" for score in scores],
+        medianprops={"color": ACCENT},
+    )
+    axis.axline((scores[0], scores[0]), slope=1, color=SOFT, zorder=0)
+    axis.set_xlabel("tasters' score")
+    axis.set_ylabel("said")
+    axis.spines[["top", "right"]].set_visible(False)
     return figure

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -31,6 +31,9 @@ from training.reference import reference
 from training.report import table
 from training.run import from_rows
 from training.trees import to_bytes, to_graph
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COVERAGE = 0.90
 TARGET = "quality"
@@ -229,11 +232,18 @@ def _summary(
     )
 
 
+def pictures(packed: Packed) -> dict[str, "Figure"]:
+    """What is drawn of a model where its runs are compared."""
+    from training import figures
+
+    return {"scores": figures.marks(packed, *read().unseen)}
+
+
 def main() -> None:
     def run(seed: int, labels: bool) -> Packed:
         return train(Recipe(seed=seed), read_with_labels() if labels else read())
 
-    from_rows(NAME, __doc__, run)
+    from_rows(NAME, __doc__, run, pictures)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -20,7 +21,7 @@ from records.bundles import new_id
 from records.database import Database
 from tests.e2e.server import free_port
 from tests.training.mlflow_server import serving, silent
-from training import fetal_health, prices, run, stock_forecast
+from training import fetal_health, prices, run, stock_forecast, wine_quality
 from training.run import remembered
 from training.windows import Recipe
 
@@ -113,6 +114,13 @@ def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_l
     answer = mlflow.pyfunc.load_model(folder).predict({"features": exams})
     assert np.array_equal(answer["probabilities"], packed.compiled()(exams))
     assert (Path(folder) / "packed" / "compiled.onnx").read_bytes() == packed.verify()
+
+
+def test_the_wines_have_a_picture_too(champions: dict[str, Packed]) -> None:
+    (figure,) = wine_quality.pictures(champions["wine_quality"]).values()
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["3", "4", "5", "6", "7", "8"]
+    plt.close(figure)
 
 
 def test_a_rejected_run_is_a_version_but_not_the_champion(server: str, use: Use, champions: dict[str, Packed]) -> None:
