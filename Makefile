@@ -4,6 +4,8 @@ PYTHON ?= python3
 PORT ?= 3000
 MODEL ?=
 ONLY ?=
+# Many tests wait for something most of the time: so there are more workers than cores of a small machine.
+WORKERS ?= 3
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -51,8 +53,8 @@ image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
 
-test: .venv/dev  ## Run all tests
-	@python -m pytest
+test: .venv/dev  ## Run all tests, with so many workers at a time: WORKERS=3
+	@python -m pytest --numprocesses $(WORKERS)
 
 # Not `?=`: some shells and conda have a HOST of their own in the environment, and bash counts its SECONDS.
 HOST = http://localhost:$(PORT)
