@@ -4,6 +4,8 @@ PYTHON ?= python3
 PORT ?= 3000
 MODEL ?=
 ONLY ?=
+# Many tests wait for something most of the time: so there are more workers than cores of a small machine.
+WORKERS ?= 3
 
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -56,8 +58,8 @@ shepherd-image:  ## Make the shepherd's image, which has all that training needs
 		--file deploy/shepherd.Dockerfile --tag marmita-shepherd:$$revision --tag marmita-shepherd:latest \
 		--label org.opencontainers.image.revision=$$revision .
 
-test: .venv/dev  ## Run all tests
-	@python -m pytest
+test: .venv/dev  ## Run all tests, with so many workers at a time: WORKERS=3
+	@python -m pytest --numprocesses $(WORKERS)
 
 # Not `?=`: some shells and conda have a HOST of their own in the environment, and bash counts its SECONDS.
 HOST = http://localhost:$(PORT)

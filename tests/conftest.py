@@ -2,18 +2,25 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
-# Libraries read these when they are imported: hence here, before anything else. Whatever this run and its servers
-# write, even one that is killed, lies in this folder and goes with it.
-HOME = Path(tempfile.mkdtemp(prefix="marmita-tests-"))
-for folder in ("metrics", "tmp"):
-    (HOME / folder).mkdir()
+# Whatever this run and its servers write, even one that is killed, lies in one folder and goes with it. A worker that
+# does a part of the run has a home of its own in it.
+RUN = Path(os.environ.get("FOLDER_OF_THE_RUN") or tempfile.mkdtemp(prefix="marmita-tests-"))
+HOME = RUN / os.environ.get("PYTEST_XDIST_WORKER", "")
+for folder in (HOME, HOME / "metrics", HOME / "tmp"):
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)  # PostgreSQL runs as somebody else, who has to get through to its own folder
+# Libraries read these when they are imported: hence here, before anything else.
 os.environ |= {
+    "FOLDER_OF_THE_RUN": str(RUN),
     "BENTOML_HOME": str(HOME / "bentoml"),
     "BENTOML_DO_NOT_TRACK": "True",
     "KERAS_HOME": str(HOME / "keras"),
@@ -21,12 +28,16 @@ os.environ |= {
     "PROMETHEUS_MULTIPROC_DIR": str(HOME / "metrics"),
     "TMPDIR": str(HOME / "tmp"),
 }
+if sys.dont_write_bytecode:  # then every server would compile all of its libraries anew
+    sys.dont_write_bytecode, sys.pycache_prefix = False, str(RUN / "bytecode")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 tempfile.tempdir = None  # read TMPDIR again
 for name in [name for name in os.environ if name.startswith("MARMITA_") or name.startswith("BENTOML_CONFIG")]:
     del os.environ[name]
 
 from marmita import store  # noqa: E402
-from tests import samples  # noqa: E402
+from tests import samples, sharing  # noqa: E402
 from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
 
 
@@ -34,19 +45,39 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(HOME, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        sharing.share_out(items, RUN / "groups.json")
+
+
+@pytest.hookimpl(optionalhook=True)  # a run by one process has no such hook
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing.Scheduler:
+    return sharing.Scheduler(config, log, RUN / "groups.json")
+
+
 @pytest.fixture(scope="session")
 def champions() -> dict[str, store.Packed]:
-    """Three models, trained small and made champions whatever they are worth."""
+    """Three models, trained small and made champions whatever they are worth. One worker trains them for all."""
+    trained, own = RUN / "champions", HOME / "bentoml" / "models"
+    with (RUN / "champions.lock").open("w") as lock:
+        flock(lock, LOCK_EX)
+        if not trained.exists():
+            train_champions()
+            shutil.copytree(own, trained)
+    shutil.copytree(trained, own, dirs_exist_ok=True)
+    found = [store.champion(name) for name in ("fetal_health", "wine_quality", "stock_forecast")]
+    return {model.name: model for model in found if model}
+
+
+def train_champions() -> None:
     from training import fetal_health, stock_forecast, wine_quality
 
-    packed = [
+    for model in (
         fetal_health.train(samples.FETAL_HEALTH),
         wine_quality.train(samples.WINE_QUALITY),
         stock_forecast.train(samples.STOCK_FORECAST),
-    ]
-    for model in packed:
+    ):
         store.promote(model)
-    return {model.name: model for model in packed}
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,13 @@
 
 import asyncio
 import os
-import signal
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,12 @@ def home(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port for a server that is still to start. It is none of those that the system gives to clients meanwhile."""
+    while True:
+        port = random.randrange(15_000, 30_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
@@ -141,5 +144,8 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         try:
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            parent = psutil.Process(process.pid)
+            for one in [parent, *parent.children(recursive=True)]:  # workers are in no group with their parent
+                with suppress(psutil.NoSuchProcess):
+                    one.kill()
             process.wait()

@@ -22,8 +22,15 @@ MIB = 1024 * 1024
 
 
 def metric(server: Server, name: str, **labels: str) -> float:
-    """The sum of a metric's samples with these labels, once all workers have written them."""
-    time.sleep(5 * DELAY_S)
+    """The sum of a metric's samples with these labels, once all workers have written them: it changes no more."""
+    before, now = -1.0, _sum(server, name, **labels)
+    while now != before:
+        time.sleep(5 * DELAY_S)
+        before, now = now, _sum(server, name, **labels)
+    return now
+
+
+def _sum(server: Server, name: str, **labels: str) -> float:
     total = 0.0
     for line in httpx.get(f"{server.url}/metrics").text.splitlines():
         if line.startswith((f"{name}{{", f"{name} ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
@@ -242,10 +249,10 @@ def test_not_ready_while_a_runner_does_not_answer(split: Server) -> None:
     wait_until_ready(split)
 
 
-@pytest.mark.parametrize("topology", ["colocated", "split"])
-def test_a_killed_worker_is_replaced(request: pytest.FixtureRequest, topology: str) -> None:
-    server: Server = request.getfixturevalue(topology)
-    service = "Marmita" if topology == "colocated" else "WineQuality"
+@pytest.mark.parametrize(
+    ("server", "service"), [("colocated", "Marmita"), ("split", "WineQuality")], indirect=["server"]
+)
+def test_a_killed_worker_is_replaced(server: Server, service: str) -> None:
     before = server.workers(service)
     before[0].kill()
     psutil.wait_procs(before[:1], timeout=10)

@@ -14,6 +14,7 @@ def value(name: str, **labels: str) -> float:
 
 async def test_rows_outcomes_and_unusual_inputs_are_counted() -> None:
     metrics = ModelMetrics("test_model")
+    all_metrics.write()  # an earlier test's loop may have ended before it did
 
     metrics.ran(3, 0.002)
     metrics.answered(3, ["good", "bad", "good"], ["alcohol"])

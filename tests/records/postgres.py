@@ -35,7 +35,6 @@ class Postgres:
         self._folder = home / _FOLDER
         self._data = self._folder / "data"
         self.port = free_port()
-        home.chmod(0o711)  # the account has to get through to its folder
         self._folder.mkdir(mode=0o700)
         try:
             self._give_away(self._folder)
