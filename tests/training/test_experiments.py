@@ -30,7 +30,7 @@ Use = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with serving(tmp_path_factory.mktemp("mlflow")) as url:
         yield url
 
@@ -69,29 +69,29 @@ def judged(packed: Packed, *, promoted: bool) -> Packed:
     return found
 
 
-def client_of(server: str) -> Any:
+def client_of(mlflow_at: str) -> Any:
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=server, registry_uri=server)
+    return MlflowClient(tracking_uri=mlflow_at, registry_uri=mlflow_at)
 
 
-def only_run(server: str, id: str) -> Any:
+def only_run(mlflow_at: str, id: str) -> Any:
     """The one that has our own records' id."""
-    client = client_of(server)
+    client = client_of(mlflow_at)
     experiments = [one.experiment_id for one in client.search_experiments()]
     (found,) = client.search_runs(experiments, f"tags.training_run = '{id}'")
     return found
 
 
 def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_loads(
-    server: str, use: Use, champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    mlflow_at: str, use: Use, champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use(server.replace("http://", "http://me:s3cret@"))
+    use(mlflow_at.replace("http://", "http://me:s3cret@"))
     packed, id = judged(champions["fetal_health"], promoted=True), new_id()
 
     remembered("fetal_health", lambda: packed, id, fetal_health.pictures)
 
-    found, client = only_run(server, id), client_of(server)
+    found, client = only_run(mlflow_at, id), client_of(mlflow_at)
     card = packed.card
     assert (found.info.status, found.data.tags["status"]) == ("FINISHED", runs.PROMOTED)
     assert found.data.tags["bento_tag"] == packed.tag
@@ -108,7 +108,7 @@ def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_l
 
     import mlflow
 
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_at)
     folder = mlflow.artifacts.download_artifacts("models:/fetal_health@champion", dst_path=str(tmp_path))
     exams = fetal_health.read().unseen[0][:5]
     answer = mlflow.pyfunc.load_model(folder).predict({"features": exams})
@@ -123,8 +123,10 @@ def test_the_wines_have_a_picture_too(champions: dict[str, Packed]) -> None:
     plt.close(figure)
 
 
-def test_a_rejected_run_is_a_version_but_not_the_champion(server: str, use: Use, champions: dict[str, Packed]) -> None:
-    use(server)
+def test_a_rejected_run_is_a_version_but_not_the_champion(
+    mlflow_at: str, use: Use, champions: dict[str, Packed]
+) -> None:
+    use(mlflow_at)
     good, poor = (judged(champions["stock_forecast"], promoted=promoted) for promoted in (True, False))
     id = new_id()
     remembered("stock_forecast", lambda: good, new_id())
@@ -136,7 +138,7 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(server: str, use: Use,
         lambda packed: stock_forecast.pictures(packed, prices.read(), Recipe()),
     )
 
-    found, client = only_run(server, id), client_of(server)
+    found, client = only_run(mlflow_at, id), client_of(mlflow_at)
     assert (found.info.status, found.data.tags["status"]) == ("FINISHED", runs.REJECTED)
     assert found.data.tags["reason"] == "as it was judged"
     days = client.get_metric_history(found.info.run_id, "held_out.days.mae")
@@ -150,8 +152,8 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(server: str, use: Use,
     assert champion.tags["status"] == runs.PROMOTED
 
 
-def test_a_run_that_failed_is_there_with_its_reason(server: str, use: Use) -> None:
-    use(server)
+def test_a_run_that_failed_is_there_with_its_reason(mlflow_at: str, use: Use) -> None:
+    use(mlflow_at)
     id = new_id()
 
     def fail() -> Packed:
@@ -160,25 +162,26 @@ def test_a_run_that_failed_is_there_with_its_reason(server: str, use: Use) -> No
     with pytest.raises(ValueError, match="no rows"):
         remembered("wine_quality", fail, id)
 
-    found = only_run(server, id)
+    found = only_run(mlflow_at, id)
     assert (found.info.status, found.data.tags["reason"]) == ("FAILED", "ValueError: no rows")
 
 
-def test_the_champions_name_goes_where_the_store_has_it(server: str, use: Use, champions: dict[str, Packed]) -> None:
-    use(server)
+def test_the_champions_name_goes_where_the_store_has_it(mlflow_at: str, use: Use, champions: dict[str, Packed]) -> None:
+    use(mlflow_at)
     first = judged(champions["wine_quality"], promoted=True)
     second = judged(replace(first, tag="wine_quality:another"), promoted=True)
     for packed in (first, second):
         remembered("wine_quality", lambda packed=packed: packed, new_id())  # type: ignore[misc]
-    client = client_of(server)
+    client = client_of(mlflow_at)
     assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == second.tag
 
-    assert tracking.name_champion(first.tag) == f"MLflow at {server} knows that {first.tag} is the champion"
+    assert tracking.name_champion(first.tag) == f"MLflow at {mlflow_at} knows that {first.tag} is the champion"
 
     assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == first.tag
     said = tracking.name_champion("wine_quality:nosuch")
     assert (
-        said == f"MLflow at {server} was not told: it has no version of wine_quality with the tag wine_quality:nosuch"
+        said
+        == f"MLflow at {mlflow_at} was not told: it has no version of wine_quality with the tag wine_quality:nosuch"
     )
 
 
