@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
 
-from prometheus_client import Counter, Gauge
-
+from marmita.prometheus import Counter, Gauge
 from records.quality import Quality
 
 _recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
