@@ -39,8 +39,13 @@ class Bounds:
         any_ = np.finfo(np.float32)
         low, high = (np.array([one[end] for one in features], np.float64) for end in ("low", "high"))
         low, high = np.fmax(low, any_.min), np.fmin(high, any_.max)
+        single = low.astype(np.float32), high.astype(np.float32)
         self._names = [one["name"] for one in features]
-        self._of = {dtype: (low.astype(dtype), high.astype(dtype)) for dtype in _TYPES.values()}
+        # Whoever has a bound in single precision may send it in double precision, too.
+        self._of: dict[Any, tuple[Numbers, Numbers]] = {
+            _TYPES["FP32"]: single,
+            _TYPES["FP64"]: (np.fmin(low, single[0]), np.fmax(high, single[1])),
+        }
 
     def check(self, rows: Numbers) -> None:
         """Refuse rows of which one is beyond. No comparison holds for what is no number."""

@@ -4,10 +4,10 @@ To write each by itself would cost more than to answer it.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from random import getrandbits
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,9 @@ _OVERHEAD = 400
 """Bytes that a request takes in memory beside its numbers."""
 _SUBJECT = 300
 """Bytes that one row's subject takes."""
-_PREDICTION = ("id", "model", "version", "at", "requests", "asked", "rows", "inputs", "outputs")
+_PREDICTION = (
+    *("id", "model", "version", "request_id", "at", "seconds", "requests", "asked", "rows", "inputs", "outputs"),
+)
 _FORECAST = ("prediction_id", "row", "ticker", "as_of")
 
 Floats = npt.NDArray[np.float32]
@@ -92,13 +94,19 @@ class Bundle:
         self.size += size
         return first
 
-    def row(self, moment: Any) -> tuple[object, ...]:
+    def without_words(self) -> None:
+        """Leave out what others have named: the requests' ids, and the stocks that rows are about."""
+        self._asked = [(None, rows, at, seconds) for _, rows, at, seconds in self._asked]
+        self._forecasts.clear()
+
+    def row(self, moment: Callable[[float], object]) -> tuple[object, ...]:
         """As the table of predictions has it."""
-        at = moment(self._asked[0][2])
+        ids, rows, at, seconds = zip(*self._asked, strict=True)
+        asked = to_json({"request_ids": ids, "rows": rows, "at": at, "seconds": seconds}).decode()
         inputs, outputs = b"".join(self._inputs), b"".join(self._outputs)
-        columns = zip(("request_ids", "rows", "at", "seconds"), zip(*self._asked, strict=True), strict=True)
-        asked = to_json(dict(columns)).decode()
-        return self.id, self.model, self.version, at, len(self._asked), asked, self.rows, inputs, outputs
+        first, mean = ids[0] or "", sum(seconds) / len(seconds)
+        about = self.id, self.model, self.version, first, moment(at[0]), mean
+        return *about, len(ids), asked, self.rows, inputs, outputs
 
     def forecasts(self) -> Iterator[tuple[object, ...]]:
         """As the table of forecasts has them."""

@@ -145,8 +145,18 @@ class Recorder:
             if len(together) > 1:
                 half = len(together) // 2
                 return self._keep(together[:half]) + self._keep(together[half:])
-            self._say_refused(together[0], error)
-            return together[0].rows
+            return self._keep_bare(together[0], error)
+        return 0
+
+    def _keep_bare(self, bundle: Bundle, error: RefusedError) -> int:
+        """Write one that was refused without what may be the reason: the words in it are others', the numbers ours."""
+        self._say_refused(bundle, error)
+        bundle.without_words()
+        try:
+            with self._database.writing() as session:
+                write(session.connection(), [bundle])
+        except RefusedError:
+            return bundle.rows
         return 0
 
     def _done(self, together: Sequence[Bundle], refused: int) -> None:
@@ -166,7 +176,7 @@ class Recorder:
         if time.monotonic() < self._quiet_until:
             return
         self._quiet_until = time.monotonic() + _QUIET_S
-        last = "%d rows are left out, because the database refuses them. The last ones are of %s: %s"
+        last = "%d rows are left out, or what callers named in them: the database refuses it. The last are of %s: %s"
         log.error(last, self._left_out, bundle.model, error)
         self._left_out = 0
 

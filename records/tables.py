@@ -86,8 +86,12 @@ class Prediction(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
+    request_id: Mapped[str] = mapped_column(String(128))
+    """Of the first of them. A service from before they were kept together reads and writes this, and `seconds`."""
     at: Mapped[datetime]
     """When the first of them was answered."""
+    seconds: Mapped[float]
+    """Their mean."""
     requests: Mapped[int] = mapped_column(server_default="1")
     asked: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
     """Of each request, in lists of the same order: `request_ids`, how many `rows`, when (`at`, in seconds since 1970),

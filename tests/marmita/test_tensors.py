@@ -352,7 +352,7 @@ def test_values_that_the_contract_rules_out_are_refused_by_row_and_field() -> No
             read(request(shape=[2, 3], data=[[0, 1, 0], values]), None, bounded)
         return error.value.error
 
-    for fits in ([0, 0.1, -most], [14, most, most]):
+    for fits in ([0, 0.1, -most], [14, most, most], [0, float(np.float32(0.1)), 0], [float(np.float32(3.3)), 1, 0]):
         assert read(request(data=fits), None, bounded).rows.tolist()[0] == pytest.approx(fits)
     assert said(14.1, 1, 0) == "row 1, ph: the value must be from 0 to 14"
     assert said(0, 0, 0).startswith("row 1, alcohol: the value must be from 0.1 to ")

@@ -44,6 +44,8 @@ def ask(
         "model": "grades",
         "version": version,
         "at": at,
+        "request_id": "",
+        "seconds": seconds,
         "asked": {"seconds": [seconds]},
         "rows": len(inputs),
         "inputs": inputs.tobytes(),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -14,8 +15,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg import sql
 from sqlalchemy import inspect, select, text
+from sqlalchemy.orm import Session
 
 from records import bulk
+from records.bundles import Bundle, Request, write
 from records.database import HEAD, MIGRATIONS, Database, DatabaseDownError
 from records.tables import Forecast, Prediction, Price, Table
 from tests.records.postgres import PASSWORD, Postgres
@@ -61,19 +64,24 @@ def test_all_of_it_can_be_taken_back_and_made_again(database: Database, database
     again.close()
 
 
+def keep_as_before(session: Session, id: str, at: datetime) -> None:
+    """A prediction of two rows, as a service from before requests were kept together writes it."""
+    connection = session.connection()
+    moment = bulk.moments(connection)(at.timestamp())
+    columns = ("id", "model", "version", "request_id", "at", "seconds", "rows", "inputs", "outputs")
+    bulk.insert(connection, Prediction, columns, [(id, "grades", "v1", "mine", moment, 0.125, 2, b"in", b"out")])
+    bulk.insert(connection, Forecast, ("prediction_id", "row", "ticker", "as_of"), [(id, 1, "MSFT", "2026-03-04")])
+
+
 def test_predictions_from_before_they_were_kept_together_are_still_there(database: Database, database_url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     at = datetime(2026, 3, 4, 12, 30, 15, 250_000, tzinfo=UTC)
     id = "0" * 32
     with database.writing() as session:
-        config.attributes["connection"] = connection = session.connection()
+        config.attributes["connection"] = session.connection()
         command.downgrade(config, "0001")
-        moment = bulk.moments(connection)(at.timestamp())
-        columns = ("id", "model", "version", "request_id", "at", "seconds", "rows", "inputs", "outputs")
-        values = (id, "grades", "v1", "mine", moment, 0.125, 2, b"in", b"out")
-        bulk.insert(connection, Prediction, columns, [values])
-        bulk.insert(connection, Forecast, ("prediction_id", "row", "ticker", "as_of"), [(id, 1, "MSFT", "2026-03-04")])
+        keep_as_before(session, id, at)
 
     again = Database(database_url)
     with again.reading() as session:
@@ -85,6 +93,19 @@ def test_predictions_from_before_they_were_kept_together_are_still_there(databas
     (then,) = kept.asked.pop("at")
     assert then == pytest.approx(at.timestamp(), abs=0.001)
     assert kept.asked == {"request_ids": ["mine"], "rows": [2], "seconds": [0.125]}
+
+
+def test_a_service_from_before_predictions_were_kept_together_goes_on_beside_newer_ones(database: Database) -> None:
+    bundle = Bundle("grades", "v2")
+    for id, seconds in (("first", 0.25), ("second", 0.75)):
+        bundle.add(Request(id, np.zeros((1, 2), np.float32), np.zeros((1, 1), np.float32), seconds), 0)
+    with database.writing() as session:
+        keep_as_before(session, "0" * 32, datetime.now(UTC))
+        write(session.connection(), [bundle])
+    with database.reading() as session:
+        found = session.execute(text("SELECT request_id, seconds, rows FROM predictions ORDER BY version")).all()
+        assert [tuple(row) for row in found] == [("mine", 0.125, 2), ("first", 0.5, 2)]
+        assert session.scalars(select(Prediction.requests).order_by(Prediction.version)).all() == [1, 2]
 
 
 def test_of_eight_processes_that_start_together_one_upgrades_and_none_fails(database_url: str) -> None:

@@ -185,18 +185,29 @@ def test_a_backlog_is_written_in_portions(
     assert (witness.written, witness.left) == (1207, 0)
 
 
-def test_a_request_that_the_database_refuses_takes_no_other_with_it(
+def test_a_request_whose_id_the_database_refuses_is_kept_without_it_and_so_are_those_beside_it(
     database: Database, recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ids = [SURROGATE if number in (0, 5, 6) else "fine" for number in range(10)]
-    told = [record(recorder, id, version=f"v{number}") for number, id in enumerate(ids)]
+    told = [record(recorder, SURROGATE if number in (0, 5, 6) else "fine") for number in range(10)]
     recorder.close()
-    assert names(database) == [id for number, id in enumerate(told) if number not in (0, 5, 6)]
+    assert names(database) == told
+    assert (witness.written, witness.lost, witness.left) == (20, {}, 0)
+    assert caplog.text.count("left out") == 1
+
+
+def test_a_version_that_the_database_refuses_takes_no_other_with_it(
+    database: Database, recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture
+) -> None:
+    told = [
+        record(recorder, version=SURROGATE * number if number in (1, 5, 6) else f"v{number}") for number in range(10)
+    ]
+    recorder.close()
+    assert names(database) == [id for number, id in enumerate(told) if number not in (1, 5, 6)]
     assert (witness.written, witness.lost, witness.left) == (14, {"refused": 6}, 0)
     assert caplog.text.count("left out") == 1
 
 
-def test_a_request_that_the_server_refuses_takes_no_other_with_it(postgresql_url: str, witness: Witness) -> None:
+def test_a_version_that_the_server_refuses_takes_no_other_with_it(postgresql_url: str, witness: Witness) -> None:
     """It says so only after many have been sent, and what was sent behind it is refused as well."""
     database = Database(postgresql_url)
     recorder = Recorder(database, witness, share=1, most_bytes=1_000_000)
@@ -212,11 +223,11 @@ def test_a_request_that_the_server_refuses_takes_no_other_with_it(postgresql_url
 def test_refusals_get_a_line_now_and_then_that_counts_those_before(
     recorder: Recorder, witness: Witness, caplog: pytest.LogCaptureFixture, quick: None
 ) -> None:
-    for version in ("v1", "v2", "v3"):
-        record(recorder, SURROGATE, version=version)
+    for number in (1, 2, 3):
+        record(recorder, version=SURROGATE * number)
     assert witness.sees(lambda seen: seen.lost["refused"] == 6)
     recorder._quiet_until = 0
-    record(recorder, SURROGATE)
+    record(recorder, version=SURROGATE)
     assert witness.sees(lambda seen: seen.lost["refused"] == 8)
     assert [line.getMessage().split(",")[0] for line in caplog.records if "left out" in line.getMessage()] == [
         "2 rows are left out",

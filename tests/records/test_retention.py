@@ -20,7 +20,7 @@ BEFORE = NOW - timedelta(days=30)
 def remember(database: Database, at: datetime, how_many: int = 1, size: int = 44, rows: int = 1) -> list[str]:
     """So many predictions of one moment, each row of them with a label and a stock that it is about."""
     ids = [new_id() for _ in range(how_many)]
-    about = {"model": "wine_quality", "version": "v1", "at": at, "rows": rows}
+    about = {"model": "wine_quality", "version": "v1", "request_id": "", "at": at, "seconds": 0.1, "rows": rows}
     numbers = {"inputs": bytes(size), "outputs": bytes(4)}
     with database.writing() as session:
         session.execute(insert(Prediction), [{"id": id, **about, **numbers} for id in ids])

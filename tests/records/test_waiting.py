@@ -219,7 +219,7 @@ def many(database: Database, count: int, together: int) -> None:
     """Forecasts of one day, so many in a request."""
     with database.writing() as session:
         inputs, outputs = np.full((together, 5), 25, "<f4").tobytes(), np.ones((together, 9), "<f4").tobytes()
-        about = {"model": "paths", "version": "v1", "at": datetime.now(UTC)}
+        about = {"model": "paths", "version": "v1", "request_id": "", "at": datetime.now(UTC), "seconds": 0.001}
         what = {"rows": together, "inputs": inputs, "outputs": outputs}
         ids = [ID(number) for number in range(count // together)]
         session.connection().execute(insert(Prediction), [{"id": id, **about, **what} for id in ids])

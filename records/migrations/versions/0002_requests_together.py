@@ -1,4 +1,7 @@
-"""Requests that came one after another are kept together. Those from before stay as they are, each by itself."""
+"""Requests that came one after another are kept together. Those from before stay as they are, each by itself.
+
+What a service from before reads and writes is left, so that it goes on beside newer ones, and can come back.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -24,13 +27,9 @@ def upgrade() -> None:
     op.add_column("predictions", sa.Column("requests", sa.Integer, nullable=False, server_default="1"))
     op.add_column("predictions", sa.Column("asked", sa.JSON, nullable=False, server_default="{}"))
     op.execute(_SQLITE if op.get_bind().dialect.name == "sqlite" else _POSTGRESQL)
-    op.drop_column("predictions", "request_id")
-    op.drop_column("predictions", "seconds")
 
 
 def downgrade() -> None:
-    """Of requests that were kept together, their ids and times are lost."""
-    op.add_column("predictions", sa.Column("request_id", sa.String(128), nullable=False, server_default=""))
-    op.add_column("predictions", sa.Column("seconds", sa.Double, nullable=False, server_default="0"))
+    """Of requests that were kept together, the ids of all but the first are lost."""
     op.drop_column("predictions", "asked")
     op.drop_column("predictions", "requests")
