@@ -1,7 +1,9 @@
 """How each kind of database is opened, SQLite's file and PostgreSQL's server, so that none keeps anyone waiting."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -39,6 +41,7 @@ _PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # pages: to copy them back more seldom spares a third of what writing costs
 )
+_creating = Lock()
 
 
 class CannotOpenError(Exception):
@@ -105,8 +108,7 @@ def _sqlite(url: URL) -> Engine:
     @event.listens_for(engine, "do_connect")
     def create(*_: object) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what is kept may be about patients
+            _create(path)
         except OSError as error:
             raise CannotOpenError(f"{path} can't be opened: {error.strerror}") from error
 
@@ -135,6 +137,19 @@ def _driver(connection: Connection) -> PatientConnection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, PatientConnection)
     return driver
+
+
+def _create(path: Path) -> None:
+    """Make the file, unless it is there: for nobody else to read, as what is kept may be about patients.
+
+    One that is there must not be opened here. To close it again would end all locks that this process has on it, those
+    of SQLite's own connections too, and another process would take the log with their last writes away.
+    """
+    with _creating:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -121,3 +123,32 @@ def test_what_is_kept_in_a_file_is_nobody_elses(tmp_path: Path) -> None:
         os.umask(before)
     database.close()
     assert modes == dict.fromkeys(("records.db", "records.db-wal", "records.db-shm"), 0o600)
+
+
+PASSER_BY = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(connection.execute("SELECT count(*) FROM price_ranges").fetchone()[0])
+connection.close()
+"""
+
+
+def passer_by(path: Path) -> int:
+    """What another process sees, which is the last one to close the file if it thinks that nobody else has it open."""
+    command = [sys.executable, "-c", PASSER_BY, str(path)]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_who_comes_by_takes_nothing_away_from_those_who_have_the_file_open(tmp_path: Path) -> None:
+    """The system forgets all locks that a process has on a file as soon as it closes that file in any way."""
+    first, second = Database(default_url(tmp_path)), Database(default_url(tmp_path))
+    add(first)
+    assert count(second) == 1  # opened while the first one has it open
+    assert passer_by(tmp_path / "records.db") == 1
+
+    add(first, ticker="AAPL")
+
+    assert passer_by(tmp_path / "records.db") == 2
+    for database in (first, second):
+        database.close()
+    assert passer_by(tmp_path / "records.db") == 2
