@@ -7,22 +7,18 @@ A packed model is one tag. Beside the native model, which BentoML loads as it al
     card.json        how good it is, beside its baselines, and how it was made
     reference.json   what its inputs and predictions look like, for telling unusual inputs and drift
 
-The champion is the version that is served. A file `champion` beside the store's own `latest` names it. A Bento names
-its models itself: `choosing.py` says what counts inside one.
+The champion is the version that is served. A file `champion` beside the store's own `latest` names it, and a file
+`promoted` those that were it, oldest first. A Bento names its models itself: `choosing.py` says what counts inside one.
 """
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from fcntl import LOCK_EX, LOCK_NB, flock
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
@@ -33,6 +29,7 @@ from pydantic import ValidationError
 
 from marmita.card import Card
 from marmita.compiled import Compiled
+from marmita.shared_files import locked, staging, write
 
 COMPILED = "compiled.onnx"
 
@@ -121,14 +118,14 @@ def pack(
         "verdict": card.verdict.reason,
         "compiled_sha256": hashlib.sha256(compiled).hexdigest(),
     }
-    with _staging(store.parent / "tmp") as staging:
+    with staging(store.parent / "tmp") as aside:
         with bentoml.models.create(
             name,
             module=module,
             context=context,
             labels=labels,
             metadata=metadata,
-            _model_store=ModelStore(staging),
+            _model_store=ModelStore(aside),
         ) as model:
             folder = Path(model.path)
             native(folder)
@@ -139,30 +136,45 @@ def pack(
         home = store / name
         home.mkdir(parents=True, exist_ok=True)
         version = str(model.tag.version)
-        (staging / name / version).rename(home / version)
-        _write(home / "latest", version)
+        (aside / name / version).rename(home / version)
+        write(home / "latest", version)
     return Packed.of(bentoml.models.get(f"{name}:{version}"))
 
 
+@contextmanager
+def deciding(name: str) -> Iterator[Callable[[Packed], None]]:
+    """Nobody else names a champion of this model meanwhile: who is compared with today's can be sure that it stays it.
+
+    Yields what promotes a version.
+    """
+    home = Path(BentoMLContainer.model_store_dir.get()) / name
+    with locked(home / ".champion.lock", f"the champion of {name}"):
+        yield partial(_promote, home)
+
+
 def promote(packed: Packed) -> None:
-    """Make a version the champion, and remember which ones were."""
-    home = packed.path.parent
-    earlier = [version for version in _promoted(home) if version != packed.version]
-    _write(home / "promoted", "\n".join([*earlier, packed.version]))
-    _write(home / "champion", packed.version)
+    """Make a version the champion, whoever is it now."""
+    with deciding(packed.name) as promote_it:
+        promote_it(packed)
 
 
 def roll_back(name: str) -> Packed:
     """Make the version that was the champion before this one the champion again."""
     home = Path(BentoMLContainer.model_store_dir.get()) / name
     now = champion_version(name)
-    earlier = [version for version in _promoted(home) if version != now and (home / version).is_dir()]
-    if now is None or not earlier:
-        raise NotFound(f"no earlier champion of {name} is in the store")
-    before = packed(f"{name}:{earlier[-1]}")
-    before.check()
-    _write(home / "promoted", "\n".join(earlier))
-    _write(home / "champion", before.version)
+    if now is None:
+        raise NotFound(f"{name} has no champion in the store")
+    with deciding(name):
+        if (newer := champion_version(name)) != now:
+            raise BentoMLException(
+                f"{name}:{newer} has become the champion meanwhile, in the place of {now}: look again"
+            )
+        earlier = [version for version in _before(home, now) if (home / version).is_dir()]
+        if not earlier:
+            raise NotFound(f"no earlier champion of {name} is in the store")
+        before = packed(f"{name}:{earlier[-1]}")
+        before.check()
+        _name_champion(home, earlier)
     return before
 
 
@@ -193,39 +205,28 @@ def champion(name: str) -> Packed | None:
         return None
 
 
+def _promote(home: Path, packed: Packed) -> None:
+    now = champion_version(packed.name)
+    earlier = [*_before(home, now), now] if now else _promoted(home)
+    _name_champion(home, [*(version for version in earlier if version != packed.version), packed.version])
+
+
+def _name_champion(home: Path, promoted: list[str]) -> None:
+    """The last one is the champion. Who is killed between the two files leaves a list that does not name it yet, or
+    that goes on after it: `_before` reads both right, and the next one writes it anew.
+    """
+    write(home / "champion", promoted[-1])
+    write(home / "promoted", "\n".join(promoted))
+
+
+def _before(home: Path, champion: str) -> list[str]:
+    """The champions before this one, oldest first."""
+    promoted = _promoted(home)
+    return promoted[: promoted.index(champion)] if champion in promoted else promoted
+
+
 def _promoted(home: Path) -> list[str]:
     try:
         return (home / "promoted").read_text().split()
     except FileNotFoundError:
         return []
-
-
-@contextmanager
-def _staging(folder: Path) -> Iterator[Path]:
-    """A fresh folder to pack in, on the store's file system. What killed runs have left is swept out.
-
-    A run holds a lock as long as it packs, and the system takes it from one that is killed.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    for lock in folder.glob("packing-*.lock"):
-        with lock.open() as held, suppress(BlockingIOError):
-            flock(held, LOCK_EX | LOCK_NB)
-            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
-            lock.unlink(missing_ok=True)
-    staging = folder / f"packing-{uuid4().hex}"
-    lock = staging.with_suffix(".lock")
-    with lock.open("w") as held:
-        flock(held, LOCK_EX)
-        staging.mkdir()
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-            lock.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file so that nobody ever reads half of it."""
-    draft = path.with_name(f".{path.name}-{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)

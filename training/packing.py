@@ -12,7 +12,7 @@ from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 
 from marmita import store
-from marmita.card import Card, Data, Headline
+from marmita.card import Card, Data, Headline, Verdict
 from marmita.compiled import Compiled
 from marmita.contract import Floats, same_interface
 from training.data import Doubles
@@ -62,13 +62,39 @@ class Candidate:
     cross_validation: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     flaw: str | None = None
+    went_on_from: store.Packed | None = None
+    """The champion with whose weights it began, if it did."""
 
 
 def pack(candidate: Candidate) -> store.Packed:
     """Save a model, and make it the champion if it deserves it."""
     difference = compare(candidate.compiled, candidate.held_out)
+    with store.deciding(candidate.name) as promote:
+        judged = _judge(candidate)
+        packed = _save(candidate, difference, judged)
+        if judged.promoted:
+            promote(packed)
+    print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
+    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
+    return packed
+
+
+def compare(compiled: bytes, held_out: HeldOut) -> float:
+    """The largest difference of the compiled model from the native one on all held-out rows. Too much is an error."""
+    outputs = Compiled(compiled)(held_out.rows).astype(float)
+    difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
+    if not difference <= TOLERANCE:
+        raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
+    return difference
+
+
+def _judge(candidate: Candidate) -> Verdict:
     champion = _comparable_champion(candidate)
-    judged = verdict(candidate.headline, _score(champion, candidate), _unfair(champion, candidate) or candidate.flaw)
+    flaw = _unfair(champion, candidate) or _left_behind(candidate) or candidate.flaw
+    return verdict(candidate.headline, _score(champion, candidate), flaw)
+
+
+def _save(candidate: Candidate, difference: float, judged: Verdict) -> store.Packed:
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -86,7 +112,7 @@ def pack(candidate: Candidate) -> store.Packed:
         compiled_difference=difference,
         verdict=judged,
     )
-    packed = store.pack(
+    return store.pack(
         candidate.name,
         native=candidate.native,
         module=candidate.module,
@@ -97,20 +123,6 @@ def pack(candidate: Candidate) -> store.Packed:
         reference=candidate.reference,
         labels=candidate.labels,
     )
-    if judged.promoted:
-        store.promote(packed)
-    print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
-    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
-    return packed
-
-
-def compare(compiled: bytes, held_out: HeldOut) -> float:
-    """The largest difference of the compiled model from the native one on all held-out rows. Too much is an error."""
-    outputs = Compiled(compiled)(held_out.rows).astype(float)
-    difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
-    if not difference <= TOLERANCE:
-        raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
-    return difference
 
 
 def _comparable_champion(candidate: Candidate) -> store.Packed | None:
@@ -144,3 +156,13 @@ def _unfair(champion: store.Packed | None, candidate: Candidate) -> str | None:
         f"it is judged on days from {mine} on, of which the champion {champion.tag} has seen those before {theirs}: "
         "they can't be compared"
     )
+
+
+def _left_behind(candidate: Candidate) -> str | None:
+    """What goes on from a champion that was taken back meanwhile has what was wrong with it, and may have learnt, by
+    way of it, from the days on which it is judged.
+    """
+    origin = candidate.went_on_from
+    if origin is None or store.champion_version(candidate.name) == origin.version:
+        return None
+    return f"it went on from {origin.tag}, which is not the champion any more"

@@ -135,6 +135,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None, fin
             baselines=baselines,
             labels={"task": "forecast", "framework": "keras"},
             flaw=flaw(mine["days"]),
+            went_on_from=beginning,
         )
     )
 

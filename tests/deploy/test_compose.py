@@ -54,8 +54,8 @@ def variables() -> dict[str, str]:
 
 
 def in_force(name: str) -> str:
-    """What the models' service is told where nobody says otherwise."""
-    return VARIABLE.sub(lambda found: found[3], SERVICES["marmita"]["environment"][name])
+    """What the models' service and the shepherd are told where nobody says otherwise."""
+    return VARIABLE.sub(lambda found: found[3], (SERVICES["shepherd"]["environment"] | ENVIRONMENT)[name])
 
 
 def seconds(duration: str) -> float:
@@ -149,23 +149,28 @@ def test_the_database_s_health_is_asked_by_tcp_and_as_the_service_asks() -> None
     assert {"--host=127.0.0.1", "--username=marmita", "--dbname=marmita"} <= set(options)
 
 
-def test_every_setting_can_be_set_and_is_what_the_service_takes_by_default() -> None:
-    told = {name: in_force(name) for name in ENVIRONMENT if name.startswith("MARMITA_")}
+def test_every_setting_can_be_set_and_is_what_is_taken_by_default() -> None:
+    names = {name for service in SERVICES.values() for name in service.get("environment", {})}
+    told = {name: in_force(name) for name in names if name.startswith("MARMITA_")}
     assert set(told) == {f"MARMITA_{name.upper()}" for name in Settings.model_fields}
 
     usual, named = Settings.model_construct(), {name.removeprefix("MARMITA_").lower(): v for name, v in told.items()}
     assert Settings.model_validate(named | {"database_url": ""}) == usual
 
 
-def test_the_shepherd_is_told_what_the_service_is_told_and_no_keys() -> None:
+def test_the_service_and_the_shepherd_are_told_the_same_where_they_must_agree_and_else_only_what_they_need() -> None:
     told = SERVICES["shepherd"]["environment"]
+    both = {name for name in told if name in ENVIRONMENT and name.startswith("MARMITA_")}
 
-    assert {name: value for name, value in ENVIRONMENT.items() if name in told} == told | {
-        "BENTOML_HOME": "/tmp/bentoml"
-    }
-    wanted = re.compile("MARMITA_(SHEPHERD|RETRAIN|DATABASE|QUALITY_WINDOW|YAHOO|MLFLOW)")
-    assert {name for name in ENVIRONMENT if wanted.match(name)} == {name for name in told if wanted.match(name)}
-    assert "MARMITA_API_KEYS" not in told
+    assert both == {"MARMITA_DATABASE_URL", "MARMITA_QUALITY_WINDOW", "MARMITA_YAHOO_URL"}
+    assert all(told[name] == ENVIRONMENT[name] for name in both)
+    own = {name for name in told if name.startswith("MARMITA_")} - both
+    assert own == {name for name in variables() if re.match("MARMITA_(SHEPHERD|RETRAIN|MLFLOW)_", name)}
+
+
+@pytest.mark.parametrize(("secret", "who"), [("MARMITA_MLFLOW_URI", "shepherd"), ("MARMITA_API_KEYS", "marmita")])
+def test_a_secret_is_told_to_nobody_who_has_no_use_for_it(secret: str, who: str) -> None:
+    assert {name for name, one in SERVICES.items() if secret in " ".join(texts(one))} == {who}
 
 
 def test_the_shepherd_writes_the_models_that_the_service_reads() -> None:

@@ -5,15 +5,17 @@ import shutil
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from marmita import store
 from marmita.store import Packed
 from tests import samples
-from training import fine_tuning, stock_forecast
+from training import fine_tuning, lstm, stock_forecast
 from training.fine_tuning import CannotFineTuneError
 from training.lstm import NATIVE
+from training.packing import Candidate
 from training.windows import Recipe
 
 
@@ -51,6 +53,18 @@ def test_who_does_not_learn_is_the_champion_again(champion: Packed) -> None:
 
     closes = np.linspace(20, 25, 60, dtype=np.float32)[None]
     assert still.compiled()(closes) == pytest.approx(champion.compiled()(closes), rel=1e-5)
+
+
+def test_it_is_said_from_whom_it_went_on(champion: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that it does not take the place of another one, who became the champion while it learnt."""
+    monkeypatch.setattr(lstm, "train", lambda *_: keras.saving.load_model(champion.path / NATIVE))
+    monkeypatch.setattr(lstm, "compiled", lambda _: b"")
+    packed: list[Candidate] = []
+    monkeypatch.setattr(stock_forecast, "pack", packed.append)
+
+    fine_tuned()
+
+    assert packed[0].went_on_from == champion
 
 
 def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:

@@ -159,6 +159,14 @@ def test_mlflow_with_a_password_is_a_secret() -> None:
     assert "MARMITA_MLFLOW_URI" not in environment(hidden)
 
 
+@KINDS
+def test_mlflow_has_one_address(kind: Values) -> None:
+    both: Values = {"shepherd": {"mlflow": {"uri": "http://mlflow.mlflow:5000", "existingSecret": "mlflow"}}}
+
+    with pytest.raises(helm.HelmRenderError, match=r"shepherd\.mlflow has both uri and existingSecret"):
+        render(TOGETHER, SHEPHERD, both, kind)
+
+
 def test_a_ratio_on_the_command_line_is_a_number_too() -> None:
     told = shepherd(helm.parse_set_string("shepherd.retrain.errorRatio=1.25"))
 

@@ -1,0 +1,118 @@
+"""The end of every training: the champion that a model is compared with is the one whose place it takes."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bentoml.exceptions import BentoMLException
+
+from marmita import shared_files, store
+from marmita.compiled import Compiled
+from marmita.store import Packed
+from records import runs
+from records.database import Database
+from tests.samples import wines
+from training import packing, run
+from training.packing import Candidate, HeldOut
+
+NAME = "wine_quality"
+
+
+@pytest.fixture
+def candidate(champions: dict[str, Packed], empty_store: Path) -> Candidate:
+    """A model that is as good as itself, and better than its baseline."""
+    packed = champions[NAME]
+    compiled, card = packed.verify(), packed.card
+    rows = np.array([list(wine.values()) for wine in wines(3)["wines"]], dtype=np.float32)
+    return Candidate(
+        name=NAME,
+        about=card.about,
+        seed=card.seed,
+        data=card.data,
+        parameters=card.parameters,
+        libraries=("scikit-learn",),
+        module="",
+        native=lambda _: None,
+        compiled=compiled,
+        contract=packed.contract,
+        reference=packed.reference,
+        headline=card.headline.model_copy(update={"value": 0.5, "baseline_value": 0.7, "higher_is_better": False}),
+        held_out=HeldOut(rows, Compiled(compiled)(rows).astype(float), lambda _: 0.5),
+        scores=card.held_out,
+        baselines=card.baselines,
+    )
+
+
+def test_nobody_becomes_the_champion_between_the_comparison_and_the_promotion(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = packing.pack(candidate), packing.pack(candidate)
+    monkeypatch.setattr(shared_files, "PATIENCE_S", 0.1)
+    tried: list[Callable[[], object]] = []
+
+    def interfere(_: object) -> float:
+        for change in (lambda: store.promote(first), lambda: store.roll_back(NAME)):
+            with pytest.raises(BentoMLException, match="another process"):
+                change()
+            tried.append(change)
+        return 0.5
+
+    def native(folder: Path) -> None:
+        interfere(folder)
+
+    third = packing.pack(replace(candidate, native=native, held_out=replace(candidate.held_out, score=interfere)))
+
+    assert len(tried) == 4
+    assert second.tag in third.card.verdict.reason
+    assert store.champion(NAME) == third
+
+
+def test_who_waited_for_another_is_compared_with_that_one(
+    candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = packing.pack(candidate), packing.pack(candidate)
+    deciding = store.deciding
+
+    with monkeypatch.context() as patch:
+
+        def after_a_way_back(name: str) -> object:
+            patch.undo()
+            store.roll_back(name)
+            return deciding(name)
+
+        patch.setattr(store, "deciding", after_a_way_back)
+        third = packing.pack(candidate)
+
+    assert store.champion(NAME) == third
+    assert first.tag in third.card.verdict.reason
+    assert second.tag not in third.card.verdict.reason
+
+
+def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promoted(
+    candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    monkeypatch.setattr(run, "database", lambda: memory)
+    first, second = packing.pack(candidate), packing.pack(candidate)
+
+    def train() -> Packed:
+        store.roll_back(NAME)
+        return packing.pack(replace(candidate, went_on_from=second))
+
+    kept = run.remembered(NAME, train)
+
+    assert store.champion(NAME) == first
+    assert store.packed(kept.tag).card.verdict.promoted is False
+    (found,) = runs.latest(memory)
+    assert (found.status, found.tag) == (runs.REJECTED, kept.tag)
+    assert found.reason == f"it went on from {second.tag}, which is not the champion any more"
+
+
+def test_what_went_on_from_the_champion_of_today_takes_its_place(candidate: Candidate) -> None:
+    first = packing.pack(candidate)
+
+    second = packing.pack(replace(candidate, went_on_from=first))
+
+    assert store.champion(NAME) == second
