@@ -2,7 +2,8 @@
 
 It packs a model that is there already once more, in no time, and does all the rest as a training script does. What it
 is to do stands in the environment: STAND_IN_DOES (`promote`, `reject`, either of them `and fail`, `fail`, or `hang`),
-STAND_IN_FROM (the folder of a packed model), and STAND_IN_HOLDS, a file for each stage at which it is to wait until that file is gone.
+STAND_IN_FROM (the folder of a packed model), and STAND_IN_HOLDS, a file for each stage at which it is to wait until
+that file is gone.
 """
 
 import json
