@@ -20,7 +20,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
     for _ in range(3):
         decisions.begin(database, "a", LEAVE, ["all is well"], {})
-    yield TestClient(Starlette(routes=[shepherd(["a"], lambda: database)], exception_handlers=HANDLERS))  # type: ignore[arg-type]
+    yield TestClient(Starlette(routes=[shepherd(["a"], lambda: database)], exception_handlers=HANDLERS))
     database.close()
 
 
