@@ -147,7 +147,8 @@ def _options() -> argparse.Namespace:
 
     records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
-    forget = records.add_parser("forget", help="delete predictions with their labels, measurements and decisions")
+    about = "delete predictions with their labels, and measurements; decisions only if they are a year old too"
+    forget = records.add_parser("forget", help=about)
     forget.add_argument("--days", type=_days, default=settings().record_days, help="those that are older")
     forget.set_defaults(run=_forget)
     return parser.parse_args()

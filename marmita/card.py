@@ -20,6 +20,7 @@ class Data(_Part):
     rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
     held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
     until: date | None = Field(default=None, description="The last day that went into it, of a series")
+    labels_read: datetime | None = Field(default=None, description="When the labels were read that went into it")
 
 
 class Headline(_Part):

@@ -17,7 +17,7 @@ from marmita.current import Current
 from marmita.lifespan import Companion
 from marmita.recording import remembers
 from marmita.settings import Settings
-from records import decisions, labels, leases, quality, retention
+from records import decisions, labels, quality, retention
 from records.database import Database, DatabaseDownError
 
 SAVE_EVERY_S = 600.0
@@ -92,9 +92,8 @@ class Housekeeping(Companion):
         self._measured[measured.model] = measured
 
     def _watch_shepherd(self) -> None:
-        holder = leases.look(self._database, leases.SHEPHERD)
         failures = decisions.failures(self._database, self._names)
-        record_metrics.shepherd(holder and holder.seen_at, failures)
+        record_metrics.shepherd(decisions.last_made(self._database), failures)
 
     def _save(self) -> None:
         for measured in self._measured.values():

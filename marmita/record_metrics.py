@@ -53,7 +53,9 @@ def _reachable() -> Gauge:
 @cache
 def _shepherd_seen() -> Gauge:
     """Made when there is a shepherd, for the same reason."""
-    return _latest("marmita_shepherd_seen_timestamp_seconds", "When a shepherd was last at work")
+    return _latest(
+        "marmita_shepherd_seen_timestamp_seconds", "When a shepherd last decided about a model, be it to leave it"
+    )
 
 
 class RecordMetrics:
@@ -92,10 +94,12 @@ def measured(quality: Quality) -> None:
     _measured_at.labels(model).set_to_current_time()
 
 
-def shepherd(seen_at: datetime | None, failures: Mapping[str, int]) -> None:
-    """Show when a shepherd was last there, if ever one was, and how its retrainings go."""
-    if seen_at is not None:
-        _shepherd_seen().set(seen_at.timestamp())
+def shepherd(decided_at: datetime | None, failures: Mapping[str, int]) -> None:
+    """Show when a shepherd last came to a decision, if ever one did, and how its retrainings go. Its lease says less:
+    one that hangs renews it, and so does one of which every round fails.
+    """
+    if decided_at is not None:
+        _shepherd_seen().set(decided_at.timestamp())
     for model, count in failures.items():
         _failures.labels(model).set(count)
 

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     """How much each process keeps in memory for a database that is down."""
 
     record_days: int = Field(default=30, gt=0, le=36_500)
-    """Older predictions, their labels and measurements are forgotten."""
+    """Older predictions, their labels and measurements are forgotten; decisions are kept for a year at least."""
 
     quality_every_s: float = Field(default=60.0, gt=0)
     """How often quality and drift are measured for Prometheus, while predictions are kept."""

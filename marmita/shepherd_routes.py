@@ -54,6 +54,7 @@ def _one_of(models: Sequence[str]) -> Callable[[str], str]:
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:9]) <= MOST):
+    may_be_one = text.isascii() and text.isdigit() and len(text) <= len(str(MOST))
+    if not may_be_one or not 0 < (number := int(text)) <= MOST:
         raise ValueError(f"must be a number from 1 to {MOST}")
-    return int(text)
+    return number

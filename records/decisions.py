@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from records.bundles import new_id
 from records.database import Database
@@ -67,6 +67,12 @@ def latest(database: Database, model: str | None = None, most: int = 20) -> Sequ
 def still_open(database: Database) -> Sequence[Decision]:
     """Those of which nobody knows yet what came, the oldest first."""
     return _found(database, select(Decision).where(Decision.outcome.is_(None)).order_by(Decision.at))
+
+
+def last_made(database: Database) -> datetime | None:
+    """When the newest was made: a shepherd that is at work makes one about each model in each of its rounds."""
+    with database.reading() as session:
+        return session.execute(select(func.max(Decision.at))).scalar()
 
 
 def failures(database: Database, models: Collection[str]) -> dict[str, int]:

@@ -12,7 +12,7 @@ import socket
 import time
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -44,7 +44,7 @@ class Holder(NamedTuple):
 
 
 class Claim:
-    """One who wants a lease, and may have it. It is renewed in a thread of its own."""
+    """One who wants a lease, and may have it, once. It is renewed in a thread of its own."""
 
     def __init__(self, database: Database, lease: str, ttl_s: float = TTL_S) -> None:
         self.holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{token_hex(4)}"
@@ -53,6 +53,7 @@ class Claim:
         self._ttl_s = ttl_s
         self._good_until = -math.inf
         self._ending = Event()
+        self._changing = Lock()
 
     @property
     def good_until(self) -> float:
@@ -79,8 +80,7 @@ class Claim:
 
     def release(self) -> None:
         """Let the next one have it."""
-        self._ending.set()
-        self._good_until = -math.inf
+        self._give_up()
         try:
             with self._database.writing() as session:
                 moment, row = _locked(session, self._lease)
@@ -88,6 +88,16 @@ class Claim:
                     row.seen_at = row.until = moment
         finally:
             self._database.close()
+
+    def close(self) -> None:
+        """Ask for it no more. What is left of it runs out."""
+        self._give_up()
+        self._database.close()
+
+    def _give_up(self) -> None:
+        with self._changing:  # a renewal that is under way does not bring it back
+            self._ending.set()
+            self._good_until = -math.inf
 
     @property
     def _ttl(self) -> timedelta:
@@ -107,15 +117,16 @@ class Claim:
             except Exception:
                 log.exception("the lease can't be renewed now")
                 continue
-            if self.lost or self._ending.is_set():  # it came too late: what was told to end must not go on
-                return
-            self._good_until = self._until(asked) if mine else -math.inf
+            with self._changing:
+                if self.lost or self._ending.is_set():  # it came too late: what was told to end must not go on
+                    return
+                self._good_until = self._until(asked) if mine else -math.inf
 
     def _renew(self) -> bool:
-        """Whether the lease is still this one's."""
+        """Whether the lease is still this one's. One that was released meanwhile, or has run out, is nobody's."""
         with self._database.writing() as session:
             moment, row = _locked(session, self._lease)
-            if row.holder != self.holder:
+            if row.holder != self.holder or row.until <= moment:
                 return False
             row.seen_at, row.until = moment, moment + self._ttl
             return True

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.orm import Session
@@ -10,6 +10,10 @@ from sqlalchemy.orm import Session
 from records.database import Database
 from records.tables import Decision, Forecast, Label, Measurement, Prediction
 
+DECISIONS_FOR = timedelta(days=365)
+"""So long decisions are kept at least. How long the next retraining waits goes by all those that were of no use since
+the champion was made, which may be long ago; and after a year no wait is shorter for what came before.
+"""
 _TOGETHER = 500
 """So many are deleted in one transaction: who wants to write waits for no more than these."""
 _ROWS_TOGETHER = 2_000
@@ -20,12 +24,14 @@ _PAUSE_S = 0.05
 
 
 def forget(database: Database, before: datetime, pause: Callable[[float], None] = time.sleep) -> int:
-    """Delete what is older. Labels go with their predictions. Returns how many requests were forgotten.
+    """Delete what is older, and decisions if they are a year old too. Labels go with their predictions. Returns how
+    many requests were forgotten.
 
     Who forgets at the same time takes other ones.
     """
-    for forget_some in (_forget_measurements, _forget_decisions):
-        while _portion(database, before, forget_some) is not None:
+    long_before = min(before, datetime.now(UTC) - DECISIONS_FOR)
+    for forget_some, older in ((_forget_measurements, before), (_forget_decisions, long_before)):
+        while _portion(database, older, forget_some) is not None:
             pause(_PAUSE_S)
     forgotten = 0
     while (count := _portion(database, before, _forget_predictions)) is not None:

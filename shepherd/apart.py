@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ FOREVER = float("inf")
 _STEP_S = 0.1
 _PATIENCE_S = 3.0
 """So long a warden that was told to end may take. Then it is killed, and takes the command along."""
-_LAST_LINES = 12
 _LONGEST_LINE = 2_000
 
 log = logging.getLogger("bentoml.marmita")
@@ -47,7 +45,8 @@ class Ended:
     ended: str | None
     """Why it was ended, if it was: it took too much time or memory, or the time of whoever ran it was up."""
     limits: Limits
-    last_lines: list[str]
+    last_line: str
+    """What it said last. The rest is in the log alone: anybody may read what came of a training."""
 
     @property
     def well(self) -> bool:
@@ -69,7 +68,7 @@ class Ended:
                 how = f"it was killed by {_signal(-self.status)}, as a system does that is out of memory"
             case _:
                 how = f"it ended with the status {self.status}"
-        return how if self.well or not self.last_lines else how + ": " + "\n".join(self.last_lines)
+        return how if self.well or not self.last_line else f"{how}: {self.last_line}"
 
 
 def run(
@@ -89,7 +88,7 @@ def run(
         finally:
             os.close(reporting)
         assert process.stdout is not None
-        last: deque[str] = deque(maxlen=_LAST_LINES)
+        last: list[str] = []
         reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="apart", daemon=True)
         try:
             reading.start()
@@ -99,7 +98,7 @@ def run(
             reading.join(_PATIENCE_S)
         said = reported.read()
     came_of_it = json.loads(said) if said else {"status": None, "ended": None}
-    return Ended(came_of_it["status"], came_of_it["ended"], limits, list(last))
+    return Ended(came_of_it["status"], came_of_it["ended"], limits, "".join(last))
 
 
 def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subprocess.Popen[bytes]":
@@ -140,11 +139,12 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _hand_on(output: IO[bytes], last: deque[str], say: Callable[[str], None]) -> None:
+def _hand_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
+    """Hand on all lines, and leave the last one in a list."""
     with output:
         for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
             if text := line.decode(errors="replace").rstrip():
-                last.append(text)
+                last[:] = [text]
                 say(text)
 
 

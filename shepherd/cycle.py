@@ -10,7 +10,7 @@ from records import decisions, labels, yahoo
 from records.database import Database, DatabaseDownError
 from records.leases import Claim
 from records.loading import Fetch
-from shepherd import leftovers
+from shepherd import leftovers, told
 from shepherd.apart import Limits
 from shepherd.deciding import Bounds, Verdict, decide
 from shepherd.evidence import Evidence, Series, look
@@ -36,7 +36,7 @@ class Round:
     def go(self) -> bool:
         """Whether all went well: no model that could not be looked at, and no retraining that failed."""
         leftovers.close(self.database, LEFT_OPEN)
-        wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, lambda: not self.claim.lost)
+        wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_go_on)
         self._check()
         if count := labels.label_all(self.database):
             log.info("prices have labelled %d steps of forecasts", count)
@@ -80,13 +80,21 @@ class Round:
         log.info("%s: %s: %s", model, came.outcome, came.detail)
         return came.outcome != decisions.FAILED
 
+    def _may_go_on(self) -> bool:
+        told.check()
+        return not self.claim.lost
+
+    def _good_until(self) -> float:
+        told.check()
+        return self.claim.good_until
+
     def _check(self) -> None:
-        if self.claim.lost:
+        if not self._may_go_on():
             raise LeaseLostError("the lease was lost: the database could not be reached in time, or another has it")
 
     def _trainer(self) -> Trainer:
         limits = Limits(self.settings.retrain_timeout.total_seconds(), self.settings.retrain_memory_mb * 2**20)
-        return Trainer(self.database, limits, lambda: self.claim.good_until, self.command)
+        return Trainer(self.database, limits, self._good_until, self.command)
 
 
 def _bounds(settings: Settings) -> Bounds:

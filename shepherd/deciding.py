@@ -31,7 +31,8 @@ class Verdict:
 
 def decide(evidence: Evidence, bounds: Bounds, now: datetime) -> Verdict:
     """Retrain a model that can't be served, is too old, is asked about something else, or is wrong too often; unless
-    there is nothing new to learn from, or it was tried in vain a short while ago.
+    there is nothing new to learn from, the new one could not be compared with it, or it was tried in vain a short while
+    ago.
     """
     champion = evidence.champion
     if champion is None:
@@ -39,7 +40,8 @@ def decide(evidence: Evidence, bounds: Bounds, now: datetime) -> Verdict:
     wrong = [*_stale(evidence.material, bounds), *_drifting(champion), *_mistaken(champion, bounds)]
     if not wrong:
         return Verdict(LEAVE, _well(champion, evidence.material, bounds))
-    obstacles = [*_nothing_new(evidence.material, bounds), *_too_soon(champion, bounds, now)]
+    obstacles = [*_nothing_new(evidence.material, bounds), *_unfair(evidence.material)]
+    obstacles += _too_soon(champion, bounds, now)
     return Verdict(LEAVE if obstacles else RETRAIN, [*wrong, *obstacles])
 
 
@@ -89,6 +91,18 @@ def _nothing_new(material: Series | Table, bounds: Bounds) -> Iterator[str]:
         yield f"there is nothing new to learn from: no prices of {material.ticker} are kept"
     elif material.learnt_until is not None and material.newest <= material.learnt_until:
         yield f"there is nothing new to learn from: it knows all prices of {material.ticker} up to {material.newest}"
+
+
+def _unfair(material: Series | Table) -> Iterator[str]:
+    """The gate turns away what is judged on days that the champion has seen: who trains that trains in vain."""
+    if not isinstance(material, Series):
+        return
+    theirs, mine = material.judged_from, material.would_be_judged_from
+    if theirs is not None and mine is not None and theirs > mine:
+        yield (
+            f"a new one could not be compared with it: made from the prices of {material.ticker} that are kept, it "
+            f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
+        )
 
 
 def _too_soon(champion: Champion, bounds: Bounds, now: datetime) -> Iterator[str]:

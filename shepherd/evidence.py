@@ -11,6 +11,7 @@ from bentoml.exceptions import BentoMLException
 from marmita import store
 from marmita.contract import same_interface
 from marmita.current import measure
+from marmita.periods import first_unseen
 from marmita.store import Packed
 from records import decisions, labels, prices
 from records.database import Database
@@ -39,7 +40,7 @@ class Champion:
 
 @dataclass(frozen=True)
 class Table:
-    """What a model of a table learns from, beside its reference file: rows that were labelled since it was made."""
+    """What a model of a table learns from, beside its reference file: rows that were labelled since."""
 
     new_labels: int
 
@@ -56,6 +57,8 @@ class Series:
     """The last day that the champion was made from."""
     judged_from: date | None = None
     """The first day that the champion has not seen."""
+    would_be_judged_from: date | None = None
+    """The first day that one would not see that is made from the prices as they are."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
     if isinstance(judge, Paths):
         material = _series(packed, ticker, database)
     else:
-        material = Table(labels.count_since(database, model, packed.card.made) if packed else 0)
+        material = Table(labels.count_since(database, model, _labels_read(packed)) if packed else 0)
     return Evidence(model, champion, unfit, material)
 
 
@@ -121,14 +124,20 @@ def _measured(packed: Packed, judge: Judge, database: Database, window: timedelt
 
 
 def _series(packed: Packed | None, ticker: str, database: Database) -> Series:
-    newest = None
+    days: list[date] = []
     if ticker:
         with database.reading() as session:
-            newest = prices.last_day(session, ticker)
+            days = prices.newest(session, ticker).days
+    newest = days[-1] if days else None
     if packed is None:
-        return Series(ticker, newest, None, None)
+        return Series(ticker, newest)
     data = packed.card.data
-    return Series(ticker, newest, data.until, data.held_out_from)
+    return Series(ticker, newest, data.until, data.held_out_from, days[first_unseen(len(days))] if days else None)
+
+
+def _labels_read(packed: Packed) -> datetime:
+    """Labels that were told since then are new to the champion: while it was trained nobody looked at them again."""
+    return packed.card.data.labels_read or packed.card.made
 
 
 def _plain(value: Any) -> Any:

@@ -31,8 +31,8 @@ def refresh(
             break
         try:
             loaded = loading.load(database, name, first, last, fetch, min(left_s, loading.BUDGET_S))
-        except (PricesError, ValueError) as error:
-            wrong[name] = str(error)
+        except (PricesError, ValueError, OSError) as error:  # Yahoo is asked with the help of files
+            wrong[name] = (error.strerror if isinstance(error, OSError) else None) or str(error)
             log.warning("prices of %s could not be refreshed: %s", name, error)
         else:
             if loaded.fetched:

@@ -1,13 +1,12 @@
 """A shepherd's life: it waits for its turn, looks after the models again and again, and ends when it is told to."""
 
 import logging
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Thread
-from types import FrameType
+from typing import NoReturn
 
 from marmita.logs import JsonFormatter
 from marmita.recording import database
@@ -15,11 +14,10 @@ from marmita.settings import settings
 from records import leases
 from records.database import DatabaseDownError
 from records.leases import SHEPHERD, Claim
-from shepherd import leftovers
+from shepherd import leftovers, told
 from shepherd.cycle import Round
 from shepherd.retraining import Command, LeaseLostError, training_command
-
-TOLD = "the shepherd was told to end"
+from shepherd.told import TOLD, ToldToEnd
 
 _TURN_S = 3.0
 """So often one that waits for its turn asks whether it has come."""
@@ -32,15 +30,11 @@ _LAST_WORDS_S = 3.0
 log = logging.getLogger("bentoml.marmita")
 
 
-class ToldToEnd(KeyboardInterrupt):
-    """Somebody wants the shepherd to end. All code that waits knows what to do about a Ctrl-C."""
-
-
 def run(models: Sequence[str], once: bool, command: Command = training_command) -> int:
     """Be the shepherd of these models. Returns the exit status."""
     _log_as_json()
     try:
-        with _listening():
+        with told.listening():
             return _once(models, command) if once else _again_and_again(models, command)
     except ToldToEnd:
         log.info(TOLD)
@@ -49,7 +43,7 @@ def run(models: Sequence[str], once: bool, command: Command = training_command) 
 
 def _once(models: Sequence[str], command: Command) -> int:
     with _claimed() as claim:
-        if claim is None:
+        if not claim.take():
             log.info("nothing is to be done here: %s", _who())
             return 0
         try:
@@ -59,20 +53,30 @@ def _once(models: Sequence[str], command: Command) -> int:
             return 1
 
 
-def _again_and_again(models: Sequence[str], command: Command) -> int:
+def _again_and_again(models: Sequence[str], command: Command) -> NoReturn:
+    while True:
+        with _claimed() as claim:
+            _wait_for_turn(claim)
+            log.info("at work as %s", claim.holder)
+            try:
+                _work(claim, _round(claim, models, command))
+            except LeaseLostError as error:
+                log.error("%s", error)
+            except DatabaseDownError as error:
+                log.warning("the database can't be used: %s", error)
+        time.sleep(_TURN_S)
+
+
+def _wait_for_turn(claim: Claim) -> None:
     said = ""
     while True:
+        told.check()
         try:
-            with _claimed() as claim:
-                says = _who() if claim is None else ""
-                if says != said:
-                    log.info("waiting: %s", says)
-                    said = says
-                if claim is not None:
-                    log.info("at work as %s", claim.holder)
-                    _work(claim, _round(claim, models, command))
-        except LeaseLostError as error:
-            log.error("%s", error)
+            if claim.take():
+                return
+            if (says := _who()) != said:
+                log.info("waiting: %s", says)
+                said = says
         except DatabaseDownError as error:
             log.warning("the database can't be used: %s", error)
         time.sleep(_TURN_S)
@@ -82,6 +86,7 @@ def _work(claim: Claim, round: Round) -> None:
     """One round after the other, as long as the lease is there."""
     every_s = settings().shepherd_every.total_seconds()
     while not claim.lost:
+        told.check()
         next_round = time.monotonic() + every_s
         try:
             round.go()
@@ -93,6 +98,7 @@ def _work(claim: Claim, round: Round) -> None:
         except Exception:
             log.exception("this round came to nothing: the next one is in %.0f s", every_s)
         while not claim.lost and time.monotonic() < next_round:
+            told.check()
             time.sleep(_STEP_S)
     raise LeaseLostError("the lease was lost between two rounds")
 
@@ -109,18 +115,17 @@ def _who() -> str:
 
 
 @contextmanager
-def _claimed() -> Iterator[Claim | None]:
-    """The lease, if it is to be had. At the end the next one gets it, and finds nothing open."""
+def _claimed() -> Iterator[Claim]:
+    """One who wants the lease. If it has it at the end, the next one gets it, and finds nothing open."""
     claim = Claim(database(), SHEPHERD)
     try:
-        yield claim if claim.take() else None
+        yield claim
     except ToldToEnd:
         if not claim.lost:
             _try_to(lambda: leftovers.close(database(), TOLD))
         raise
     finally:
-        if not claim.lost:
-            _try_to(claim.release)
+        _try_to(claim.close if claim.lost else claim.release)
 
 
 def _try_to(do: Callable[[], object]) -> None:
@@ -135,24 +140,6 @@ def _try_to(do: Callable[[], object]) -> None:
     last_words = Thread(target=attempt, daemon=True)
     last_words.start()
     last_words.join(_LAST_WORDS_S)
-
-
-@contextmanager
-def _listening() -> Iterator[None]:
-    """End in an orderly way when somebody says so. Who says it twice is not heard twice."""
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        for each in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(each, signal.SIG_IGN)
-        raise ToldToEnd
-
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        with suppress(ToldToEnd):
-            for each, handler in before.items():
-                signal.signal(each, handler)
 
 
 def _log_as_json() -> None:

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bentoml.exceptions import BentoMLException
 
@@ -21,6 +21,7 @@ Command = Callable[[str, Sequence[str]], list[str]]
 """How a model is trained: the command, from its name and the arguments of its script."""
 
 _LONGEST_DETAIL = 4_000
+_FORGOTTEN = "what came of it was not remembered"
 
 log = logging.getLogger("bentoml.marmita")
 
@@ -75,24 +76,31 @@ class Trainer:
         if ended.ended in (LATE, TOLD):
             raise LeaseLostError(str(ended))
         how = " ".join(attempt.arguments) or "from the reference file"
-        if not ended.well:
-            log.error("training %s failed (%s): %s", model, how, ended)
-            runs.end_running(self.database, [attempt.run], runs.FAILED, str(ended))
-            return Outcome(decisions.FAILED, f"{how}: {ended}")
-        return self._found(model, attempt, before, how)
+        found = self._found(model, attempt, before, how)
+        if ended.well:
+            return found or self._forgotten(attempt, how)
+        if found:  # whatever happened afterwards, as while it was logged elsewhere
+            log.warning("training %s (%s) was done, but %s", model, how, ended)
+            return replace(found, detail=f"{found.detail}; afterwards {ended}")
+        log.error("training %s failed (%s): %s", model, how, ended)
+        runs.end_running(self.database, [attempt.run], runs.FAILED, str(ended))
+        return Outcome(decisions.FAILED, f"{how}: {ended}")
 
-    def _found(self, model: str, attempt: Attempt, before: str | None, how: str) -> Outcome:
+    def _found(self, model: str, attempt: Attempt, before: str | None, how: str) -> Outcome | None:
         """What the run says came of it; and the store, if the run could not be remembered."""
         known = runs.known(self.database, [attempt.run])
         if known and known[0].status in (runs.PROMOTED, runs.REJECTED):
             return outcome_of(known[0], how)
         after = _champion_version(model)
-        reason = "what came of it was not remembered"
         if after is None or after == before:
-            runs.end_running(self.database, [attempt.run], runs.REJECTED, reason)
-            return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {reason}")
-        runs.end_running(self.database, [attempt.run], runs.PROMOTED, reason)
-        return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {reason}", f"{model}:{after}")
+            return None
+        runs.end_running(self.database, [attempt.run], runs.PROMOTED, _FORGOTTEN)
+        return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {_FORGOTTEN}", f"{model}:{after}")
+
+    def _forgotten(self, attempt: Attempt, how: str) -> Outcome:
+        """It went through to its end, and left nothing."""
+        runs.end_running(self.database, [attempt.run], runs.REJECTED, _FORGOTTEN)
+        return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {_FORGOTTEN}")
 
 
 def attempts(evidence: Evidence) -> list[Attempt]:

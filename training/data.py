@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -32,6 +33,8 @@ class Examples(Generic[Truth]):
     source: str
     licence: str
     fingerprint: str
+    labels_read: datetime | None = None
+    """When the records were asked for labels, if they were."""
 
     @property
     def seen(self) -> tuple[Floats, npt.NDArray[Truth]]:
@@ -49,6 +52,7 @@ class Examples(Generic[Truth]):
             fingerprint=self.fingerprint,
             rows=int(np.sum(~self.held_out)),
             rows_held_out=int(np.sum(self.held_out)),
+            labels_read=self.labels_read,
         )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ def with_labels(
     `first` is what the reference file calls the truth that the records call 0. A row that the file has keeps the file's
     truth, as its rows were judged with more care, and as the rows on which models are compared must not change.
     """
+    reference = replace(reference, labels_read=datetime.now(UTC))
     with database().reading() as session:
         found = labelled_rows.newest(session, judge)
     fit = _within(found.rows, contract)

@@ -15,11 +15,10 @@ from bentos.fetal_health.contract import Exam
 from bentos.wine_quality.contract import HEADERS as WINE_HEADERS
 from bentos.wine_quality.contract import Wine
 from marmita.contract import features
+from marmita.periods import first_unseen
 
 FOLDER = Path(__file__).parent / "data"
 HELD_OUT_PERCENT = 20
-SEEN_DAYS = 0.835
-"""The share of the closes, from the oldest on, that the forecaster learns from and is calibrated on."""
 
 Row = dict[str, float]
 
@@ -46,7 +45,7 @@ def unseen(rows: Iterable[Row]) -> list[Row]:
 def unseen_closes() -> list[float]:
     """The years after those that the forecaster knows."""
     days = closes()
-    return days[int(len(days) * SEEN_DAYS) :]
+    return days[first_unseen(len(days)) :]
 
 
 def is_held_out(values: Sequence[float]) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bentos.stock_forecast.contract import CONTRACT, HORIZON, NAME, WINDOW
 from marmita.card import Data, Headline
+from marmita.periods import CALIBRATION_SHARE, TRAINING_SHARE, first_unseen
 from marmita.store import Packed
 from records.database import DatabaseDownError
 from training import fine_tuning, prices
@@ -33,10 +34,6 @@ from training.windows import COVERAGE, Recipe, volatility, windows
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRAINING_SHARE = 0.68
-CALIBRATION_SHARE = 0.155
-"""Of the reference file that is: learn from 2000 to 2008, calibrate on 2009 and 2010, judge by what came after."""
-
 
 @dataclass(frozen=True)
 class Periods:
@@ -50,7 +47,7 @@ class Periods:
 def split(closes: prices.Closes) -> Periods:
     """Learn from the oldest years, calibrate on the next, judge on the latest."""
     first = int(len(closes.values) * TRAINING_SHARE)
-    second = int(len(closes.values) * (TRAINING_SHARE + CALIBRATION_SHARE))
+    second = first_unseen(len(closes.values))
     periods = Periods(*np.split(closes.values, [first, second]))
     shortest = min(len(periods.calibration), len(periods.unseen))
     if shortest < 2 * (WINDOW + HORIZON):

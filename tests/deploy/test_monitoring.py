@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from marmita.store import Packed
+from records import decisions
 from records.database import Database, default_url
-from records.leases import SHEPHERD, Claim
+from records.decisions import LEAVE
 from tests.deploy.conftest import program, read_yaml, run, running
 from tests.deploy.monitoring import (
     ALERTMANAGER,
@@ -54,9 +55,9 @@ def recording(
     """All models, in each topology, with every prediction kept and measured at once."""
     folder = home(tmp_path_factory.mktemp("recording") / "home")
     with serve(folder, MARMITA_TOPOLOGY=request.param, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="1") as server:
-        shepherd = Claim(Database(default_url(folder)), SHEPHERD)  # one was at work, for a moment
-        assert shepherd.take()
-        shepherd.release()
+        database = Database(default_url(folder))
+        decisions.begin(database, "wine_quality", LEAVE, ["all is well"], {})  # a shepherd was at work, for a moment
+        database.close()
         yield server
 
 

@@ -13,7 +13,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from marmita import housekeeping, record_metrics
 from marmita.housekeeping import Housekeeping
 from marmita.settings import Settings
-from records import decisions, labels, leases, quality, retention
+from records import decisions, labels, quality, retention
 from records.database import Database, DatabaseDownError
 
 
@@ -53,7 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
     monkeypatch.setattr(labels, "label_all", counting("label"))
     monkeypatch.setattr(retention, "forget", counting("forget"))
     monkeypatch.setattr(record_metrics, "measured", lambda _: None)
-    monkeypatch.setattr(leases, "look", lambda *_: None)
+    monkeypatch.setattr(decisions, "last_made", lambda _: None)
     monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 0))
     monkeypatch.setattr(housekeeping, "remembers", lambda: True)
     before = BentoMLContainer.prometheus_multiproc_dir.get()
@@ -120,8 +120,8 @@ def test_what_becomes_of_the_shepherd_is_told_whether_predictions_are_kept_or_no
         heard.append(heard_now)
         told.set()
 
-    seen = datetime(2026, 3, 4, tzinfo=UTC)
-    monkeypatch.setattr(leases, "look", lambda *_: SimpleNamespace(seen_at=seen))
+    decided = datetime(2026, 3, 4, tzinfo=UTC)
+    monkeypatch.setattr(decisions, "last_made", lambda _: decided)
     monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 2))
     monkeypatch.setattr(record_metrics, "shepherd", hear)
     house = keeping(Fake(), record="off")
@@ -129,4 +129,4 @@ def test_what_becomes_of_the_shepherd_is_told_whether_predictions_are_kept_or_no
     assert told.wait(10)
     house.end()
 
-    assert heard[0] == (seen, {"fake": 2})
+    assert heard[0] == (decided, {"fake": 2})

@@ -51,6 +51,14 @@ def test_the_newest_come_first_of_one_model_or_of_all(database: Database) -> Non
     assert [one.id for one in decisions.latest(database, most=1)] == [third]
 
 
+def test_it_is_known_when_the_last_one_was_made(database: Database) -> None:
+    assert decisions.last_made(database) is None
+    for model, action in (("a", LEAVE), ("b", RETRAIN)):
+        decisions.begin(database, model, action, [], {})
+
+    assert decisions.last_made(database) == decisions.latest(database)[0].at
+
+
 def test_failures_are_counted_until_a_training_went_through(database: Database) -> None:
     assert decisions.failures(database, ["a", "b"]) == {"a": 0, "b": 0}
     for outcome in (FAILED, REJECTED, FAILED, INTERRUPTED):
@@ -76,6 +84,22 @@ def test_what_did_not_make_the_champion_was_of_no_use(database: Database) -> Non
     assert found == [*of_no_use, taken_back]
     found = [one.id for one in decisions.fruitless(database, "a", "a:v2", since=LONG_AGO)]
     assert found == [before, *of_no_use]
+
+
+def test_they_are_kept_for_a_year_and_longer_if_all_is(database: Database) -> None:
+    """The pause after those in vain goes by them."""
+    now = datetime.now(UTC)
+    ids = {days: retrained(database, FAILED) for days in (31, 364, 366, 500)}
+    with database.writing() as session:
+        for days, id in ids.items():
+            session.execute(update(Decision).where(Decision.id == id).values(ended_at=now - timedelta(days)))
+
+    def kept(days: int) -> set[str]:
+        forget(database, now - timedelta(days))
+        return {one.id for one in decisions.latest(database)}
+
+    assert kept(400) == {ids[31], ids[364], ids[366]}
+    assert kept(30) == {ids[31], ids[364]}
 
 
 def test_old_ones_are_forgotten_but_for_those_that_are_open(database: Database) -> None:

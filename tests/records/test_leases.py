@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 
 import pytest
 from sqlalchemy import update
@@ -137,6 +137,45 @@ def test_what_was_lost_stays_lost(claims: Callable[..., Claim], monkeypatch: pyt
 
     assert comes_true(lambda: holder.lost, SHORT_S)
     assert comes_true(claims(SHORT_S).take)
+
+
+def test_what_was_released_stays_released_whatever_is_under_way(
+    database: Database, claims: Callable[..., Claim], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal that began before, and gets its turn or its answer only afterwards."""
+    holder = claims(SHORT_S)
+    renew, renewing, released = holder._renew, Event(), Event()
+    renewed: list[bool] = []
+
+    def late() -> bool:
+        """One whose answer is late, and another one that is late as a whole."""
+        early = renew()
+        renewing.set()
+        assert released.wait(10)
+        renewed.append(renew())
+        return early
+
+    monkeypatch.setattr(holder, "_renew", late)
+    assert holder.take()
+    assert renewing.wait(10)
+    holder.release()
+    released.set()
+
+    assert comes_true(lambda: all(thread.name != "lease" for thread in threading.enumerate()))
+    assert renewed == [False]
+    assert holder.lost
+    now = look(database, NAME)
+    assert now is not None
+    assert not now.holds
+
+
+def test_who_has_given_up_waits_for_it_no_more(database: Database, claims: Callable[..., Claim]) -> None:
+    holder, other = claims(SHORT_S), claims(SHORT_S)
+    assert holder.take()
+    holder.close()
+
+    assert holder.lost
+    assert comes_true(other.take)
 
 
 def test_a_clock_that_was_set_back_does_not_make_it_last_for_longer(

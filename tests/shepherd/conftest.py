@@ -42,6 +42,10 @@ class Shepherd:
         settings = Settings(retrain_min_labels=20, **given)
         return Round(self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])).go()
 
+    def packs(self, model: Packed) -> None:
+        """What training makes once more."""
+        self._patch.setenv("STAND_IN_FROM", str(model.path))
+
     def decided(self) -> tuple[str, str | None, str]:
         """What the newest decision is, what came of it, and why."""
         newest = decisions.latest(self.database)[0]

@@ -1,8 +1,9 @@
 """Stands in for a training script: `python -m tests.shepherd.stand_in MODEL [ARGUMENTS] --run ID`.
 
 It packs a model that is there already once more, in no time, and does all the rest as a training script does. What it
-is to do stands in the environment: STAND_IN_DOES (`promote`, `reject`, `fail`, or `hang`), STAND_IN_FROM (the folder of
-a packed model), and STAND_IN_HOLDS, a file for each stage at which it is to wait until that file is gone.
+is to do stands in the environment: STAND_IN_DOES (`promote`, `reject`, either of them `and fail`, `fail`, or `hang`),
+STAND_IN_FROM (the folder of a packed model), and STAND_IN_HOLDS, a file for each stage at which it is to wait until
+that file is gone.
 """
 
 import json
@@ -61,7 +62,7 @@ def main(model: str, arguments: Sequence[str]) -> None:
     hold(STARTED)
     print(f"training {model} {' '.join(arguments)}", flush=True)  # noqa: T201
     if does == "fail":
-        sys.exit("the training data is gone")
+        sys.exit("Traceback (most recent call last):\nthe training data is gone")
     id, now = arguments[arguments.index("--run") + 1], datetime.now(UTC)
     with database().writing() as session:
         session.add(
@@ -72,12 +73,14 @@ def main(model: str, arguments: Sequence[str]) -> None:
     hold(BEGUN)
     if does == "hang":
         time.sleep(600)
-    packed = pack(model, does == "promote")
-    if does == "promote":
+    packed = pack(model, does.startswith("promote"))
+    if packed.card.verdict.promoted:
         store.promote(packed)
         hold(PROMOTED)
     verdict = packed.card.verdict
     runs.end(database(), id, runs.PROMOTED if verdict.promoted else runs.REJECTED, verdict.reason, packed.tag)
+    if does.endswith("and fail"):
+        sys.exit("MLflow is gone")
 
 
 if __name__ == "__main__":

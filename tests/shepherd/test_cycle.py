@@ -102,8 +102,47 @@ def test_one_that_fails_says_so_and_keeps_no_other_from_its_turn(
     tried = {one.model: one for one in decisions.latest(shepherd.database)}
     assert {one.outcome for one in tried.values()} == {FAILED}
     assert len(tried) == 2
-    assert "the training data is gone" in tried[WINE].detail
+    assert tried[WINE].detail == "--with-labels: it ended with the status 1: the training data is gone"
     assert decisions.failures(shepherd.database, [WINE]) == {WINE: 1}
+
+
+@pytest.mark.parametrize(
+    ("does", "outcome", "tries"), [("promote and fail", PROMOTED, 1), ("reject and fail", REJECTED, 2)]
+)
+def test_what_came_of_a_training_counts_and_not_how_its_process_ended(
+    shepherd: Shepherd,
+    champions: dict[str, Packed],
+    served: Callable[[str], Packed],
+    does: str,
+    outcome: str,
+    tries: int,
+) -> None:
+    """As one that is killed while it tells MLflow."""
+    shepherd.packs(champions[STOCK])
+    served(STOCK)
+    keep(shepherd.database, walk(1600))
+
+    assert shepherd.go(does, STOCK, shepherd_ticker=TICKER)
+
+    (decision,) = decisions.latest(shepherd.database)
+    assert decision.outcome == outcome
+    assert "it ended with the status 1: MLflow is gone" in decision.detail
+    assert [run.status for run in runs.known(shepherd.database, decision.runs)] == [outcome] * tries
+    assert len(shepherd.asked) == tries
+
+
+def test_a_training_that_could_not_say_that_it_won_has_won(
+    shepherd: Shepherd, served: Callable[[str], Packed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store says so, if the run was not remembered."""
+    monkeypatch.setattr(runs, "known", lambda *_: [])
+
+    assert shepherd.go("promote and fail")
+
+    champion = store.champion(WINE)
+    assert champion is not None
+    (decision,) = decisions.latest(shepherd.database)
+    assert (decision.outcome, decision.tag) == (PROMOTED, champion.tag)
 
 
 def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) -> None:
@@ -122,9 +161,9 @@ def test_a_model_that_can_not_be_looked_at_keeps_no_other_from_its_turn(shepherd
 
 
 def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_better(
-    shepherd: Shepherd, served: Callable[[str], Packed], champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch
+    shepherd: Shepherd, served: Callable[[str], Packed], champions: dict[str, Packed]
 ) -> None:
-    monkeypatch.setenv("STAND_IN_FROM", str(champions[STOCK].path))
+    shepherd.packs(champions[STOCK])
     champion = served(STOCK)
     keep(shepherd.database, walk(200))
     stored = ("--source", "stored", "--ticker", TICKER)
@@ -144,9 +183,9 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
 
 
 def test_without_a_stock_to_learn_from_a_forecaster_is_only_made_if_there_is_none(
-    shepherd: Shepherd, champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch
+    shepherd: Shepherd, champions: dict[str, Packed]
 ) -> None:
-    monkeypatch.setenv("STAND_IN_FROM", str(champions[STOCK].path))
+    shepherd.packs(champions[STOCK])
 
     assert shepherd.go("promote", STOCK)
     assert shepherd.asked == [()]

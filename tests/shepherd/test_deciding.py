@@ -115,6 +115,19 @@ def test_a_forecaster_that_is_wrong_is_retrained_if_there_are_newer_prices(champ
         assert said in reasons
 
 
+@pytest.mark.parametrize(("days_later", "action"), [(1, LEAVE), (0, RETRAIN), (-1, RETRAIN)])
+def test_a_forecaster_that_has_seen_what_a_new_one_is_judged_by_is_left_as_it_is(days_later: int, action: str) -> None:
+    from_prices = date(2024, 5, 6)
+    material = replace(STALE, judged_from=from_prices + days_later * DAY, would_be_judged_from=from_prices)
+
+    verdict, reasons = decided(material)
+
+    assert verdict == action
+    assert ("judged on days from 2024-05-06 on, of which the champion has seen those before" in reasons) == (
+        action == LEAVE
+    )
+
+
 @pytest.mark.parametrize(("tries", "days"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (500, 8)])
 def test_after_each_try_in_vain_the_next_one_waits_for_longer(tries: int, days: int) -> None:
     assert wait(tries, DAY) == days * DAY

@@ -1,6 +1,7 @@
 """Prices are brought up to yesterday, of the first stock for years back, and of the others since their last day."""
 
 from datetime import UTC, date, datetime, timedelta
+from errno import ENOSPC
 
 import pytest
 
@@ -55,13 +56,21 @@ def test_other_stocks_go_on_from_their_last_day(database: Database, bars: list[B
         assert len(prices.stored(session, TICKER, date.min, date.max)) == 30
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PricesError("Yahoo is gone"), "Yahoo is gone"),
+        (OSError(ENOSPC, "No space left on device", "/tmp/yahoo"), "No space left on device"),
+    ],
+    ids=["yahoo", "disk"],
+)
 def test_prices_that_can_not_be_had_are_told_and_nothing_is_lost(
-    database: Database, bars: list[Bar], monkeypatch: pytest.MonkeyPatch
+    database: Database, bars: list[Bar], monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     monkeypatch.setattr("records.loading._PAUSES_S", ())
     keep(database, bars[:-5])
 
-    assert refresh(database, TICKER, Source(bars, [PricesError("Yahoo is gone")])) == {TICKER: "Yahoo is gone"}
+    assert refresh(database, TICKER, Source(bars, [error])) == {TICKER: said}
     assert newest(database) == bars[-6].day
 
 

@@ -1,6 +1,7 @@
 """Labelled rows of the records join the reference file, and nothing that is wrong with them gets in."""
 
 import dataclasses
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,15 @@ def test_labelled_rows_join_and_the_card_says_how_many(
     new = wines(60)
     keep(records, new, [6.0] * 60)
     reference = wine_quality.read()
+    assert reference.described().labels_read is None
 
+    before = datetime.now(UTC)
     both = wine_quality.read_with_labels()
+    after = datetime.now(UTC)
     card = wine_quality.train(samples.WINE_QUALITY, both).card
 
+    assert card.data.labels_read is not None
+    assert before <= card.data.labels_read <= after
     assert len(both.features) == len(reference.features) + 60
     kept_back = held_out(new.astype(np.float64))
     assert 0 < kept_back.sum() < 60

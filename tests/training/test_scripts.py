@@ -163,7 +163,7 @@ def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
 ) -> None:
     first = stock_forecast.train(samples.STOCK_FORECAST)
     store.promote(first)
-    monkeypatch.setattr(stock_forecast, "TRAINING_SHARE", 0.6)
+    monkeypatch.setattr(stock_forecast, "first_unseen", lambda days: int(0.755 * days))
 
     second = stock_forecast.train(samples.STOCK_FORECAST)
 
