@@ -1,7 +1,9 @@
 """How each kind of database is opened, SQLite's file and PostgreSQL's server, so that none keeps anyone waiting."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -39,6 +41,8 @@ _PRAGMAS = (
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # pages: to copy them back more seldom spares a third of what writing costs
 )
+
+_creating = Lock()
 
 
 class CannotOpenError(Exception):
@@ -106,7 +110,7 @@ def _sqlite(url: URL) -> Engine:
     def create(*_: object) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # what is kept may be about patients
+            _create(path)
         except OSError as error:
             raise CannotOpenError(f"{path} can't be opened: {error.strerror}") from error
 
@@ -129,6 +133,16 @@ def _sqlite(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
 
     return engine
+
+
+def _create(path: Path) -> None:
+    """Make the file, unless it is there, readable by its owner alone: what is kept may be about patients.
+
+    One that is there is not opened. To close it would take from this process all locks that its connections have on it,
+    and another process that ends would then remove the log from under them, with what they have written.
+    """
+    with _creating, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _driver(connection: Connection) -> PatientConnection:

@@ -2,12 +2,15 @@
 
 import os
 import stat
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
+from records import runs
 from records.database import Database, DatabaseDownError, default_url, insert_into
 from records.tables import PriceRange
 from tests.records.postgres import PASSWORD
@@ -121,3 +124,25 @@ def test_what_is_kept_in_a_file_is_nobody_elses(tmp_path: Path) -> None:
         os.umask(before)
     database.close()
     assert modes == dict.fromkeys(("records.db", "records.db-wal", "records.db-shm"), 0o600)
+
+
+def test_what_is_written_beside_another_process_that_ends_is_kept(sqlite_url: str) -> None:
+    """Closing a file takes away all locks that a process has on it, and who is alone with a log removes it."""
+    databases = [Database(sqlite_url), Database(sqlite_url)]
+    for one in databases:
+        one.upgrade()
+        runs.begin(one, "a")
+    count = "import sys; from records import runs; from records.database import Database as D; d = D(sys.argv[1]); "
+    count += "runs.begin(d, 'b'); print(len(runs.latest(d))); d.close()"
+
+    def another() -> int:
+        done = subprocess.run([sys.executable, "-c", count, sqlite_url], capture_output=True, check=True, text=True)
+        return int(done.stdout)
+
+    assert another() == 3
+    for number, one in enumerate(databases, 4):
+        assert len(runs.latest(one)) == number - 1
+        runs.begin(one, "a")
+    assert another() == 6
+    for one in databases:
+        one.close()
