@@ -26,9 +26,11 @@ for name in sys.argv[2:]:
     says_who = f"from pathlib import Path; Path({str(folder / name)!r}).write_text(str(os.getpid()))"
     code = f"import os, time; {says_who}; time.sleep(600)"
     subprocess.Popen([sys.executable, "-c", code], start_new_session=name == "runaway")
-while len(list(folder.iterdir())) < len(sys.argv) - 2:
+while sum(bool(path.read_text()) for path in folder.iterdir()) < len(sys.argv) - 2:
     time.sleep(0.01)
-(folder / "child").write_text(str(os.getpid()))
+draft = folder.with_name(folder.name + "-draft")
+draft.write_text(str(os.getpid()))
+draft.rename(folder / "child")
 """
 """Starts others, of which one wants to be alone, says who it is, and goes on for as long as it is told to."""
 STAYS, GOES = "\ntime.sleep(600)", ""
