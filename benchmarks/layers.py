@@ -30,6 +30,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "batching off": {"overrides": {"WineQuality": {"batching": {"enabled": False}}}},
     "metrics off": {"overrides": {"metrics": {"enabled": False}}},
+    "all predictions kept": {"MARMITA_RECORD": "all"},
     "traces of all requests": {"MARMITA_OTLP_ENDPOINT": "http://127.0.0.1:9/v1/traces"},
 }
 """What is changed, and how an operator would."""
@@ -183,7 +184,8 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="only the whole, with the settings of this process")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as metrics, Path(os.devnull).open("w") as nowhere:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics  # read when the service is imported
+        # Read when the service is imported. What is kept here belongs into nobody's records.
+        os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "MARMITA_DATABASE_URL": f"sqlite:///{metrics}/records.db"}
         with redirect_stdout(nowhere):  # the access log's lines are made, but not shown
             found = asyncio.run(served(partial(whole if options.whole else layers, options.seconds)))
     if options.whole:
