@@ -9,6 +9,8 @@ import numpy as np
 from sqlalchemy import ColumnElement, CursorResult, Select, func, select
 from sqlalchemy.orm import Session
 
+from records import bulk
+from records.bundles import NUMBERS
 from records.judging import Answered, Doubles, Floats, Judge, Places
 from records.tables import Label, Prediction
 
@@ -20,7 +22,6 @@ MOST_READ = 1_000_000
 Columns = TypeVarTuple("Columns")
 
 _TOGETHER = 500
-_NUMBER = np.dtype("<f4")
 
 
 @dataclass(frozen=True)
@@ -175,25 +176,15 @@ def _read(session: Session, judge: Judge, wanted: Mapping[str, _Wanted], total: 
 
 
 def _portions(wanted: Mapping[str, _Wanted]) -> Iterator[list[str]]:
-    """Requests that are read together: large ones one by one, or they would take much memory."""
-    together: list[str] = []
-    rows = 0
-    for id, bundle in wanted.items():
-        rows += bundle.size
-        if together and (len(together) == _TOGETHER or rows > MOST_ROWS):
-            yield together
-            together, rows = [], bundle.size
-        together.append(id)
-    if together:
-        yield together
+    return bulk.portions({id: bundle.size for id, bundle in wanted.items()}, MOST_ROWS, _TOGETHER)
 
 
 def _fits(blob: bytes, rows: int, width: int) -> bool:
-    return rows > 0 and len(blob) == rows * width * _NUMBER.itemsize
+    return rows > 0 and len(blob) == rows * width * NUMBERS.itemsize
 
 
 def _numbers(blobs: Sequence[bytes], width: int) -> Floats:
-    numbers: Floats = np.frombuffer(b"".join(blobs), dtype=_NUMBER).reshape(-1, width)
+    numbers: Floats = np.frombuffer(b"".join(blobs), dtype=NUMBERS).reshape(-1, width)
     return numbers
 
 

@@ -1,6 +1,6 @@
 """Many rows at once, at half of what SQLAlchemy's own way costs: straight to the driver."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -15,6 +15,20 @@ def insert(connection: Connection, table: type[Table], columns: Sequence[str], r
     names = ", ".join(columns)
     statement = f"INSERT INTO {table.__tablename__} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608
     connection.exec_driver_sql(statement, rows)
+
+
+def portions(sizes: Mapping[str, int], most: int, together: int) -> Iterator[list[str]]:
+    """What is read at a time: so many records, of so much in all. One that is larger is read alone."""
+    portion: list[str] = []
+    total = 0
+    for id, size in sizes.items():
+        total += size
+        if portion and (len(portion) == together or total > most):
+            yield portion
+            portion, total = [], size
+        portion.append(id)
+    if portion:
+        yield portion
 
 
 def moments(connection: Connection) -> Callable[[float], object]:

@@ -10,12 +10,12 @@ from random import getrandbits
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic_core import to_json
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError
 
 from records import bulk
+from records.judging import Floats
 from records.tables import Forecast, Prediction
 
 NUMBERS = np.dtype("<f4")
@@ -31,8 +31,6 @@ _PREDICTION = (
     *("id", "model", "version", "request_id", "at", "seconds", "requests", "asked", "rows", "inputs", "outputs"),
 )
 _FORECAST = ("prediction_id", "row", "ticker", "as_of")
-
-Floats = npt.NDArray[np.float32]
 
 
 class Subject(NamedTuple):

@@ -1,6 +1,6 @@
 """Rows whose truth was told, of all versions of a model: what its next version can learn from."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,6 +8,8 @@ import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from records import bulk
+from records.bundles import NUMBERS
 from records.judging import Doubles, Floats, Judge, keys
 from records.tables import Label, Prediction
 
@@ -16,7 +18,6 @@ MOST_ROWS = 20_000
 
 _RECORDS_TOGETHER = 500
 _ROWS_TOGETHER = 20_000
-_NUMBER = np.dtype("<f4")
 
 
 class LabelledRows(NamedTuple):
@@ -74,27 +75,13 @@ def _read(session: Session, judge: Judge, told: Sequence[_Told]) -> Floats:
     for place, one in enumerate(told):
         by_record.setdefault(one.prediction_id, []).append(place)
     sizes = {id: told[places[0]].size for id, places in by_record.items()}
-    for ids in _portions(sizes):
+    for ids in bulk.portions(sizes, _ROWS_TOGETHER, _RECORDS_TOGETHER):
         asked = select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))
         for id, inputs in session.execute(asked):
-            if len(inputs) != sizes[id] * judge.width * _NUMBER.itemsize:
+            if len(inputs) != sizes[id] * judge.width * NUMBERS.itemsize:
                 continue
-            record = np.frombuffer(inputs, dtype=_NUMBER).reshape(-1, judge.width)
+            record = np.frombuffer(inputs, dtype=NUMBERS).reshape(-1, judge.width)
             for place in by_record[id]:
                 if told[place].row < len(record):
                     rows[place] = record[told[place].row]
     return rows + np.float32(0)  # equal rows are told by their bytes, and minus zero has other ones
-
-
-def _portions(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Records that are read together: large ones one by one, or they would take much memory."""
-    together: list[str] = []
-    rows = 0
-    for id, size in sizes.items():
-        if together and (len(together) == _RECORDS_TOGETHER or rows + size > _ROWS_TOGETHER):
-            yield together
-            together, rows = [], 0
-        together.append(id)
-        rows += size
-    if together:
-        yield together

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from struct import unpack_from
 from typing import NamedTuple
@@ -10,15 +10,14 @@ from typing import NamedTuple
 from sqlalchemy import Integer, func, select, tuple_
 from sqlalchemy.orm import Session
 
-from records import prices
+from records import bulk, prices
+from records.bundles import NUMBERS
 from records.tables import Forecast, Prediction
 
 _TOGETHER = 1000
 """So many forecasts are labelled in one transaction: who wants to write waits for no more than these."""
 _BYTES_TOGETHER = 8_000_000
 """So much of the records is read in one statement."""
-_NUMBER = 4
-"""Bytes of a number in a record."""
 _FARTHEST = 366
 """So many days after its own a forecast is labelled at most."""
 _PLACE = (Forecast.next_step, Forecast.prediction_id, Forecast.row)
@@ -45,12 +44,16 @@ class Waiting(NamedTuple):
 
     @property
     def horizon(self) -> int:
-        return self.outputs_size // self.rows // (3 * _NUMBER)
+        return self.outputs_size // self.rows // (3 * NUMBERS.itemsize)
 
     def last(self, inputs: bytes) -> float:
         """The last close that it was made from, as the record has it."""
         end = (self.row + 1) * (len(inputs) // self.rows)
-        return float(unpack_from("<f", inputs, end - _NUMBER)[0]) if _NUMBER <= end <= len(inputs) else math.nan
+        return (
+            float(unpack_from("<f", inputs, end - NUMBERS.itemsize)[0])
+            if NUMBERS.itemsize <= end <= len(inputs)
+            else math.nan
+        )
 
 
 def next_day(session: Session, ticker: str, after: date) -> date | None:
@@ -93,23 +96,11 @@ def closes(session: Session, forecasts: Iterable[Waiting], followed: Sequence[fl
     of = defaultdict[str, list[Waiting]](list)
     for forecast in forecasts:
         of[forecast.prediction_id].append(forecast)
-    for ids in _by_size({id: some[0].inputs_size for id, some in of.items()}):
+    sizes = {id: some[0].inputs_size for id, some in of.items()}
+    for ids in bulk.portions(sizes, _BYTES_TOGETHER, _TOGETHER):
         for id, inputs in session.execute(select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))):
             for forecast in of[id]:
                 last = forecast.last(inputs)
                 if math.isfinite(last):  # a damaged record is no reason not to label the others
                     for step in range(forecast.next_step, min(forecast.horizon, len(followed)) + 1):
                         yield (id, forecast.row, step), followed[step - 1] * last
-
-
-def _by_size(sizes: Mapping[str, int]) -> Iterator[list[str]]:
-    """Predictions, in parts that fit into memory."""
-    part, size = list[str](), 0
-    for id, more in sizes.items():
-        if part and size + more > _BYTES_TOGETHER:
-            yield part
-            part, size = [], 0
-        part.append(id)
-        size += more
-    if part:
-        yield part
