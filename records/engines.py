@@ -1,6 +1,8 @@
 """How each kind of database is opened, SQLite's file and PostgreSQL's server, so that none keeps anyone waiting."""
 
 import os
+import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -36,11 +38,13 @@ _LIMITS = (
 )
 _ONE_STATE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
 _PRAGMAS = (
-    "journal_mode = WAL",
     "synchronous = NORMAL",
     "foreign_keys = ON",
     "wal_autocheckpoint = 4000",  # pages: to copy them back more seldom spares a third of what writing costs
 )
+_PRIMARY_CODE = 0xFF
+"""The part of an SQLite error code that says what kind of error it is."""
+_RETRY_S = 0.02
 _creating = Lock()
 
 
@@ -116,6 +120,7 @@ def _sqlite(url: URL) -> Engine:
     def prepare(connection: Any, record: Any) -> None:
         record.info["file"] = _identity(path)
         connection.isolation_level = None  # Python's own way of beginning transactions leaves out tables and reads
+        _use_write_ahead_log(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
@@ -150,6 +155,23 @@ def _create(path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch a new file to the write-ahead log. An old one has it already.
+
+    The switch needs the file alone. SQLite does not wait for that, whatever its timeout: of several processes that open
+    a new file at once, all but one would fail.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY_CODE != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_RETRY_S)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

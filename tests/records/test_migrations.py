@@ -1,10 +1,14 @@
 """The tables are made and changed by migrations, once, whoever comes first."""
 
 import logging
+import multiprocessing
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -129,6 +133,30 @@ def test_of_eight_processes_that_start_together_one_upgrades_and_none_fails(data
             process.kill()
             process.wait()
     assert sorted(said) == ["False"] * 7 + ["True"]
+
+
+def open_together(folder: Path, rounds: int, together: Barrier, failures: "Queue[str]") -> None:
+    for each in range(rounds):
+        database = Database(f"sqlite:///{folder / str(each)}.db")
+        together.wait(60)
+        try:
+            database.upgrade()
+        except DatabaseDownError as error:
+            failures.put(f"round {each}: {error}")
+        finally:
+            database.close()
+
+
+def test_a_new_sqlite_file_opens_for_all_processes_that_come_at_once(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    together, failures = spawn.Barrier(8), spawn.Queue()
+    processes = [spawn.Process(target=open_together, args=(tmp_path, 60, together, failures)) for _ in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0] * 8
+    assert failures.empty(), failures.get()
 
 
 def test_who_has_nothing_to_upgrade_does_not_import_alembic(database: Database, database_url: str) -> None:
