@@ -48,7 +48,7 @@ bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_qu
 
 image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 	@# BentoML looks for the image's template below the current folder only, and the Bento lies elsewhere: hence `cd /`.
-	@models="$$(python -m training.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
+	@models="$$(python -m marmita.cli.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
 		version=$$(basename $$(bentoml get --output path $(BENTO):latest)) && \
 		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
@@ -86,7 +86,7 @@ format: .venv/dev  ## Put the code in shape
 	@ruff check --fix .
 
 readme: .venv/train  ## Write the README's scores and pictures from the models in the store
-	@python -m training.readme
+	@python -m marmita.training.readme
 
 lock: .venv/dev  ## Pin the newest versions that work together
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --group dev pyproject.toml

@@ -31,8 +31,8 @@ from bentos.stock_forecast.contract import HORIZON, WINDOW, Forecast, Series
 from bentos.stock_forecast.contract import NAME as STOCK_FORECAST
 from bentos.wine_quality.contract import NAME as WINE_QUALITY
 from bentos.wine_quality.contract import Wine, WineScore
-from marmita.contract import Error
-from training.rows import exams, unseen, unseen_closes, wines
+from marmita.contract.schema import Error
+from marmita.training.rows import exams, unseen, unseen_closes, wines
 
 EXAMS = [Exam.model_validate(row).model_dump() for row in unseen(exams())]
 WINES = [Wine.model_validate(row).model_dump() for row in unseen(wines())]
@@ -261,7 +261,7 @@ def prepare(environment: Environment, **_: Any) -> None:
         sys.exit(why_not)
 
 
-def judge(environment: Environment, **_: Any) -> None:
+def evaluator(environment: Environment, **_: Any) -> None:
     """Locust itself sees to failures. The workers' numbers are the master's by now."""
     if isinstance(environment.runner, WorkerRunner):
         return
@@ -318,4 +318,4 @@ def _options(environment: Environment) -> Namespace:
 hooks: Any = events  # which has no types
 hooks.init_command_line_parser.add_listener(add_options)
 hooks.init.add_listener(prepare)
-hooks.quitting.add_listener(judge)
+hooks.quitting.add_listener(evaluator)

@@ -16,9 +16,9 @@ from bentos.stock_forecast.contract import AllSeries, Forecast, ForecastBesideAc
 from bentos.stock_forecast.service import StockForecast
 from bentos.wine_quality.contract import Wine, Wines, WineScore
 from bentos.wine_quality.service import WineQuality
-from marmita.runner import answer
+from marmita.runtime.runner import answer
 from marmita.service import Service
-from marmita.topology import ask, ready
+from marmita.web.topology import ask, ready
 
 
 @bentoml.service(service_class=Service, description="Three models, one Bento: fetal health, wine quality, stocks.")

@@ -21,8 +21,8 @@ from typing import Any
 
 from benchmarks.places import ROOT
 from bentos.wine_quality.contract import Wine, Wines
-from marmita.contract import features, to_array
-from training.rows import wines
+from marmita.contract.schema import features, to_array
+from marmita.training.rows import wines
 
 TOGETHER = 16
 ROUNDS = 5
@@ -44,7 +44,7 @@ class Layers:
     def __init__(self, app: Any, rows: int) -> None:
         import bentoml
 
-        from marmita.tensor_routes import Here
+        from marmita.oip.routes import LocalModel
 
         found = [dict(row) for row in wines()[:rows]]
         self._runner: Any = bentoml.get_current_service().wine_quality
@@ -52,7 +52,7 @@ class Layers:
         self._json = json.dumps({"wines": found}).encode()
         tensor = {"name": self._runner.served.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
         self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
-        self._front, self._here = app, Here(self._runner)
+        self._front, self._here = app, LocalModel(self._runner)
 
     def tensors(self) -> dict[str, Ask]:
         """From the model outwards, on the tensor route."""

@@ -17,10 +17,19 @@ from benchmarks.environments import Environments
 from benchmarks.generator import Generator
 from benchmarks.lineup import Contender, Route
 from benchmarks.load import percentile
-from benchmarks.results import FIGURES, ContenderError, Measurement, Round, Settings, Spread, plain, significant
+from benchmarks.results import (
+    FIGURES,
+    ContenderError,
+    Measurement,
+    ReconcileCycle,
+    Settings,
+    Spread,
+    plain,
+    significant,
+)
 from benchmarks.servers import Models, Running, started
 from benchmarks.workloads import Batch, Workload, batches
-from marmita.contract import Floats
+from marmita.contract.schema import Floats
 
 DEFAULT_INPUT = "features"
 TOLERANCE = 2e-4
@@ -33,7 +42,7 @@ Key = tuple[str, str, str]
 class Measured:
     """What has been found so far."""
 
-    rounds: dict[Key, list[Round]] = field(default_factory=lambda: defaultdict(list))
+    rounds: dict[Key, list[ReconcileCycle]] = field(default_factory=lambda: defaultdict(list))
     broken: dict[Key, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     memory_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -186,7 +195,7 @@ def _input(running: Running, model: str) -> str:
 
 def _measure(
     running: Running, requests: Sequence[bytes], workload: Workload, seconds: float, generator: Generator
-) -> Round:
+) -> ReconcileCycle:
     before = running.cpu_seconds()
     came = generator.closed(running.port, requests, workload.clients, seconds)
     cpu = running.cpu_seconds() - before
@@ -246,9 +255,9 @@ def _round(
     p99: float,
     *,
     generator_busy: float,
-) -> Round:
+) -> ReconcileCycle:
     cpu = max(cpu, 1e-3)  # the system counts in steps of 10 ms: over a very short run nothing at all may be counted
-    return Round(
+    return ReconcileCycle(
         requests=requests,
         seconds=significant(seconds),
         requests_per_second=significant(requests / seconds),

@@ -20,7 +20,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Round(Part):
+class ReconcileCycle(Part):
     """One contender at one workload, once."""
 
     requests: int
@@ -54,7 +54,7 @@ class Measurement(Part):
     contender: str
     route: str
     workload: str
-    rounds: list[Round]
+    rounds: list[ReconcileCycle]
     spread: dict[str, Spread]
     error: str | None = None
 

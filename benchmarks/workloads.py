@@ -9,9 +9,9 @@ import numpy as np
 
 from bentos.stock_forecast.contract import HORIZON, WINDOW
 from bentos.wine_quality.contract import Wine
-from marmita.compiled import Compiled
-from marmita.contract import Floats, features
-from training import rows
+from marmita.contract.schema import Floats, features
+from marmita.registry.onnx_model import OnnxModel
+from marmita.training import rows
 
 ASKED_HORIZON = 5
 FEATURES = features(Wine)
@@ -67,8 +67,8 @@ def expected(model: str, asked: list[list[float]], folder: Path) -> Floats:
 
 
 @cache
-def _compiled(folder: Path) -> Compiled:
-    return Compiled((folder / "compiled.onnx").read_bytes())
+def _compiled(folder: Path) -> OnnxModel:
+    return OnnxModel((folder / "compiled.onnx").read_bytes())
 
 
 @cache

@@ -1,1 +1,1 @@
-"""What making and serving a model share: contracts, packed models, batching, metrics and the HTTP front."""
+"""The framework: packed models served by BentoML, recorded, judged and retrained."""

@@ -18,24 +18,25 @@ from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from marmita import logs, metrics, openapi
-from marmita.batching import Batching
-from marmita.catalog import catalog
-from marmita.choosing import follows
-from marmita.current import Current, begun
-from marmita.following import Following
-from marmita.front import Front, Inner, paths
-from marmita.housekeeping import Housekeeping
-from marmita.keys import Keys
-from marmita.lifespan import Companion
-from marmita.openapi_parts import Inference
-from marmita.record_routes import HANDLERS, RecordRoutes
-from marmita.recording import Keeping, database
+from marmita.api import openapi
+from marmita.api.auth import ApiKeys
+from marmita.api.models import catalog
+from marmita.api.record_routes import HANDLERS, RecordRoutes
+from marmita.api.shepherd import shepherd
+from marmita.contract.openapi import Inference
+from marmita.oip.routes import TensorRoutes
+from marmita.records.quality.path_evaluator import PathEvaluator
+from marmita.records.recording import RecorderShutdown, database
+from marmita.registry.startup import follows
+from marmita.runtime.batching import Batching
+from marmita.runtime.champion_watcher import ChampionWatcher
+from marmita.runtime.maintenance import MaintenanceJobs
+from marmita.runtime.slot import ModelSlot, begun
 from marmita.settings import settings
-from marmita.shepherd_routes import shepherd
-from marmita.tensor_routes import TensorRoutes
-from marmita.topology import hold_on, tensor_models
-from records.path_judge import Paths
+from marmita.telemetry import logs, metrics
+from marmita.web.front import Front, Inner, paths
+from marmita.web.lifespan import LifespanHook
+from marmita.web.topology import hold_on, tensor_models
 
 _A_DAY_S = 86_400.0
 CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
@@ -78,7 +79,7 @@ class Service(bentoml.Service[T]):
         logs.configure()
         metrics.forget_the_dead()
         self.inject_config()
-        models, keys = self._served(), Keys(settings().keys)
+        models, keys = self._served(), ApiKeys(settings().keys)
         if is_main:
             hold_on()
             names = [model.packed.name for model in models]
@@ -94,14 +95,14 @@ class Service(bentoml.Service[T]):
             metrics.Requests(app),
             bentoml_app.timeout or _A_DAY_S,
         )
-        companions: list[Companion] = [Keeping()]
+        hooks: list[LifespanHook] = [RecorderShutdown()]
         if follows():
-            companions.append(Following(models))
+            hooks.append(ChampionWatcher(models))
         if not is_main:
-            return Inner(app, tensors, companions)
-        companions.append(Housekeeping(models, database(), settings()))
+            return Inner(app, tensors, hooks)
+        hooks.append(MaintenanceJobs(models, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
-        return Front(app, paths(app.routes), settings(), tensors, most, companions, keys.warn_if_open)
+        return Front(app, paths(app.routes), settings(), tensors, most, hooks, keys.warn_if_open)
 
     @property
     def openapi_spec(self) -> Any:
@@ -117,13 +118,13 @@ class Service(bentoml.Service[T]):
             for method in self.apis.values()
             for answer, many in [_answer(method.output_spec)]
         ]
-        return openapi.document(self.name, self.description or "", self._version(), inferences)
+        return openapi.build(self.name, self.description or "", self._version(), inferences)
 
-    def _served(self) -> list[Current]:
+    def _served(self) -> list[ModelSlot]:
         return [begun(service.inner) for service in self.all_services().values() if service.models]
 
-    def _record_routes(self, models: Sequence[Current], keys: Keys) -> RecordRoutes:
-        forecasts = any(isinstance(model.judge, Paths) for model in models)
+    def _record_routes(self, models: Sequence[ModelSlot], keys: ApiKeys) -> RecordRoutes:
+        forecasts = any(isinstance(model.evaluator, PathEvaluator) for model in models)
         return RecordRoutes(models, database, keys, with_prices=forecasts)
 
     def _version(self) -> str:

@@ -15,8 +15,8 @@ from bentoml.exceptions import BentoMLConfigException
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from records.bars import ticker_of
-from records.database import Database
+from marmita.records.database.database import Database
+from marmita.records.prices.bars import ticker_of
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _LONGEST = timedelta(days=366)

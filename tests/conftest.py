@@ -36,7 +36,7 @@ tempfile.tempdir = None  # read TMPDIR again
 for name in [name for name in os.environ if name.startswith("MARMITA_") or name.startswith("BENTOML_CONFIG")]:
     del os.environ[name]
 
-from marmita import store  # noqa: E402
+from marmita.registry import store  # noqa: E402
 from tests import samples, sharing  # noqa: E402
 from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
 
@@ -56,7 +56,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing
 
 
 @pytest.fixture(scope="session")
-def champions() -> dict[str, store.Packed]:
+def champions() -> dict[str, store.PackedModel]:
     """Three models, trained small and made champions whatever they are worth. One worker trains them for all."""
     trained, own = RUN / "champions", HOME / "bentoml" / "models"
     with (RUN / "champions.lock").open("w") as lock:
@@ -70,12 +70,13 @@ def champions() -> dict[str, store.Packed]:
 
 
 def train_champions() -> None:
-    from training import fetal_health, stock_forecast, wine_quality
+    from training import fetal_health, wine_quality
+    from training.stock_forecast import train
 
     for model in (
         fetal_health.train(samples.FETAL_HEALTH),
         wine_quality.train(samples.WINE_QUALITY),
-        stock_forecast.train(samples.STOCK_FORECAST),
+        train.train(samples.STOCK_FORECAST),
     ):
         store.promote(model)
 

@@ -4,8 +4,9 @@ from functools import cache
 from typing import Any
 
 from bentos.stock_forecast.contract import WINDOW
-from training import fetal_health, rows, wine_quality
-from training.windows import Recipe
+from marmita.training import rows
+from training import fetal_health, wine_quality
+from training.stock_forecast.windows import Recipe
 
 FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2, shufflings=1)
 WINE_QUALITY = wine_quality.Recipe(trees=10, iterations=10, folds=2, residual_folds=2)

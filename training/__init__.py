@@ -1,10 +1,1 @@
-"""How each model is made: one script per model, run as `python -m training.wine_quality`."""
-
-import os
-
-# All are read when the libraries are first imported. TensorFlow's own log hides the progress that a person wants to
-# follow, and its oneDNN kernels give results that depend on the machine. OpenMP's threads spin while they wait: on a
-# machine that is busy otherwise, boosting on two threads takes thirty times as long as on one.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+"""How each model is made: one script a model, run as `python -m training.wine_quality`."""

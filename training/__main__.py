@@ -12,8 +12,8 @@ from typing import Any
 
 from bentoml.exceptions import BentoMLException
 
-from marmita.contract import same_interface
-from marmita.store import champion
+from marmita.contract.schema import same_interface
+from marmita.registry.store import champion
 
 MODELS = ("fetal_health", "wine_quality", "stock_forecast")
 

@@ -20,17 +20,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from bentos.fetal_health.contract import CONTRACT, HEADERS, NAME, STATUSES, Exam
-from bentos.fetal_health.judge import JUDGE
-from marmita.card import Headline
-from marmita.contract import Floats, features
-from marmita.store import Packed
-from training.data import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
-from training.labelled import with_labels
-from training.packing import Candidate, HeldOut, pack
-from training.reference import reference
-from training.report import table
-from training.run import from_rows
-from training.trees import to_bytes, to_graph
+from bentos.fetal_health.evaluator import EVALUATOR
+from marmita.contract.schema import Floats, features
+from marmita.registry.card import Headline
+from marmita.registry.store import PackedModel
+from marmita.training.conversion import to_bytes, to_graph
+from marmita.training.examples import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
+from marmita.training.labelled import with_labels
+from marmita.training.packing import Candidate, HeldOut, pack
+from marmita.training.reference import reference
+from marmita.training.report import table
+from marmita.training.run import from_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,7 +83,7 @@ def read(path: Path = FOLDER / "fetal_health.csv") -> Examples[np.int64]:
 def read_with_labels() -> Examples[np.int64]:
     """The reference file, and the exams of the records of which a class was told."""
     places = range(len(STATUSES))
-    return with_labels(read(), JUDGE, CONTRACT, lambda truths: np.isin(truths, places), first=LABELS[0])
+    return with_labels(read(), EVALUATOR, CONTRACT, lambda truths: np.isin(truths, places), first=LABELS[0])
 
 
 def model(recipe: Recipe) -> Pipeline:
@@ -191,7 +191,7 @@ def _widen(graph: onnx.GraphProto) -> None:
     graph.input.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(features(Exam))]))
 
 
-def train(recipe: Recipe | None = None, exams: Examples[np.int64] | None = None) -> Packed:
+def train(recipe: Recipe | None = None, exams: Examples[np.int64] | None = None) -> PackedModel:
     """Cross-validate, fit, score on held-out exams, and pack."""
     recipe, exams = recipe or Recipe(), exams or read()
     (rows, labels), (unseen, truth) = exams.seen, exams.unseen
@@ -255,15 +255,15 @@ def _summary(held_out: dict[str, Any], by_baseline: dict[str, dict[str, Any]], f
         print(f"  {status:<14}" + "".join(f"{count:>6}" for count in counts))
 
 
-def pictures(packed: Packed) -> dict[str, "Figure"]:
+def pictures(packed: PackedModel) -> dict[str, "Figure"]:
     """What is drawn of a model where its runs are compared."""
-    from training import figures
+    from marmita.training import figures
 
     return {"confusion": figures.confusion(packed)}
 
 
 def main() -> None:
-    def run(seed: int, labels: bool) -> Packed:
+    def run(seed: int, labels: bool) -> PackedModel:
         return train(Recipe(seed=seed), read_with_labels() if labels else read())
 
     from_rows(NAME, __doc__, run, pictures)

@@ -20,17 +20,17 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from bentos.wine_quality.contract import CONTRACT, HEADERS, NAME, Wine
-from bentos.wine_quality.judge import JUDGE
-from marmita.card import Headline
-from marmita.contract import Floats, features
-from marmita.store import Packed
-from training.data import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
-from training.labelled import with_labels
-from training.packing import Candidate, HeldOut, pack
-from training.reference import reference
-from training.report import table
-from training.run import from_rows
-from training.trees import to_bytes, to_graph
+from bentos.wine_quality.evaluator import EVALUATOR
+from marmita.contract.schema import Floats, features
+from marmita.registry.card import Headline
+from marmita.registry.store import PackedModel
+from marmita.training.conversion import to_bytes, to_graph
+from marmita.training.examples import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
+from marmita.training.labelled import with_labels
+from marmita.training.packing import Candidate, HeldOut, pack
+from marmita.training.reference import reference
+from marmita.training.report import table
+from marmita.training.run import from_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,7 +51,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Interval:
+class ConformalInterval:
     """What is added to a score to get the two ends of its interval."""
 
     low: float
@@ -77,7 +77,9 @@ def read(path: Path = FOLDER / "winequality-red.csv") -> Examples[np.float64]:
 
 def read_with_labels() -> Examples[np.float64]:
     """The reference file, and the wines of the records of which a taster's score was told."""
-    return with_labels(read(), JUDGE, CONTRACT, lambda truths: (truths >= JUDGE.low) & (truths <= JUDGE.high), first=0)
+    return with_labels(
+        read(), EVALUATOR, CONTRACT, lambda truths: (truths >= EVALUATOR.low) & (truths <= EVALUATOR.high), first=0
+    )
 
 
 def model(recipe: Recipe) -> Pipeline:
@@ -133,16 +135,16 @@ def out_of_fold(estimator: Any, rows: Floats, quality: Doubles, folds: int, seed
     return np.asarray(cross_val_predict(estimator, rows, quality, cv=split), dtype=np.float64)
 
 
-def conformal(residuals: Doubles) -> Interval:
+def conformal(residuals: Doubles) -> ConformalInterval:
     """An interval that leaves at most half of the misses on either side, with room for the wine yet to come."""
     ordered = np.sort(residuals)
     spare = int((len(ordered) + 1) * (1 - COVERAGE) / 2)
     if spare < 1:
         raise ValueError(f"{len(ordered)} residuals are too few for an interval of {COVERAGE:.0%}")
-    return Interval(low=float(ordered[spare - 1]), high=float(ordered[-spare]))
+    return ConformalInterval(low=float(ordered[spare - 1]), high=float(ordered[-spare]))
 
 
-def compiled(fitted: Pipeline, interval: Interval) -> bytes:
+def compiled(fitted: Pipeline, interval: ConformalInterval) -> bytes:
     """One graph: `features` to `quality`, `low` and `high`."""
     graph = to_graph(
         fitted,
@@ -156,7 +158,7 @@ def compiled(fitted: Pipeline, interval: Interval) -> bytes:
     return to_bytes(graph)
 
 
-def train(recipe: Recipe | None = None, wines: Examples[np.float64] | None = None) -> Packed:
+def train(recipe: Recipe | None = None, wines: Examples[np.float64] | None = None) -> PackedModel:
     """Cross-validate, fit, calibrate, score on held-out wines, and pack."""
     recipe, wines = recipe or Recipe(), wines or read()
     (rows, quality), (unseen, truth) = wines.seen, wines.unseen
@@ -232,15 +234,15 @@ def _summary(
     )
 
 
-def pictures(packed: Packed) -> dict[str, "Figure"]:
+def pictures(packed: PackedModel) -> dict[str, "Figure"]:
     """What is drawn of a model where its runs are compared."""
-    from training import figures
+    from marmita.training import figures
 
     return {"scores": figures.marks(packed, *read().unseen)}
 
 
 def main() -> None:
-    def run(seed: int, labels: bool) -> Packed:
+    def run(seed: int, labels: bool) -> PackedModel:
         return train(Recipe(seed=seed), read_with_labels() if labels else read())
 
     from_rows(NAME, __doc__, run, pictures)

@@ -16,11 +16,11 @@ from bentos.fetal_health.contract import (
     ExamStatus,
     Status,
 )
-from bentos.fetal_health.judge import JUDGE
-from marmita.choosing import served
-from marmita.contract import Floats, features, to_array
-from marmita.runner import Runner, answer
-from marmita.served import flatten
+from bentos.fetal_health.evaluator import EVALUATOR
+from marmita.contract.schema import Floats, features, to_array
+from marmita.registry.startup import served
+from marmita.runtime.loaded_model import flatten
+from marmita.runtime.runner import Runner, answer
 from marmita.service import Service
 
 FEATURES = features(Exam)
@@ -31,7 +31,7 @@ class FetalHealth(Runner):
     """Classifies cardiotocograms."""
 
     model = served(NAME, CONTRACT)
-    judge = JUDGE
+    evaluator = EVALUATOR
     sample = to_array(Exams.model_validate(EXAMPLE).exams, FEATURES)
 
     @bentoml.api(route="/fetal-health/classify", input_spec=Exams)

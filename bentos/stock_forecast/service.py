@@ -23,16 +23,16 @@ from bentos.stock_forecast.contract import (
     ForecastFrom,
     Series,
 )
-from bentos.stock_forecast.judge import JUDGE
-from marmita.choosing import served
-from marmita.contract import Floats
-from marmita.recording import database
-from marmita.runner import Runner, answer
-from marmita.served import Served
+from bentos.stock_forecast.evaluator import EVALUATOR
+from marmita.contract.schema import Floats
+from marmita.records.database.database import DatabaseDownError
+from marmita.records.predictions.bundles import Subject
+from marmita.records.prices.prices import Closes, NotEnoughHistoryError, future, history
+from marmita.records.recording import database
+from marmita.registry.startup import served
+from marmita.runtime.loaded_model import LoadedModel
+from marmita.runtime.runner import Runner, answer
 from marmita.service import Service
-from records.bundles import Subject
-from records.database import DatabaseDownError
-from records.prices import Closes, NotEnoughHistoryError, future, history
 
 log = logging.getLogger("bentoml.marmita")
 
@@ -57,7 +57,7 @@ class StockForecast(Runner):
     """Forecasts stock closes."""
 
     model = served(NAME, CONTRACT)
-    judge = JUDGE
+    evaluator = EVALUATOR
     sample = to_array(AllSeries.model_validate(EXAMPLE).series)
 
     @bentoml.api(route="/stock-forecast/forecast", input_spec=AllSeries)
@@ -124,7 +124,7 @@ def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float6
     return outputs.astype(np.str_).astype(np.float64)
 
 
-def _path(by: Served, closes: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
+def _path(by: LoadedModel, closes: list[float], lows: list[float], highs: list[float]) -> dict[str, Any]:
     days = enumerate(zip(closes, lows, highs, strict=True), start=1)
     return {
         "path": [{"step": step, "close": close, "low": low, "high": high} for step, (close, low, high) in days],

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from marmita.contract import (
+from marmita.contract.schema import (
     Answer,
     PredictionId,
     Request,

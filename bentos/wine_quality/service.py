@@ -8,11 +8,11 @@ import numpy as np
 from bentoml.validators import ContentType
 
 from bentos.wine_quality.contract import CONTRACT, EXAMPLE, NAME, Wine, Wines, WineScore
-from bentos.wine_quality.judge import JUDGE
-from marmita.choosing import served
-from marmita.contract import Floats, features, to_array
-from marmita.runner import Runner, answer
-from marmita.served import flatten
+from bentos.wine_quality.evaluator import EVALUATOR
+from marmita.contract.schema import Floats, features, to_array
+from marmita.registry.startup import served
+from marmita.runtime.loaded_model import flatten
+from marmita.runtime.runner import Runner, answer
 from marmita.service import Service
 
 FEATURES = features(Wine)
@@ -23,7 +23,7 @@ class WineQuality(Runner):
     """Scores red wines."""
 
     model = served(NAME, CONTRACT)
-    judge = JUDGE
+    evaluator = EVALUATOR
     sample = to_array(Wines.model_validate(EXAMPLE).wines, FEATURES)
 
     @bentoml.api(route="/wine-quality/score", input_spec=Wines)

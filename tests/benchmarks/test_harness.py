@@ -20,7 +20,7 @@ from benchmarks.results import FIGURES, Measurement, Results, Settings
 from benchmarks.servers import started
 from benchmarks.suite import SCENARIOS, run, write
 from benchmarks.workloads import ONE_WINE
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 
 CONSTANT = next(one for one in CONTENDERS if one.name == "asgi_constant")
 SECONDS = 1.0
@@ -45,7 +45,7 @@ HERE_ALONE = (alone(COLOCATED, "marmita"), BARE, NEVER_STARTS, WRONG)
 
 
 @pytest.fixture(scope="module")
-def folder(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run has written."""
     folder = tmp_path_factory.mktemp("results")
     settings = Settings(rounds=1, seconds=SECONDS, warm_up_seconds=0.2, flood_seconds=SECONDS, only=[])
@@ -157,7 +157,7 @@ def test_no_place_of_this_machine_gets_into_the_results(folder: Path) -> None:
         assert "https://" not in written
 
 
-def test_cpu_time_counts_children_and_those_that_have_ended(champions: dict[str, Packed]) -> None:
+def test_cpu_time_counts_children_and_those_that_have_ended(champions: dict[str, PackedModel]) -> None:
     burn = "import time\nwhile time.process_time() < 0.4: pass"
     parent = (
         "import subprocess, sys, time\n"

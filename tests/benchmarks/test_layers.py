@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks import layers
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.e2e.server import ROOT
 
 
@@ -22,7 +22,7 @@ def test_the_table_shows_what_each_layer_adds() -> None:
 
 
 @pytest.mark.timeout(300)
-def test_all_layers_and_settings_are_measured(champions: dict[str, Packed]) -> None:
+def test_all_layers_and_settings_are_measured(champions: dict[str, PackedModel]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.layers", "--seconds", "0.01"],
         cwd=ROOT,

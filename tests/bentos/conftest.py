@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 
 SERVICES = {
     "fetal_health": ("bentos.fetal_health.service", "FetalHealth"),
@@ -19,7 +19,7 @@ SERVICES = {
 
 
 @pytest.fixture(scope="session")
-def services(champions: dict[str, Packed]) -> dict[str, Any]:
+def services(champions: dict[str, PackedModel]) -> dict[str, Any]:
     """All services by name. They can be imported only when there are models to serve."""
     from importlib import import_module
 

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bentos.stock_forecast.contract import WINDOW
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.bentos.conftest import opened
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
 
@@ -14,7 +14,7 @@ ALONE = {"fetal_health": CLASSIFY, "wine_quality": SCORE, "stock_forecast": FORE
 
 
 def test_each_exam_gets_its_class_and_probabilities_that_add_up(
-    client: TestClient, champions: dict[str, Packed]
+    client: TestClient, champions: dict[str, PackedModel]
 ) -> None:
     answers = client.post(CLASSIFY, json=exams(50)).json()
 
@@ -26,7 +26,7 @@ def test_each_exam_gets_its_class_and_probabilities_that_add_up(
     assert {answer["status"] for answer in answers} >= {"normal", "suspect", "pathological"}
 
 
-def test_each_wine_gets_a_score_inside_its_interval(client: TestClient, champions: dict[str, Packed]) -> None:
+def test_each_wine_gets_a_score_inside_its_interval(client: TestClient, champions: dict[str, PackedModel]) -> None:
     answers = client.post(SCORE, json=wines(50)).json()
 
     assert len(answers) == 50
@@ -38,7 +38,9 @@ def test_each_wine_gets_a_score_inside_its_interval(client: TestClient, champion
 
 
 @pytest.mark.parametrize("horizon", [1, 5, 10])
-def test_a_forecast_is_as_long_as_its_horizon(client: TestClient, champions: dict[str, Packed], horizon: int) -> None:
+def test_a_forecast_is_as_long_as_its_horizon(
+    client: TestClient, champions: dict[str, PackedModel], horizon: int
+) -> None:
     (answer,) = client.post(FORECAST, json=series(1, horizon=horizon)).json()
 
     assert answer["model"] == champions["stock_forecast"].tag
@@ -123,7 +125,7 @@ def test_the_largest_request_is_answered_row_by_row(client: TestClient) -> None:
     assert answers[:1000] == answers[1599 : 1599 + 1000]
 
 
-def test_what_is_served_is_shown(client: TestClient, champions: dict[str, Packed]) -> None:
+def test_what_is_served_is_shown(client: TestClient, champions: dict[str, PackedModel]) -> None:
     listed = client.get("/models").json()["models"]
 
     assert {model["name"]: model["tag"] for model in listed} == {name: m.tag for name, m in champions.items()}

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from marmita.drain import NOTICE_S, PATIENCE_S
+from marmita.records.predictions.recorder import LAST_WORDS_S
 from marmita.settings import Settings
-from records.recorder import LAST_WORDS_S
+from marmita.web.shutdown import NOTICE_S, PATIENCE_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
 from tests.e2e.server import ROOT
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 import yaml
 
-from marmita.store import Packed
-from records import decisions
-from records.database import Database, default_url
-from records.decisions import LEAVE
+from marmita.records.database.database import Database, default_url
+from marmita.records.operations import decisions
+from marmita.records.operations.decisions import LEAVE
+from marmita.registry.store import PackedModel
 from tests.deploy.conftest import program, read_yaml, run, running
 from tests.deploy.monitoring import (
     ALERTMANAGER,
@@ -50,7 +50,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=["colocated", "split"])
 def recording(
-    request: pytest.FixtureRequest, champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     """All models, in each topology, with every prediction kept and measured at once."""
     folder = home(tmp_path_factory.mktemp("recording") / "home")

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from marmita.card import Card
-from marmita.store import Packed
+from marmita.registry.card import Card
+from marmita.registry.store import PackedModel
 from tests.e2e.server import ROOT, Server, home, serve
 
 
 @pytest.fixture(scope="session")
-def colocated(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def colocated(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """All models inside the front door's two workers."""
     with serve(home(tmp_path_factory.mktemp("colocated") / "home")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def split(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def split(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Each model in a process of its own, behind the front door."""
     with serve(home(tmp_path_factory.mktemp("split") / "home"), MARMITA_TOPOLOGY="split") as server:
         yield server
@@ -60,6 +60,6 @@ def server(request: pytest.FixtureRequest) -> Server:
 
 
 @pytest.fixture
-def own_home(champions: dict[str, Packed], tmp_path: Path) -> Path:
+def own_home(champions: dict[str, PackedModel], tmp_path: Path) -> Path:
     """A home for a server that only one test uses."""
     return home(tmp_path / "home")

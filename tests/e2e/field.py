@@ -8,10 +8,10 @@ from pathlib import Path
 import psutil
 from sqlalchemy import update
 
-from marmita.store import Packed
-from records import decisions
-from records.database import Database, default_url
-from records.tables import Decision, Lease
+from marmita.records.database.database import Database, default_url
+from marmita.records.database.tables import Decision, Lease
+from marmita.records.operations import decisions
+from marmita.registry.store import PackedModel
 from tests.e2e.server import ROOT, environment
 
 WINE = "wine_quality"
@@ -21,7 +21,7 @@ STAND_IN = "tests.shepherd.stand_in_shepherd"
 class Field:
     """A home with a store and a database of its own, and shepherds on it."""
 
-    def __init__(self, home: Path, packed: Packed) -> None:
+    def __init__(self, home: Path, packed: PackedModel) -> None:
         self.home = home
         self.holds = home / "holds"
         self.holds.mkdir(parents=True)
@@ -76,14 +76,14 @@ class Field:
             return []
         return decisions.latest(self.database)[::-1]
 
-    def champion(self) -> Packed | None:
+    def champion(self) -> PackedModel | None:
         """The champion, if it is whole."""
         folder = self.home / "models" / WINE
         if not (folder / "champion").exists():
             return None
         version = (folder / "champion").read_text()
         digest = (folder / version / "model.yaml").read_text().partition("compiled_sha256: ")[2].split()[0]
-        packed = Packed(f"{WINE}:{version}", folder / version, digest)
+        packed = PackedModel(f"{WINE}:{version}", folder / version, digest)
         packed.check()
         return packed
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.e2e.server import BENTOML, ROOT, environment, home, metric_samples, serve, until
 from tests.samples import REQUESTS, SCORE, wines
 
@@ -24,7 +24,7 @@ def bentoml(*arguments: str, home: Path, cwd: Path = ROOT) -> str:
 
 
 @pytest.fixture(scope="module")
-def built(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+def built(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """A home with the built Bento in it, and its tag."""
     folder = home(tmp_path_factory.mktemp("built") / "home")
     output = bentoml("build", "--output", "tag", home=folder)
@@ -53,7 +53,9 @@ def serving_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin" / "bentoml"
 
 
-def test_it_holds_the_champions_and_the_configuration(built: tuple[Path, str], champions: dict[str, Packed]) -> None:
+def test_it_holds_the_champions_and_the_configuration(
+    built: tuple[Path, str], champions: dict[str, PackedModel]
+) -> None:
     folder, tag = built
     bento = folder / "bentos" / tag.replace(":", "/")
     described = yaml.safe_load((bento / "bento.yaml").read_text())
@@ -68,7 +70,7 @@ def test_it_holds_the_champions_and_the_configuration(built: tuple[Path, str], c
 
 @pytest.mark.parametrize("topology", ["colocated", "split"])
 def test_it_serves_from_an_empty_folder(
-    elsewhere: tuple[Path, str], champions: dict[str, Packed], serving_only: Path, tmp_path: Path, topology: str
+    elsewhere: tuple[Path, str], champions: dict[str, PackedModel], serving_only: Path, tmp_path: Path, topology: str
 ) -> None:
     """On another machine, with only its own requirements installed."""
     folder, _ = elsewhere
@@ -82,7 +84,7 @@ def test_it_serves_from_an_empty_folder(
 
 
 def test_it_serves_what_it_was_built_with_whatever_is_champion_now(
-    built: tuple[Path, str], champions: dict[str, Packed], tmp_path: Path
+    built: tuple[Path, str], champions: dict[str, PackedModel], tmp_path: Path
 ) -> None:
     folder, tag = built
     other = tmp_path / "home"
@@ -112,7 +114,7 @@ def unpacked(built: tuple[Path, str], tmp_path: Path) -> Path:
 
 
 async def test_it_takes_up_the_champions_of_a_store_if_it_is_told_to(
-    unpacked: Path, champions: dict[str, Packed], tmp_path: Path
+    unpacked: Path, champions: dict[str, PackedModel], tmp_path: Path
 ) -> None:
     """A store that is empty at first, as that of a new installation."""
     champion = champions["wine_quality"]
@@ -137,7 +139,7 @@ async def test_it_takes_up_the_champions_of_a_store_if_it_is_told_to(
         assert f"{promoted} is damaged" in server.log.read_text()
 
 
-def repacked(packed: Packed, models: Path, version: str) -> str:
+def repacked(packed: PackedModel, models: Path, version: str) -> str:
     """Put the same model into a store as another version, and make it the champion there."""
     shutil.copytree(packed.path, models / version)
     described = models / version / "model.yaml"
@@ -147,7 +149,7 @@ def repacked(packed: Packed, models: Path, version: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["fetal_health", "wine_quality", "stock_forecast"])
-def test_each_model_has_a_bento_of_its_own(champions: dict[str, Packed], own_home: Path, name: str) -> None:
+def test_each_model_has_a_bento_of_its_own(champions: dict[str, PackedModel], own_home: Path, name: str) -> None:
     output = bentoml("build", "-f", f"bentos/{name}/bentofile.yaml", "--output", "tag", home=own_home)
     tag = output.strip().removeprefix("__tag__:")
 
@@ -156,7 +158,7 @@ def test_each_model_has_a_bento_of_its_own(champions: dict[str, Packed], own_hom
     assert [m["tag"] for s in described["services"] for m in s["models"]] == [champions[name].tag]
 
 
-def test_one_models_bento_serves_it_alone(champions: dict[str, Packed], own_home: Path, tmp_path: Path) -> None:
+def test_one_models_bento_serves_it_alone(champions: dict[str, PackedModel], own_home: Path, tmp_path: Path) -> None:
     bentoml("build", "-f", "bentos/wine_quality/bentofile.yaml", home=own_home)
 
     with serve(own_home, "wine_quality:latest", cwd=tmp_path) as server:

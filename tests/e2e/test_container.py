@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
 from tests.records.stocks import FIRST, TICKER, days, walk
@@ -42,7 +42,7 @@ def untagged() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def image(champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def image(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The image of the Bento, made by the plain command."""
     if not usable() and "CI" not in os.environ:
         pytest.skip(f"no container engine: {ENGINE} does not answer")
@@ -121,7 +121,7 @@ def test_it_holds_nothing_that_only_training_or_building_needs(image: str) -> No
     assert engine(*run, "-c", natives) == "[]"
 
 
-def test_it_is_ready_soon_and_answers(container: tuple[str, str, float], champions: dict[str, Packed]) -> None:
+def test_it_is_ready_soon_and_answers(container: tuple[str, str, float], champions: dict[str, PackedModel]) -> None:
     _, url, seconds = container
 
     assert seconds < 15  # five on a machine that does nothing else

@@ -97,7 +97,7 @@ def within_locustfile(script: str, given: Any) -> Any:
     return json.loads(done.stdout)
 
 
-JUDGE = """
+EVALUATOR = """
 users = {user.route: user for user in (locustfile.Clinic, locustfile.WineLab, locustfile.TradingDesk)}
 print(json.dumps([users[route].wrong(rows, json.dumps(answers).encode()) for route, rows, answers in given]))
 """
@@ -117,7 +117,7 @@ def verdicts() -> dict[str, str | None]:
     answers: list[tuple[str, Any]] = [(route, [changed(RIGHT[route], path, value)]) for route, path, value in WRONG]
     for route, right in RIGHT.items():
         answers += [(route, [right]), (route, []), (route, [right, right]), (route, "fine")]
-    said = within_locustfile(JUDGE, [(route, ASKED[route], answer) for route, answer in answers])
+    said = within_locustfile(EVALUATOR, [(route, ASKED[route], answer) for route, answer in answers])
     return {json.dumps(answer): verdict for answer, verdict in zip(answers, said, strict=True)}
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bentos.stock_forecast.contract import WINDOW
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.e2e.server import Server, home, serve
 from tests.records.stocks import FIRST, TICKER, days, walk
 from tests.samples import FORECAST
@@ -65,7 +65,7 @@ def opened(home: Path, topology: str) -> Iterator[Shop]:
 
 @pytest.fixture(scope="module", params=TOPOLOGIES)
 def shared_shop(
-    request: pytest.FixtureRequest, champions: dict[str, Packed], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
     with opened(home(tmp_path_factory.mktemp("shop") / "home"), request.param) as shop:
         yield shop

@@ -8,9 +8,9 @@ import sys
 import httpx
 import pytest
 
+from marmita.training.readme import BEGIN, END, scores
 from tests.e2e.conftest import Trained
 from tests.e2e.server import ROOT, Server
-from training.readme import BEGIN, END, scores
 
 pytestmark = pytest.mark.timeout(900)  # some need models that are trained for real
 

@@ -10,11 +10,11 @@ import httpx
 import psycopg
 import pytest
 
+from marmita.training import rows
 from tests.e2e.crowd import LOST, REFUSED, crowd
 from tests.e2e.server import Server, metric_samples, serve, until
 from tests.records.postgres import Postgres
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
-from training import rows
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -12,8 +12,8 @@ import psutil
 import pytest
 from bentoml.exceptions import InvalidArgument
 
-from marmita.metrics import DELAY_S
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
+from marmita.telemetry.metrics import DELAY_S
 from tests.e2e.server import Server, readiness, wait_until_ready
 from tests.e2e.volley import volley
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
@@ -177,7 +177,7 @@ def test_a_request_id_goes_back_and_into_the_log(server: Server) -> None:
     assert line["ms"] > 0
 
 
-def test_metrics_add_up_over_all_workers(server: Server, champions: dict[str, Packed]) -> None:
+def test_metrics_add_up_over_all_workers(server: Server, champions: dict[str, PackedModel]) -> None:
     answered = {"endpoint": SCORE, "http_response_code": "200", "runner_name": "Marmita"}
     before = {
         "rows": metric(server, "marmita_rows_total", model="wine_quality"),
@@ -217,7 +217,7 @@ def test_no_process_that_serves_has_loaded_what_only_training_needs(server: Serv
         assert not [path for path in loaded if "/sklearn/" in path or "/tensorflow/" in path or "/scipy/" in path]
 
 
-def test_bentoml_own_client_works(server: Server, champions: dict[str, Packed]) -> None:
+def test_bentoml_own_client_works(server: Server, champions: dict[str, PackedModel]) -> None:
     with bentoml.SyncHTTPClient(server.url) as client:
         (score,) = client.score(wines=wines(1)["wines"])
         (status,) = client.classify(exams=exams(1)["exams"])

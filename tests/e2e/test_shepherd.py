@@ -12,9 +12,9 @@ import httpx
 import psutil
 import pytest
 
-from marmita.store import Packed
-from records import leases, runs
-from records.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
+from marmita.records.operations import leases, training_runs
+from marmita.records.operations.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
+from marmita.registry.store import PackedModel
 from tests.e2e.field import WINE, Field
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
 from tests.samples import SCORE, wines
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-def field(champions: dict[str, Packed], tmp_path: Path) -> Iterator[Field]:
+def field(champions: dict[str, PackedModel], tmp_path: Path) -> Iterator[Field]:
     made = Field(tmp_path / "home", champions[WINE])
     yield made
     made.end()
@@ -83,7 +83,10 @@ async def test_killed_at_any_moment_it_leaves_nothing_that_the_next_one_does_not
         assert champion == served
     else:
         assert (closed.outcome, decided.outcome, decided.tag) == (INTERRUPTED, PROMOTED, champion.tag)
-    assert {run.status for run in runs.latest(field.database)} <= {runs.INTERRUPTED, runs.PROMOTED}
+    assert {run.status for run in training_runs.latest(field.database)} <= {
+        training_runs.INTERRUPTED,
+        training_runs.PROMOTED,
+    }
     assert list((field.home / "tmp").iterdir()) == []
     assert ended(field.family())
 
@@ -99,10 +102,10 @@ async def test_told_to_end_it_ends_its_training_and_says_what_became_of_it(field
 
     assert ended(family)
     (decision,) = field.decided()
-    (run,) = runs.latest(field.database)
+    (run,) = training_runs.latest(field.database)
     holder = leases.look(field.database, leases.SHEPHERD)
     assert (decision.outcome, decision.detail) == (INTERRUPTED, "the shepherd was told to end")
-    assert run.status == runs.INTERRUPTED
+    assert run.status == training_runs.INTERRUPTED
     assert holder is not None
     assert not holder.holds
 
@@ -132,7 +135,7 @@ def test_where_nothing_can_be_trained_it_says_so(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def server(field: Field, champions: dict[str, Packed]) -> Iterator[Server]:
+def server(field: Field, champions: dict[str, PackedModel]) -> Iterator[Server]:
     """A service over the shepherd's own store and database."""
     for name, packed in champions.items():
         folder = field.home / "models" / name
@@ -159,7 +162,7 @@ def look(server: Server, **query: str) -> dict[str, Any]:
 
 
 async def test_wines_that_drift_are_learnt_and_the_service_takes_the_new_model_up(
-    field: Field, server: Server, champions: dict[str, Packed]
+    field: Field, server: Server, champions: dict[str, PackedModel]
 ) -> None:
     before = look(server)
     assert (before["at_work"], before["holder"], before["decisions"]) == (False, None, [])

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from marmita.store import Packed
+from marmita.registry.store import PackedModel
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, serve
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
 
@@ -52,7 +52,7 @@ def test_without_a_model_it_says_what_makes_one_and_ends(tmp_path: Path) -> None
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, Packed], tmp_path: Path) -> None:
+def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, PackedModel], tmp_path: Path) -> None:
     for name, packed in champions.items():
         folder = tmp_path / "models" / name
         copy = folder / packed.version
@@ -84,7 +84,7 @@ def test_with_a_wrong_batching_block_it_names_it_and_ends(own_home: Path) -> Non
     assert "services.WineQuality.batching" in done.stdout + done.stderr
 
 
-def test_without_an_endpoint_tracing_looks_at_nothing(champions: dict[str, Packed]) -> None:
+def test_without_an_endpoint_tracing_looks_at_nothing(champions: dict[str, PackedModel]) -> None:
     from bentoml._internal.configuration.containers import BentoMLContainer
 
     import service
@@ -97,7 +97,7 @@ def test_without_an_endpoint_tracing_looks_at_nothing(champions: dict[str, Packe
     assert tracing["excluded_urls"] == ".*"
 
 
-def test_serving_unpickles_nothing_and_imports_nothing_of_training(champions: dict[str, Packed]) -> None:
+def test_serving_unpickles_nothing_and_imports_nothing_of_training(champions: dict[str, PackedModel]) -> None:
     """A process that serves all three models, watched by Python's own audit hook for every object unpickled."""
     requests = {route: make(2) for route, make in REQUESTS.items()}
     script = """

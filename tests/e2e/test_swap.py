@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from marmita import store
-from marmita.store import Packed
+from marmita.registry import store
+from marmita.registry.store import PackedModel
 from tests import samples
 from tests.e2e.crowd import crowd
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
@@ -29,7 +29,7 @@ TOPOLOGIES = pytest.mark.parametrize("topology", ["colocated", "split"])
 
 
 @pytest.fixture(scope="module")
-def challenger(champions: dict[str, Packed]) -> Packed:
+def challenger(champions: dict[str, PackedModel]) -> PackedModel:
     """Another version, which is not the champion."""
     packed = wine_quality.train(replace(samples.WINE_QUALITY, seed=11))
     store.promote(champions[NAME])
@@ -37,7 +37,7 @@ def challenger(champions: dict[str, Packed]) -> Packed:
 
 
 @pytest.fixture
-def own_store(challenger: Packed, tmp_path: Path) -> Path:
+def own_store(challenger: PackedModel, tmp_path: Path) -> Path:
     """A home with a store of its own, whose champions may change."""
     home = tmp_path / "home"
     shutil.copytree(challenger.path.parents[1], home / "models")
@@ -59,7 +59,7 @@ def served(server: Server) -> set[str]:
 
 @TOPOLOGIES
 async def test_a_promoted_version_is_served_within_seconds_and_no_request_fails(
-    own_store: Path, champions: dict[str, Packed], challenger: Packed, topology: str
+    own_store: Path, champions: dict[str, PackedModel], challenger: PackedModel, topology: str
 ) -> None:
     champion, answered = champions[NAME].tag, list[tuple[float, str]]()
 
@@ -113,8 +113,8 @@ def gone(home: Path, version: str) -> None:
 @pytest.mark.parametrize("spoil", [cut_short, of_another_contract, gone])
 async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
     own_store: Path,
-    champions: dict[str, Packed],
-    challenger: Packed,
+    champions: dict[str, PackedModel],
+    challenger: PackedModel,
     topology: str,
     spoil: Callable[[Path, str], None],
 ) -> None:

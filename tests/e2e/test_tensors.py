@@ -18,8 +18,8 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from marmita.contract import Floats
-from marmita.store import Packed
+from marmita.contract.schema import Floats
+from marmita.registry.store import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import Server, serve, wait_until_ready
 from tests.e2e.test_drain import answers, gone
@@ -101,7 +101,7 @@ def test_the_server_is_live_and_ready_and_says_what_it_is(triton: InferenceServe
 
 @pytest.mark.parametrize("model", INPUTS)
 def test_a_model_is_ready_and_says_what_it_takes_and_gives(
-    triton: InferenceServerClient, champions: dict[str, Packed], model: str
+    triton: InferenceServerClient, champions: dict[str, PackedModel], model: str
 ) -> None:
     version = champions[model].version
     name, width = INPUTS[model]
@@ -132,7 +132,11 @@ def test_readiness_is_told_in_the_protocol_s_words(server: Server) -> None:
 @pytest.mark.parametrize("as_bytes", [(True, True), (True, False), (False, True), (False, False)])
 @pytest.mark.parametrize("model", INPUTS)
 def test_tensors_get_the_answers_of_the_models_own_route(
-    server: Server, triton: InferenceServerClient, champions: dict[str, Packed], model: str, as_bytes: tuple[bool, bool]
+    server: Server,
+    triton: InferenceServerClient,
+    champions: dict[str, PackedModel],
+    model: str,
+    as_bytes: tuple[bool, bool],
 ) -> None:
     into, out_of = as_bytes
     outputs = [InferRequestedOutput(name, binary_data=out_of) for name in OUTPUTS[model]]
@@ -177,7 +181,7 @@ def test_only_what_is_asked_for_is_given_in_the_form_that_is_asked_for(triton: I
     assert "data" not in some.get_output("quality")
 
 
-def test_a_version_can_be_asked_for(triton: InferenceServerClient, champions: dict[str, Packed]) -> None:
+def test_a_version_can_be_asked_for(triton: InferenceServerClient, champions: dict[str, PackedModel]) -> None:
     asked, version = [tensor("wine_quality", rows_of("wine_quality", 1))], champions["wine_quality"].version
 
     by_version = triton.infer("wine_quality", asked, model_version=version, request_id="a b/ü")
@@ -186,7 +190,7 @@ def test_a_version_can_be_asked_for(triton: InferenceServerClient, champions: di
     assert by_version.get_response()["id"] == "a b/ü"
 
 
-async def test_many_callers_at_once_get_their_own_answers(server: Server, champions: dict[str, Packed]) -> None:
+async def test_many_callers_at_once_get_their_own_answers(server: Server, champions: dict[str, PackedModel]) -> None:
     rows = rows_of("wine_quality", 200)
     expected = champions["wine_quality"].compiled()(rows)[:, 0]
 
@@ -198,7 +202,7 @@ async def test_many_callers_at_once_get_their_own_answers(server: Server, champi
     assert found == pytest.approx(expected.tolist(), rel=1e-5)
 
 
-def test_many_clients_at_once_get_their_own_answers(server: Server, champions: dict[str, Packed]) -> None:
+def test_many_clients_at_once_get_their_own_answers(server: Server, champions: dict[str, PackedModel]) -> None:
     rows = {model: rows_of(model, 40) for model in INPUTS}
     expected = {model: champions[model].compiled()(rows[model]) for model in INPUTS}
 

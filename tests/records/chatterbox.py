@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 
-from records.bundles import Request
-from records.database import Database
-from records.recorder import Recorder
+from marmita.records.database.database import Database
+from marmita.records.predictions.bundles import PredictionRequest
+from marmita.records.predictions.recorder import Recorder
 from tests.records.witness import Witness
 
 if __name__ == "__main__":
@@ -17,7 +17,7 @@ if __name__ == "__main__":
     database.upgrade()
     row = np.arange(11, dtype=np.float32)[None]
     for _ in range(how_many):
-        kept = recorder.record("wine_quality", "v1", Request(None, row, row[:, :1], 0.001))
+        kept = recorder.record("wine_quality", "v1", PredictionRequest(None, row, row[:, :1], 0.001))
         print(time.monotonic(), kept and f"{kept[0]}-{kept[1]}", flush=True)  # noqa: T201
         time.sleep(pause_s)
     recorder.close()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from records import engines
-from records.database import Database
+from marmita.records.database import engines
+from marmita.records.database.database import Database
 
 
 @pytest.fixture

@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from records import labels, quality
-from records.bundles import new_id
-from records.database import Database, insert_into
-from records.judging import Judge, Regressor
-from records.path_judge import Paths
-from records.quality import Quality
-from records.reference import describe
-from records.tables import Prediction
+from marmita.records.database.database import Database, insert_into
+from marmita.records.database.tables import Prediction
+from marmita.records.predictions import labels
+from marmita.records.predictions.bundles import new_id
+from marmita.records.quality import quality
+from marmita.records.quality.evaluators import Evaluator, ValueEvaluator
+from marmita.records.quality.path_evaluator import PathEvaluator
+from marmita.records.quality.quality import Quality
+from marmita.records.quality.reference import describe
 
-GRADES = Regressor("grades", ("sweet", "sour"), target="grade", low=0, high=10)
-PATHS = Paths("paths", window=5, horizon=2)
+GRADES = ValueEvaluator("grades", ("sweet", "sour"), target="grade", low=0, high=10)
+PATHS = PathEvaluator("paths", window=5, horizon=2)
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 SPREAD = np.linspace(0, 1, 1000)
@@ -57,17 +58,17 @@ def ask(
     return str(values["id"])
 
 
-def label(database: Database, *given: tuple[str, object], judge: Judge = GRADES) -> None:
+def label(database: Database, *given: tuple[str, object], evaluator: Evaluator = GRADES) -> None:
     with database.writing() as session:
-        labels.add(session, {judge.model: judge}, given)
+        labels.add(session, {evaluator.model: evaluator}, given)
 
 
-def measure(database: Database, window: timedelta = DAY, judge: Judge = GRADES) -> Quality:
+def measure(database: Database, window: timedelta = DAY, evaluator: Evaluator = GRADES) -> Quality:
     return quality.measure(
         database,
-        judge,
+        evaluator,
         version="v1",
-        reference=REFERENCE if judge is GRADES else {"features": {}, "predictions": {}},
+        reference=REFERENCE if evaluator is GRADES else {"features": {}, "predictions": {}},
         held_out={"mae": 0.5, "days": [{"mae_ratio": 0.5}] * 2},
         window=window,
         now=NOW,

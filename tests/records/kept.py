@@ -2,9 +2,9 @@
 
 from sqlalchemy import select
 
-from records.database import Database
-from records.recorder import Kept
-from records.tables import Prediction
+from marmita.records.database.database import Database
+from marmita.records.database.tables import Prediction
+from marmita.records.predictions.recorder import Kept
 
 
 def name(kept: Kept | None) -> str | None:

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import func, select
 
-from records.database import Database
-from records.tables import PriceRange
+from marmita.records.database.database import Database
+from marmita.records.database.tables import PriceRange
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
 

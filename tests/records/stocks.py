@@ -6,10 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 from sqlalchemy import select
 
-from records import prices
-from records.bars import Bar, Span
-from records.database import Database
-from records.tables import Price, PriceRange
+from marmita.records.database.database import Database
+from marmita.records.database.tables import Price, PriceRange
+from marmita.records.prices import prices
+from marmita.records.prices.bars import Bar, Span
 
 TICKER = "TEST"
 FIRST = date(2020, 1, 6)

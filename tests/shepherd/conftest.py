@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from marmita import store
+from marmita.records.database.database import Database
+from marmita.records.operations import decisions
+from marmita.records.operations.leases import SHEPHERD, Claim
+from marmita.registry import store
+from marmita.registry.store import PackedModel
 from marmita.settings import Settings
-from marmita.store import Packed
-from records import decisions
-from records.database import Database
-from records.leases import SHEPHERD, Claim
-from shepherd.cycle import Round
+from marmita.shepherd.reconcile import ReconcileCycle
 from tests.records.conftest import database as database
 from tests.records.conftest import sqlite_url as sqlite_url
 from tests.records.stocks import Source
@@ -40,9 +40,11 @@ class Shepherd:
     def go(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
         self._patch.setenv("STAND_IN_DOES", does)
         settings = Settings(retrain_min_labels=20, **given)
-        return Round(self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])).go()
+        return ReconcileCycle(
+            self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])
+        ).go()
 
-    def packs(self, model: Packed) -> None:
+    def packs(self, model: PackedModel) -> None:
         """What training makes once more."""
         self._patch.setenv("STAND_IN_FROM", str(model.path))
 
@@ -60,7 +62,7 @@ class Shepherd:
 def shepherd(
     database: Database,
     database_url: str,
-    champions: dict[str, Packed],
+    champions: dict[str, PackedModel],
     empty_store: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Shepherd]:
@@ -75,10 +77,10 @@ def shepherd(
 
 
 @pytest.fixture
-def served(champions: dict[str, Packed], empty_store: Path) -> Callable[[str], Packed]:
+def served(champions: dict[str, PackedModel], empty_store: Path) -> Callable[[str], PackedModel]:
     """Makes a champion of the run the champion of the shepherd's store."""
 
-    def copied(name: str) -> Packed:
+    def copied(name: str) -> PackedModel:
         source = champions[name]
         shutil.copytree(source.path, empty_store / name / source.version)
         packed = store.packed(source.tag)

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from bentoml.models import ModelContext
 
-from marmita import store
-from marmita.card import Card, Verdict
-from marmita.recording import database
-from records import runs
-from records.tables import TrainingRun
+from marmita.records.database.tables import TrainingRun
+from marmita.records.operations import training_runs
+from marmita.records.recording import database
+from marmita.registry import store
+from marmita.registry.card import Card, GateVerdict
 
 STARTED, BEGUN, PACKING, PROMOTED = STAGES = ("started", "begun", "packing", "promoted")
 
@@ -34,10 +34,10 @@ def hold(stage: str) -> None:
             time.sleep(0.02)
 
 
-def pack(name: str, promoted: bool) -> store.Packed:
+def pack(name: str, promoted: bool) -> store.PackedModel:
     """The model once more, as if it had just been made."""
     folder = Path(os.environ["STAND_IN_FROM"])
-    verdict = Verdict(promoted=promoted, reason="it is better" if promoted else "it is worse")
+    verdict = GateVerdict(promoted=promoted, reason="it is better" if promoted else "it is worse")
     card = Card.model_validate_json((folder / "card.json").read_text())
 
     def native(target: Path) -> None:
@@ -67,7 +67,14 @@ def main(model: str, arguments: Sequence[str]) -> None:
     with database().writing() as session:
         session.add(
             TrainingRun(
-                id=id, model=model, status=runs.RUNNING, reason="", tag=None, started_at=now, ended_at=None, scores={}
+                id=id,
+                model=model,
+                status=training_runs.RUNNING,
+                reason="",
+                tag=None,
+                started_at=now,
+                ended_at=None,
+                scores={},
             )
         )
     hold(BEGUN)
@@ -78,7 +85,13 @@ def main(model: str, arguments: Sequence[str]) -> None:
         store.promote(packed)
         hold(PROMOTED)
     verdict = packed.card.verdict
-    runs.end(database(), id, runs.PROMOTED if verdict.promoted else runs.REJECTED, verdict.reason, packed.tag)
+    training_runs.end(
+        database(),
+        id,
+        training_runs.PROMOTED if verdict.promoted else training_runs.REJECTED,
+        verdict.reason,
+        packed.tag,
+    )
     if does.endswith("and fail"):
         sys.exit("MLflow is gone")
 

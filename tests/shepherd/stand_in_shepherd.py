@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from shepherd.loop import run
+from marmita.shepherd.controller import run
 
 
 def stand_in(model: str, arguments: Sequence[str]) -> list[str]:

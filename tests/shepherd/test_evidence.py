@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from bentos.wine_quality.judge import JUDGE
-from marmita.store import Packed
-from records import labels
-from records.database import Database
-from records.tables import Label
-from shepherd.evidence import Series, Table, look
+from bentos.wine_quality.evaluator import EVALUATOR
+from marmita.records.database.database import Database
+from marmita.records.database.tables import Label
+from marmita.records.predictions import labels
+from marmita.registry.store import PackedModel
+from marmita.shepherd.evidence import PriceMaterial, TableMaterial, look
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, keep, walk
 from tests.shepherd.conftest import STOCK, WINE
@@ -23,7 +23,7 @@ DAY = timedelta(days=1)
 
 @pytest.mark.parametrize(("read_before", "new"), [(None, 0), (2 * DAY, 3), (DAY / 2, 0)])
 def test_labels_that_were_told_while_the_champion_was_trained_are_new(
-    database: Database, served: Callable[[str], Packed], read_before: timedelta | None, new: int
+    database: Database, served: Callable[[str], PackedModel], read_before: timedelta | None, new: int
 ) -> None:
     champion = served(WINE)
     made = champion.card.made
@@ -32,14 +32,14 @@ def test_labels_that_were_told_while_the_champion_was_trained_are_new(
     (champion.path / "card.json").write_text(json.dumps(card))
     id = ask(database, np.ones((3, 11), "<f4"), np.full(3, 5.0), datetime.now(UTC), champion.version, model=WINE)
     with database.writing() as session:
-        labels.add(session, {WINE: JUDGE}, [(f"{id}-{row}", 5) for row in range(3)])
+        labels.add(session, {WINE: EVALUATOR}, [(f"{id}-{row}", 5) for row in range(3)])
         session.execute(update(Label).values(at=made - DAY))
 
-    assert look(WINE, "", database, DAY).material == Table(new)
+    assert look(WINE, "", database, DAY).material == TableMaterial(new)
 
 
 def test_it_is_known_on_which_days_a_new_forecaster_would_be_judged(
-    database: Database, served: Callable[[str], Packed]
+    database: Database, served: Callable[[str], PackedModel]
 ) -> None:
     bars = walk(1000)
     keep(database, bars)
@@ -48,6 +48,6 @@ def test_it_is_known_on_which_days_a_new_forecaster_would_be_judged(
     champion = served(STOCK)
     beside = look(STOCK, TICKER, database, DAY).material
 
-    assert without == Series(TICKER, bars[-1].day)
+    assert without == PriceMaterial(TICKER, bars[-1].day)
     data = champion.card.data
-    assert beside == Series(TICKER, bars[-1].day, data.until, data.held_out_from, bars[835].day)
+    assert beside == PriceMaterial(TICKER, bars[-1].day, data.until, data.held_out_from, bars[835].day)

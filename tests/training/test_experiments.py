@@ -12,18 +12,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from marmita import tracking
-from marmita.card import Verdict
+from marmita.records.database.database import Database
+from marmita.records.operations import training_runs
+from marmita.records.predictions.bundles import new_id
+from marmita.registry import tracking
+from marmita.registry.card import GateVerdict
+from marmita.registry.store import PackedModel
 from marmita.settings import settings
-from marmita.store import Packed
-from records import runs
-from records.bundles import new_id
-from records.database import Database
+from marmita.training import run
+from marmita.training.run import remembered
 from tests.e2e.server import free_port
 from tests.training.mlflow_server import serving, silent
-from training import fetal_health, prices, run, stock_forecast, wine_quality
-from training.run import remembered
-from training.windows import Recipe
+from training import fetal_health, wine_quality
+from training.stock_forecast import prices, train
+from training.stock_forecast.windows import Recipe
 
 CREDENTIALS = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 Use = Callable[[str], None]
@@ -60,11 +62,11 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def judged(packed: Packed, *, promoted: bool) -> Packed:
+def judged(packed: PackedModel, *, promoted: bool) -> PackedModel:
     """The same model with another verdict."""
     found = replace(packed)
     found.__dict__["card"] = packed.card.model_copy(
-        update={"verdict": Verdict(promoted=promoted, reason="as it was judged")}
+        update={"verdict": GateVerdict(promoted=promoted, reason="as it was judged")}
     )
     return found
 
@@ -84,7 +86,7 @@ def only_run(mlflow_at: str, id: str) -> Any:
 
 
 def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_loads(
-    mlflow_at: str, use: Use, champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    mlflow_at: str, use: Use, champions: dict[str, PackedModel], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     use(mlflow_at.replace("http://", "http://me:s3cret@"))
     packed, id = judged(champions["fetal_health"], promoted=True), new_id()
@@ -93,7 +95,7 @@ def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_l
 
     found, client = only_run(mlflow_at, id), client_of(mlflow_at)
     card = packed.card
-    assert (found.info.status, found.data.tags["status"]) == ("FINISHED", runs.PROMOTED)
+    assert (found.info.status, found.data.tags["status"]) == ("FINISHED", training_runs.PROMOTED)
     assert found.data.tags["bento_tag"] == packed.tag
     assert found.data.metrics["macro_f1"] == card.headline.value
     assert found.data.metrics["baseline"] == card.headline.baseline_value
@@ -116,7 +118,7 @@ def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_l
     assert (Path(folder) / "packed" / "compiled.onnx").read_bytes() == packed.verify()
 
 
-def test_the_wines_have_a_picture_too(champions: dict[str, Packed]) -> None:
+def test_the_wines_have_a_picture_too(champions: dict[str, PackedModel]) -> None:
     (figure,) = wine_quality.pictures(champions["wine_quality"]).values()
     (axis,) = figure.axes
     assert [label.get_text() for label in axis.get_xticklabels()] == ["3", "4", "5", "6", "7", "8"]
@@ -124,7 +126,7 @@ def test_the_wines_have_a_picture_too(champions: dict[str, Packed]) -> None:
 
 
 def test_a_rejected_run_is_a_version_but_not_the_champion(
-    mlflow_at: str, use: Use, champions: dict[str, Packed]
+    mlflow_at: str, use: Use, champions: dict[str, PackedModel]
 ) -> None:
     use(mlflow_at)
     good, poor = (judged(champions["stock_forecast"], promoted=promoted) for promoted in (True, False))
@@ -135,11 +137,11 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(
         "stock_forecast",
         lambda: poor,
         id,
-        lambda packed: stock_forecast.pictures(packed, prices.read(), Recipe()),
+        lambda packed: train.pictures(packed, prices.read(), Recipe()),
     )
 
     found, client = only_run(mlflow_at, id), client_of(mlflow_at)
-    assert (found.info.status, found.data.tags["status"]) == ("FINISHED", runs.REJECTED)
+    assert (found.info.status, found.data.tags["status"]) == ("FINISHED", training_runs.REJECTED)
     assert found.data.tags["reason"] == "as it was judged"
     days = client.get_metric_history(found.info.run_id, "held_out.days.mae")
     assert sorted((one.step, one.value) for one in days) == [
@@ -149,14 +151,14 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(
     versions = {one.run_id: one.version for one in client.search_model_versions("name = 'stock_forecast'")}
     champion = client.get_model_version_by_alias("stock_forecast", "champion")
     assert versions[found.info.run_id] != champion.version
-    assert champion.tags["status"] == runs.PROMOTED
+    assert champion.tags["status"] == training_runs.PROMOTED
 
 
 def test_a_run_that_failed_is_there_with_its_reason(mlflow_at: str, use: Use) -> None:
     use(mlflow_at)
     id = new_id()
 
-    def fail() -> Packed:
+    def fail() -> PackedModel:
         raise ValueError("no rows")
 
     with pytest.raises(ValueError, match="no rows"):
@@ -166,7 +168,9 @@ def test_a_run_that_failed_is_there_with_its_reason(mlflow_at: str, use: Use) ->
     assert (found.info.status, found.data.tags["reason"]) == ("FAILED", "ValueError: no rows")
 
 
-def test_the_champions_name_goes_where_the_store_has_it(mlflow_at: str, use: Use, champions: dict[str, Packed]) -> None:
+def test_the_champions_name_goes_where_the_store_has_it(
+    mlflow_at: str, use: Use, champions: dict[str, PackedModel]
+) -> None:
     use(mlflow_at)
     first = judged(champions["wine_quality"], promoted=True)
     second = judged(replace(first, tag="wine_quality:another"), promoted=True)
@@ -189,7 +193,7 @@ def test_the_champions_name_goes_where_the_store_has_it(mlflow_at: str, use: Use
 def test_a_server_that_does_not_answer_costs_seconds_and_no_model(
     how: str,
     use: Use,
-    champions: dict[str, Packed],
+    champions: dict[str, PackedModel],
     memory: Database,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -206,7 +210,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_no_model(
         told = str(tracking.name_champion(packed.tag))
 
     assert time.monotonic() - began < 30
-    assert runs.latest(memory)[0].status == runs.PROMOTED
+    assert training_runs.latest(memory)[0].status == training_runs.PROMOTED
     assert f"MLflow at {where} has not got the run, its card and pictures, the model, its version" in said
     assert "the champion's name: " in said
     assert told.startswith(f"MLflow at {where} was not told: ")
@@ -232,7 +236,7 @@ def test_a_client_that_is_not_installed_is_said(use: Use, monkeypatch: pytest.Mo
 
 
 def test_a_wrong_address_costs_no_model_either(
-    use: Use, champions: dict[str, Packed], capsys: pytest.CaptureFixture[str]
+    use: Use, champions: dict[str, PackedModel], capsys: pytest.CaptureFixture[str]
 ) -> None:
     use("ftp://me:s3cret@host")
 
@@ -244,7 +248,7 @@ def test_a_wrong_address_costs_no_model_either(
 
 
 def test_without_a_server_nothing_of_mlflow_is_imported(
-    champions: dict[str, Packed], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    champions: dict[str, PackedModel], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)  # whoever imports it fails
     packed = champions["wine_quality"]

@@ -9,18 +9,18 @@ import keras
 import numpy as np
 import pytest
 
-from marmita import store
-from marmita.store import Packed
+from marmita.registry import store
+from marmita.registry.store import PackedModel
+from marmita.training.packing import Candidate
 from tests import samples
-from training import fine_tuning, lstm, stock_forecast
-from training.fine_tuning import CannotFineTuneError
-from training.lstm import NATIVE
-from training.packing import Candidate
-from training.windows import Recipe
+from training.stock_forecast import fine_tuning, lstm, train
+from training.stock_forecast.fine_tuning import CannotFineTuneError
+from training.stock_forecast.lstm import NATIVE
+from training.stock_forecast.windows import Recipe
 
 
 @pytest.fixture
-def champion(champions: dict[str, Packed], empty_store: Path) -> Packed:
+def champion(champions: dict[str, PackedModel], empty_store: Path) -> PackedModel:
     """A copy of the run's champion, in a store of its own."""
     original = champions["stock_forecast"]
     folder = empty_store / original.name / original.version
@@ -30,12 +30,12 @@ def champion(champions: dict[str, Packed], empty_store: Path) -> Packed:
     return copy
 
 
-def fine_tuned(**changes: float) -> Packed:
-    return stock_forecast.train(dataclasses.replace(samples.STOCK_FORECAST, **changes), fine_tune=True)  # type: ignore[arg-type]
+def fine_tuned(**changes: float) -> PackedModel:
+    return train.train(dataclasses.replace(samples.STOCK_FORECAST, **changes), fine_tune=True)  # type: ignore[arg-type]
 
 
 def test_it_goes_on_from_the_champion_and_says_so_and_the_same_seed_gives_the_same_model(
-    champion: Packed, capsys: pytest.CaptureFixture[str]
+    champion: PackedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = fine_tuned()
     assert f"going on from {champion.tag}" in capsys.readouterr().out
@@ -48,19 +48,19 @@ def test_it_goes_on_from_the_champion_and_says_so_and_the_same_seed_gives_the_sa
     assert first.card.data == champion.card.data
 
 
-def test_who_does_not_learn_is_the_champion_again(champion: Packed) -> None:
+def test_who_does_not_learn_is_the_champion_again(champion: PackedModel) -> None:
     still = fine_tuned(learning_rate=0.0)
 
     closes = np.linspace(20, 25, 60, dtype=np.float32)[None]
     assert still.compiled()(closes) == pytest.approx(champion.compiled()(closes), rel=1e-5)
 
 
-def test_it_is_said_from_whom_it_went_on(champion: Packed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_said_from_whom_it_went_on(champion: PackedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it does not take the place of another one, who became the champion while it learnt."""
     monkeypatch.setattr(lstm, "train", lambda *_: keras.saving.load_model(champion.path / NATIVE))
     monkeypatch.setattr(lstm, "compiled", lambda _: b"")
     packed: list[Candidate] = []
-    monkeypatch.setattr(stock_forecast, "pack", packed.append)
+    monkeypatch.setattr(train, "pack", packed.append)
 
     fine_tuned()
 
@@ -75,14 +75,14 @@ def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:
     assert fine_tuning.gentle(samples.STOCK_FORECAST).epochs == samples.STOCK_FORECAST.epochs
 
 
-def test_a_champion_of_another_shape_can_not_be_gone_on_from(champion: Packed) -> None:
+def test_a_champion_of_another_shape_can_not_be_gone_on_from(champion: PackedModel) -> None:
     with pytest.raises(CannotFineTuneError, match=rf"the network of {champion.tag} has another shape"):
         fine_tuned(units=5)
     assert [path.name for path in champion.path.parent.iterdir() if path.is_dir()] == [champion.version]
 
 
 @pytest.mark.parametrize("damage", ["half", "lost", "none of ours"])
-def test_a_native_model_that_can_not_be_read_is_said(champion: Packed, damage: str) -> None:
+def test_a_native_model_that_can_not_be_read_is_said(champion: PackedModel, damage: str) -> None:
     file = champion.path / NATIVE
     match damage:
         case "half":
@@ -100,10 +100,10 @@ def test_without_a_champion_the_script_ends_with_an_error(empty_store: Path, mon
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--fine-tune"])
 
     with pytest.raises(SystemExit, match=r"error: there is no champion to go on from\. Nothing was saved\."):
-        stock_forecast.main()
+        train.main()
 
 
-def test_a_damaged_champion_is_none_to_go_on_from(champion: Packed) -> None:
+def test_a_damaged_champion_is_none_to_go_on_from(champion: PackedModel) -> None:
     (champion.path / "card.json").write_text("half of it {")
 
     with pytest.raises(CannotFineTuneError, match="can't be gone on from"):

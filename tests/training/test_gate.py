@@ -2,8 +2,8 @@
 
 import pytest
 
-from marmita.card import Headline
-from training.gate import verdict
+from marmita.registry.card import Headline
+from marmita.training.gate import verdict
 
 
 def headline(value: float, *, higher: bool) -> Headline:

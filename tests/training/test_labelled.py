@@ -7,17 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bentos.fetal_health.judge import JUDGE as EXAMS
+from bentos.fetal_health.evaluator import EVALUATOR as EXAMS
 from bentos.wine_quality.contract import NAME
-from bentos.wine_quality.judge import JUDGE as WINES
-from marmita import store
-from marmita.contract import Floats
-from records.database import Database
-from records.tables import Label
+from bentos.wine_quality.evaluator import EVALUATOR as WINES
+from marmita.contract.schema import Floats
+from marmita.records.database.database import Database
+from marmita.records.database.tables import Label
+from marmita.registry import store
+from marmita.training import labelled
+from marmita.training.examples import held_out
 from tests import samples
 from tests.records.grades import ask, label
-from training import fetal_health, labelled, wine_quality
-from training.data import held_out
+from training import fetal_health, wine_quality
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def wines(count: int, seed: int = 0) -> Floats:
 def keep(database: Database, rows: Floats, truths: list[float]) -> str:
     """Rows of one record, and the truth of each."""
     id = ask(database, rows, np.zeros(len(rows)), model=NAME)
-    label(database, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), judge=WINES)
+    label(database, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), evaluator=WINES)
     return id
 
 
@@ -72,7 +73,7 @@ def test_labelled_rows_join_and_the_card_says_how_many(
 def test_the_same_records_give_the_same_data_and_another_label_other_data(records: Database) -> None:
     id = keep(records, wines(3), [5, 6, 7])
     first, again = wine_quality.read_with_labels(), wine_quality.read_with_labels()
-    label(records, (f"{id}-0", 8), judge=WINES)
+    label(records, (f"{id}-0", 8), evaluator=WINES)
     changed = wine_quality.read_with_labels()
 
     assert first.fingerprint == again.fingerprint != changed.fingerprint
@@ -101,7 +102,7 @@ def test_what_can_not_be_right_is_left_out_and_counted(records: Database, capsys
     with records.writing() as session:
         session.get_one(Label, (id, 3, 0)).value = 11
     damaged = ask(records, wines(1, seed=1), [0], model=NAME, inputs=b"half")
-    label(records, (f"{damaged}-0", 5), judge=WINES)
+    label(records, (f"{damaged}-0", 5), evaluator=WINES)
 
     taken = wine_quality.read_with_labels()
 
@@ -116,7 +117,7 @@ def test_classes_are_told_apart_as_the_reference_file_does(records: Database) ->
     rows[:, 0] += np.float32(0.5)
     id = ask(records, rows, np.zeros(4), model=EXAMS.model)
     given = ["normal", "suspect", "pathological", "normal"]
-    label(records, *((f"{id}-{row}", status) for row, status in enumerate(given)), judge=EXAMS)
+    label(records, *((f"{id}-{row}", status) for row, status in enumerate(given)), evaluator=EXAMS)
     with records.writing() as session:
         session.get_one(Label, (id, 3, 0)).value = 0.5
 
@@ -133,7 +134,7 @@ def test_exams_of_any_values_can_be_learnt_from(records: Database, empty_store: 
     rows = (known.features[:300] * factors).astype(np.float32)
     id = ask(records, rows, np.zeros(300), model=EXAMS.model)
     truths = [EXAMS.classes[label - 1] for label in known.truths[:300]]
-    label(records, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), judge=EXAMS)
+    label(records, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), evaluator=EXAMS)
 
     packed = fetal_health.train(samples.FETAL_HEALTH, both := fetal_health.read_with_labels())
 

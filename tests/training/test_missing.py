@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from marmita import store
-from marmita.store import Packed
+from marmita.registry import store
+from marmita.registry.store import PackedModel
 from tests import samples
 from training import __main__ as command
 from training import wine_quality
@@ -73,7 +73,7 @@ def test_a_damaged_champion_is_made_again(
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("damage", ["half", "lost"])
 def test_whatever_is_damaged_makes_a_champion_unfit(
-    champions: dict[str, Packed],
+    champions: dict[str, PackedModel],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

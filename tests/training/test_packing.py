@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 from bentoml.exceptions import BentoMLException
 
-from marmita import shared_files, store
-from marmita.compiled import Compiled
-from marmita.store import Packed
-from records import runs
-from records.database import Database
+from marmita.records.database.database import Database
+from marmita.records.operations import training_runs
+from marmita.registry import locks, store
+from marmita.registry.onnx_model import OnnxModel
+from marmita.registry.store import PackedModel
+from marmita.training import packing, run
+from marmita.training.packing import Candidate, HeldOut
 from tests.samples import wines
-from training import packing, run
-from training.packing import Candidate, HeldOut
 
 NAME = "wine_quality"
 
 
 @pytest.fixture
-def candidate(champions: dict[str, Packed], empty_store: Path) -> Candidate:
+def candidate(champions: dict[str, PackedModel], empty_store: Path) -> Candidate:
     """A model that is as good as itself, and better than its baseline."""
     packed = champions[NAME]
     compiled, card = packed.verify(), packed.card
@@ -39,7 +39,7 @@ def candidate(champions: dict[str, Packed], empty_store: Path) -> Candidate:
         contract=packed.contract,
         reference=packed.reference,
         headline=card.headline.model_copy(update={"value": 0.5, "baseline_value": 0.7, "higher_is_better": False}),
-        held_out=HeldOut(rows, Compiled(compiled)(rows).astype(float), lambda _: 0.5),
+        held_out=HeldOut(rows, OnnxModel(compiled)(rows).astype(float), lambda _: 0.5),
         scores=card.held_out,
         baselines=card.baselines,
     )
@@ -49,7 +49,7 @@ def test_nobody_becomes_the_champion_between_the_comparison_and_the_promotion(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = packing.pack(candidate), packing.pack(candidate)
-    monkeypatch.setattr(shared_files, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
     tried: list[Callable[[], object]] = []
 
     def interfere(_: object) -> float:
@@ -97,7 +97,7 @@ def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promot
     monkeypatch.setattr(run, "database", lambda: memory)
     first, second = packing.pack(candidate), packing.pack(candidate)
 
-    def train() -> Packed:
+    def train() -> PackedModel:
         store.roll_back(NAME)
         return packing.pack(replace(candidate, went_on_from=second))
 
@@ -105,8 +105,8 @@ def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promot
 
     assert store.champion(NAME) == first
     assert store.packed(kept.tag).card.verdict.promoted is False
-    (found,) = runs.latest(memory)
-    assert (found.status, found.tag) == (runs.REJECTED, kept.tag)
+    (found,) = training_runs.latest(memory)
+    assert (found.status, found.tag) == (training_runs.REJECTED, kept.tag)
     assert found.reason == f"it went on from {second.tag}, which is not the champion any more"
 
 

@@ -9,8 +9,8 @@ import yfinance
 
 from bentos.stock_forecast.contract import HORIZON, WINDOW
 from tests.training.yahoo import yahoo
-from training import prices, stock_forecast
-from training.prices import PricesError
+from training.stock_forecast import prices, train
+from training.stock_forecast.prices import PricesError
 
 START, END = "2020-01-01", "2021-01-01"
 
@@ -85,13 +85,13 @@ def test_too_few_closes_to_judge_by_are_an_error(empty_store: Path) -> None:
         closes = prices.fetch("YOUNG", START, END, session)
 
     with pytest.raises(PricesError, match="too few"):
-        stock_forecast.train(closes=closes)
+        train.train(closes=closes)
     assert list(empty_store.iterdir()) == []
 
 
 def test_periods_follow_one_another_and_share_no_day() -> None:
     closes = prices.read()
-    periods = stock_forecast.split(closes)
+    periods = train.split(closes)
 
     assert np.concatenate([periods.fitting, periods.calibration, periods.unseen]) == pytest.approx(closes.values)
     assert min(map(len, (periods.fitting, periods.calibration, periods.unseen))) > 5 * (WINDOW + HORIZON)

@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 
-from training import fetal_health, prices, rows, stock_forecast, wine_quality
-from training.data import Doubles
+from marmita.training import rows
+from marmita.training.examples import Doubles
+from training import fetal_health, wine_quality
+from training.stock_forecast import prices, train
 
 
 def values(some: list[rows.Row]) -> Doubles:
@@ -33,7 +35,7 @@ def test_unseen_closes_are_the_years_after_those_that_training_knows() -> None:
     closes = prices.read()
 
     assert np.array_equal(rows.closes(), closes.values)
-    assert np.array_equal(rows.unseen_closes(), stock_forecast.split(closes).unseen)
+    assert np.array_equal(rows.unseen_closes(), train.split(closes).unseen)
 
 
 def test_reading_them_takes_nothing_that_only_training_needs() -> None:

@@ -11,24 +11,26 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from marmita import choosing, store
-from marmita.compiled import Compiled
-from marmita.store import Packed
+from marmita.registry import startup, store
+from marmita.registry.onnx_model import OnnxModel
+from marmita.registry.store import PackedModel
+from marmita.training import packing
+from marmita.training.conversion import to_bytes, to_graph
+from marmita.training.packing import HeldOut, NotTheSameError
 from tests import samples
-from training import fetal_health, packing, path_scores, prices, stock_forecast, wine_quality
-from training.packing import HeldOut, NotTheSameError
-from training.trees import to_bytes, to_graph
-from training.windows import OUTPUTS, Recipe, windows
+from training import fetal_health, wine_quality
+from training.stock_forecast import path_scores, prices, train
+from training.stock_forecast.windows import OUTPUTS, Recipe, windows
 
-TRAIN: dict[str, Callable[[], Packed]] = {
+TRAIN: dict[str, Callable[[], PackedModel]] = {
     "fetal_health": lambda: fetal_health.train(samples.FETAL_HEALTH),
     "wine_quality": lambda: wine_quality.train(samples.WINE_QUALITY),
-    "stock_forecast": lambda: stock_forecast.train(samples.STOCK_FORECAST),
+    "stock_forecast": lambda: train.train(samples.STOCK_FORECAST),
 }
 
 
 @pytest.mark.parametrize("name", TRAIN)
-def test_the_same_seed_gives_the_same_scores(champions: dict[str, Packed], empty_store: Path, name: str) -> None:
+def test_the_same_seed_gives_the_same_scores(champions: dict[str, PackedModel], empty_store: Path, name: str) -> None:
     again = TRAIN[name]()
 
     first = champions[name].card
@@ -38,7 +40,7 @@ def test_the_same_seed_gives_the_same_scores(champions: dict[str, Packed], empty
     assert again.card.data == first.data
 
 
-def test_another_seed_gives_another_model(champions: dict[str, Packed], empty_store: Path) -> None:
+def test_another_seed_gives_another_model(champions: dict[str, PackedModel], empty_store: Path) -> None:
     other = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, seed=8))
 
     assert other.card.held_out != champions["wine_quality"].card.held_out
@@ -66,7 +68,7 @@ def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
     assert not worse.card.verdict.promoted
     assert store.champion("wine_quality") == good
     assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
-    assert str(choosing.served("wine_quality", good.contract).tag) == good.tag
+    assert str(startup.served("wine_quality", good.contract).tag) == good.tag
 
 
 def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_store: Path) -> None:
@@ -92,8 +94,8 @@ def test_a_damaged_champion_does_not_stand_in_the_way(empty_store: Path, file: s
 def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled = wine_quality.compiled
 
-    def moved(fitted: Any, interval: wine_quality.Interval) -> bytes:
-        return compiled(fitted, wine_quality.Interval(interval.low + 2e-4, interval.high))
+    def moved(fitted: Any, interval: wine_quality.ConformalInterval) -> bytes:
+        return compiled(fitted, wine_quality.ConformalInterval(interval.low + 2e-4, interval.high))
 
     monkeypatch.setattr(wine_quality, "compiled", moved)
 
@@ -102,7 +104,7 @@ def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monk
     assert list(empty_store.iterdir()) == []
 
 
-def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, Packed]) -> None:
+def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, PackedModel]) -> None:
     wines = wine_quality.read()
     compiled = (champions["wine_quality"].path / store.COMPILED).read_bytes()
     expected = np.full((len(wines.unseen[0]), 3), math.nan)
@@ -122,7 +124,7 @@ def test_no_value_changes_sides_when_a_threshold_is_compiled() -> None:
     values = np.concatenate([below, near, above])
     questions = np.stack([generator.permutation(values) for _ in range(3)], axis=1)
 
-    compiled = Compiled(to_bytes(to_graph(model, [model], 3)))
+    compiled = OnnxModel(to_bytes(to_graph(model, [model], 3)))
 
     assert compiled(questions)[:, 0] == pytest.approx(model.predict(questions), abs=1e-5)
 
@@ -148,7 +150,7 @@ def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
 
 
 def test_persistence_scores_as_persistence() -> None:
-    periods = stock_forecast.split(prices.read())
+    periods = train.split(prices.read())
     calibration, unseen = (windows(period, Recipe()) for period in (periods.calibration, periods.unseen))
 
     for baseline in (path_scores.persistence, path_scores.random_walk):
@@ -161,11 +163,11 @@ def test_persistence_scores_as_persistence() -> None:
 def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
     empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = stock_forecast.train(samples.STOCK_FORECAST)
+    first = train.train(samples.STOCK_FORECAST)
     store.promote(first)
-    monkeypatch.setattr(stock_forecast, "first_unseen", lambda days: int(0.755 * days))
+    monkeypatch.setattr(train, "first_unseen", lambda days: int(0.755 * days))
 
-    second = stock_forecast.train(samples.STOCK_FORECAST)
+    second = train.train(samples.STOCK_FORECAST)
 
     assert not second.card.verdict.promoted
     assert "can't be compared" in second.card.verdict.reason
@@ -183,7 +185,7 @@ def test_a_path_worse_than_persistence_on_any_day_is_a_flaw(change: dict[str, fl
     assert said in str(path_scores.flaw([*good[:2], good[2] | change, *good[3:]]))
 
 
-def test_the_native_forecaster_loads_without_our_code(champions: dict[str, Packed]) -> None:
+def test_the_native_forecaster_loads_without_our_code(champions: dict[str, PackedModel]) -> None:
     import keras
 
     model = keras.saving.load_model(champions["stock_forecast"].path / "model.keras")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from marmita.store import Packed
-from records.bars import DAY
-from records.database import Database
+from marmita.records.database.database import Database
+from marmita.records.prices.bars import DAY
+from marmita.registry.store import PackedModel
+from marmita.training import run
 from tests.records.stocks import FIRST, TICKER, changed, keep, walk
-from training import prices, run, stock_forecast
+from training.stock_forecast import prices, train
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_prices_that_are_not_there_end_the_script(
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--source", "stored", "--ticker", ticker])
 
     with pytest.raises(SystemExit, match=f"error: {why}.*Nothing was saved"):
-        stock_forecast.main()
+        train.main()
 
 
 def test_too_few_prices_are_a_clear_error(records: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +67,7 @@ def test_too_few_prices_are_a_clear_error(records: Database, monkeypatch: pytest
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--source", "stored", "--ticker", TICKER])
 
     with pytest.raises(SystemExit, match="300 closes are too few to learn from and to judge by; take at least 904"):
-        stock_forecast.main()
+        train.main()
 
 
 @pytest.mark.parametrize(
@@ -77,10 +78,10 @@ def test_options_that_do_not_go_together_are_refused(wrong: list[str], monkeypat
     monkeypatch.setattr(sys, "argv", ["stock_forecast", *wrong])
 
     with pytest.raises(SystemExit, match="2"):
-        stock_forecast.main()
+        train.main()
 
 
-def test_the_card_says_which_day_was_the_last(champions: dict[str, Packed]) -> None:
+def test_the_card_says_which_day_was_the_last(champions: dict[str, PackedModel]) -> None:
     data = champions["stock_forecast"].card.data
 
     assert data.until == prices.read().days[-1].date()

@@ -14,7 +14,7 @@ import pandas as pd
 import requests
 from requests.adapters import HTTPAdapter
 
-from records.bars import Bar
+from marmita.records.prices.bars import Bar
 
 NOTHING = {"chart": {"result": None, "error": {"code": "Not Found", "description": "No data found"}}}
 OPENING = 34_200

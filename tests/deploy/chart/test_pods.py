@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from marmita.drain import NOTICE_S, PATIENCE_S
-from records.recorder import LAST_WORDS_S
+from marmita.records.predictions.recorder import LAST_WORDS_S
+from marmita.web.shutdown import NOTICE_S, PATIENCE_S
 from tests.deploy.chart.rendering import container, environment, of_kind, only, pod, render
 from tests.deploy.chart.values import CHART, EVERYTHING, MODES, TOGETHER, Values, with_
 

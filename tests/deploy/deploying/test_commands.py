@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from marmita.drain import NOTICE_S, PATIENCE_S
+from marmita.records.database.database import Database, default_url, insert_into
+from marmita.records.database.tables import TrainingRun
+from marmita.records.predictions.recorder import LAST_WORDS_S
 from marmita.settings import Settings
-from records.database import Database, default_url, insert_into
-from records.recorder import LAST_WORDS_S
-from records.tables import TrainingRun
+from marmita.web.shutdown import NOTICE_S, PATIENCE_S
 from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import of_kind, only, valid
 from tests.deploy.conftest import DEPLOY, read_yaml

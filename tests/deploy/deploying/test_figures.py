@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marmita.batching import INLINE_ROWS
-from marmita.bodies import _HELD
-from marmita.contract import MAX_ROWS
-from marmita.drain import NOTICE_S
-from marmita.housekeeping import SAVE_EVERY_S
+from marmita.contract.schema import MAX_ROWS
+from marmita.records.database.database import Database, default_url
+from marmita.records.predictions.bundles import _MOST_ROWS, _OVERHEAD, Bundle, PredictionRequest, write
+from marmita.records.predictions.recorder import FLUSH_S, LAST_WORDS_S
+from marmita.runtime.batching import INLINE_ROWS
+from marmita.runtime.maintenance import SAVE_EVERY_S
 from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
 from marmita.settings import Settings
-from records.bundles import _MOST_ROWS, _OVERHEAD, Bundle, Request, write
-from records.database import Database, default_url
-from records.recorder import FLUSH_S, LAST_WORDS_S
+from marmita.web.request_body import _HELD
+from marmita.web.shutdown import NOTICE_S
 from tests.deploy.chart.rendering import KUBERNETES, only, render
 from tests.deploy.chart.values import Values
 from tests.deploy.deploying import guide
@@ -119,7 +119,7 @@ def size_of_a_request(home: Path, rows: int, bundles: int, requests: int = 1) ->
     kept = [Bundle("wine_quality", "uafhhmxfsk3z2ax4") for _ in range(bundles)]
     for bundle in kept:
         for number in range(requests):
-            bundle.add(Request("0" * 32, numbers[:, :11], numbers[:, 11:], 0.001 * (1 + number / 7)), 0)
+            bundle.add(PredictionRequest("0" * 32, numbers[:, :11], numbers[:, 11:], 0.001 * (1 + number / 7)), 0)
     with database.writing() as session:
         write(session.connection(), kept)
     database.close()  # what is beside the file goes into it

@@ -1,0 +1,41 @@
+"""Keys for the routes that change something."""
+
+import hmac
+import logging
+from collections.abc import Sequence
+from http import HTTPStatus
+from ipaddress import ip_address
+
+from starlette.requests import Request
+
+from marmita.contract.errors import RequestError
+
+_SCHEME = "bearer"
+
+log = logging.getLogger("bentoml.marmita")
+
+
+class ApiKeys:
+    """The keys in force. Several at once let callers move from an old one to a new one."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = [key.encode() for key in keys]
+
+    def check(self, request: Request) -> None:
+        """Refuse who has none of them. How long that takes says nothing about how much of a key was right."""
+        if not self._keys:
+            return
+        scheme, _, said = request.headers.get("authorization", "").partition(" ")
+        given = said.strip().encode()
+        right = [hmac.compare_digest(given, key) for key in self._keys]
+        if scheme.lower() != _SCHEME or not any(right):
+            raise RequestError(HTTPStatus.UNAUTHORIZED, "this needs a key: send `Authorization: Bearer <key>`")
+
+    def warn_if_open(self, addresses: Sequence[str]) -> None:
+        """Say so if anybody who can reach these addresses may change something."""
+        public = [address for address in addresses if not ip_address(address).is_loopback]
+        if public and not self._keys:
+            log.warning(
+                "whoever reaches %s may send labels and load prices: set MARMITA_API_KEYS to ask for a key",
+                ", ".join(sorted(set(public))),
+            )

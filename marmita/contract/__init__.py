@@ -1,0 +1,1 @@
+"""Contracts: rows and requests, errors, and their OpenAPI parts."""

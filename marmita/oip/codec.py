@@ -1,0 +1,244 @@
+"""The Open Inference Protocol's requests and answers: bytes to one array of rows, and one array of outputs to bytes.
+
+A tensor stands in the JSON, or behind it as plain bytes (the protocol's binary data extension).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from http import HTTPStatus
+from itertools import accumulate, chain, pairwise
+from reprlib import repr as shown
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic_core import from_json, to_json
+
+from marmita.contract.errors import RequestError
+from marmita.contract.schema import MAX_ROWS, Floats
+
+DATATYPE = "FP32"
+_TYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
+_NUMBERS = frozenset({int, float})
+_MOST = 2 * MAX_ROWS
+"""More lists, objects or keys than any request needs. To read millions of them would keep a worker busy for seconds."""
+_KINDS = {int: "a whole number", bool: "true or false"}
+_NOT_HERE = ("classification", "shared_memory_region")
+"""Parameters of other servers that can't be passed over: who sets them would take our answer for another."""
+
+T = TypeVar("T")
+
+Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
+
+
+class ValueBounds:
+    """What the values of a row can be at all: numbers in single precision, within the bounds of their features."""
+
+    def __init__(self, features: Sequence[Mapping[str, Any]]) -> None:
+        any_ = np.finfo(np.float32)
+        low, high = (np.array([one[end] for one in features], np.float64) for end in ("low", "high"))
+        low, high = np.fmax(low, any_.min), np.fmin(high, any_.max)
+        single = low.astype(np.float32), high.astype(np.float32)
+        self._names = [one["name"] for one in features]
+        # Whoever has a bound in single precision may send it in double precision, too.
+        self._of: dict[Any, tuple[Numbers, Numbers]] = {
+            _TYPES["FP32"]: single,
+            _TYPES["FP64"]: (np.fmin(low, single[0]), np.fmax(high, single[1])),
+        }
+
+    def check(self, rows: Numbers) -> None:
+        """Refuse rows of which one is beyond. No comparison holds for what is no number."""
+        low, high = self._of[rows.dtype]
+        within = (rows >= low) & (rows <= high)
+        if np.count_nonzero(within) == within.size:
+            return
+        row, column = np.argwhere(~within)[0].tolist()
+        where = f"row {row}, {self._names[column]}"
+        if not np.isfinite(rows[row, column]):
+            raise _wrong(f"{where}: the value is no finite number")
+        raise _wrong(f"{where}: the value must be from {low[column]:g} to {high[column]:g}")
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model's tensors are called, how wide they are, and what they can hold."""
+
+    model: str
+    version: str
+    input: str
+    width: int
+    outputs: Mapping[str, int]
+    """Columns of each output, in the order in which they lie side by side."""
+    bounds: ValueBounds
+
+    @cached_property
+    def columns(self) -> Mapping[str, slice]:
+        """Where each output lies."""
+        starts = [0, *accumulate(self.outputs.values())]
+        return {name: slice(*ends) for name, ends in zip(self.outputs, pairwise(starts), strict=True)}
+
+    def describe(self) -> dict[str, Any]:
+        """The protocol's metadata of a model."""
+        return {
+            "name": self.model,
+            "versions": [self.version],
+            "platform": "onnxruntime_onnx",
+            "inputs": [{"name": self.input, "datatype": DATATYPE, "shape": [-1, self.width]}],
+            "outputs": [{"name": n, "datatype": DATATYPE, "shape": [-1, width]} for n, width in self.outputs.items()],
+        }
+
+
+class Asked(NamedTuple):
+    """A request to infer."""
+
+    rows: Floats
+    id: str | None
+    outputs: Sequence[tuple[str, bool]]
+    """Which outputs to give, and whether as plain bytes."""
+
+
+def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
+    """Read a request whose first `json_size` bytes are JSON; all are, if there is no such number."""
+    head = body if json_size is None else body[:json_size]
+    if max(map(head.count, (b"[", b"{", b":"))) > _MOST:
+        raise _too_much(f"there are more than {_MOST} lists, objects or keys")
+    try:
+        request = from_json(head, allow_inf_nan=False)
+    except ValueError as error:
+        raise _wrong(f"the request is not JSON: {error}") from None
+    match request:
+        case {"inputs": [{"name": signature.input} as tensor]}:
+            rows = _rows(tensor, b"" if json_size is None else body[json_size:], signature)
+        case {"inputs": [{"name": str(name)}]}:
+            raise _wrong(f"the input is {signature.input!r}, not {shown(name)}")
+        case _:
+            raise _wrong(f"inputs must be a list with one tensor, {signature.input!r}")
+    id = request.get("id")
+    if not (id is None or isinstance(id, str)):
+        raise _wrong("id must be a string")
+    return Asked(rows, id, _wanted(request, signature))
+
+
+def write(
+    asked: Asked, outputs: Floats, signature: Signature, kept: tuple[str, int] | None = None
+) -> tuple[bytes, int | None]:
+    """The answer, and the size of its JSON if plain bytes follow."""
+    if np.count_nonzero(np.isfinite(outputs)) != outputs.size:  # for few rows in half the time of all()
+        row = int(np.argwhere(~np.isfinite(outputs))[0][0])
+        raise _wrong(f"the model has no answer to row {row}: are its values possible?")
+    tensors, binary = [], []
+    for name, as_bytes in asked.outputs:
+        values = outputs[:, signature.columns[name]]
+        tensor: dict[str, Any] = {"name": name, "datatype": DATATYPE, "shape": values.shape}
+        if as_bytes:
+            content = values.astype("<f4", copy=False).tobytes()
+            tensor["parameters"] = {"binary_data_size": len(content)}
+            binary.append(content)
+        else:
+            tensor["data"] = values.ravel().tolist()
+        tensors.append(tensor)
+    answer: dict[str, Any] = {"model_name": signature.model, "model_version": signature.version, "outputs": tensors}
+    if asked.id is not None:
+        answer["id"] = asked.id
+    if kept is not None:
+        answer["parameters"] = {"prediction_id": f"{kept[0]}-{kept[1]}"}
+    head = to_json(answer)
+    return (b"".join([head, *binary]), len(head)) if binary else (head, None)
+
+
+def _rows(tensor: Mapping[str, Any], binary: bytes, signature: Signature) -> Floats:
+    shape = tensor.get("shape")
+    count = _count(shape, signature)
+    values = _values(tensor, binary, signature)
+    if len(values) != count * signature.width:
+        raise _wrong(f"{signature.input} has {len(values)} values, but its shape is {shape}")
+    rows = values.reshape(count, signature.width)
+    signature.bounds.check(rows)
+    return rows.astype(np.float32, copy=False)
+
+
+def _count(shape: object, signature: Signature) -> int:
+    if not (isinstance(shape, list) and [type(n) for n in shape] == [int, int] and shape[1] == signature.width):
+        raise _wrong(f"{signature.input} must have the shape [rows, {signature.width}], not {shown(shape)}")
+    count: int = shape[0]
+    if count < 1:
+        raise _wrong(f"{signature.input} must have at least one row, not {shown(count)}")
+    if count > MAX_ROWS:
+        raise _too_much(f"at most {MAX_ROWS} rows at a time, not {shown(count)}")
+    return count
+
+
+def _values(tensor: Mapping[str, Any], binary: bytes, signature: Signature) -> Numbers:
+    datatype, data = tensor.get("datatype"), tensor.get("data")
+    if not isinstance(datatype, str) or datatype not in _TYPES:
+        raise _wrong(f"{signature.input} must have the datatype FP32 or FP64, not {shown(datatype)}")
+    size = _parameter(tensor, "binary_data_size", int)
+    if size is None:
+        if binary:
+            raise _wrong("there are bytes behind the JSON that belong to no tensor")
+        return _from_list(data, signature.width)
+    if data is not None:
+        raise _wrong(f"{signature.input} has data in the JSON and behind it")
+    return _from_bytes(binary, size, _TYPES[datatype])
+
+
+def _from_bytes(binary: bytes, size: int, dtype: np.dtype[Any]) -> Numbers:
+    if size != len(binary):
+        raise _wrong(f"binary_data_size is {shown(size)}, but {len(binary)} bytes follow the JSON")
+    if size % dtype.itemsize:
+        raise _wrong(f"{size} bytes are no whole number of values")
+    return np.frombuffer(binary, dtype)
+
+
+def _from_list(data: object, width: int) -> Numbers:
+    """Values as one list, or as one list for each row."""
+    if not isinstance(data, list):
+        raise _wrong("data must be a list of numbers")
+    if data and isinstance(data[0], list):
+        if not all(type(row) is list and len(row) == width for row in data):
+            raise _wrong(f"data must be a list of numbers, or a list of lists of {width} numbers each")
+        data = list(chain.from_iterable(data))
+    if not set(map(type, data)) <= _NUMBERS:
+        raise _wrong("data must hold numbers only")
+    try:
+        return np.array(data, dtype=np.float64)
+    except OverflowError:
+        raise _wrong("data must hold finite numbers only") from None
+
+
+def _wanted(request: Mapping[str, Any], signature: Signature) -> list[tuple[str, bool]]:
+    all_binary = bool(_parameter(request, "binary_data_output", bool))
+    asked = request.get("outputs")
+    if asked is None or asked == []:
+        return [(name, all_binary) for name in signature.outputs]
+    wanted: dict[str, bool] = {}
+    for output in asked if isinstance(asked, list) else [None]:
+        if not (isinstance(output, dict) and isinstance(name := output.get("name"), str) and name in signature.outputs):
+            raise _wrong(f"outputs must be a list of some of these: {', '.join(signature.outputs)}")
+        binary = _parameter(output, "binary_data", bool)
+        wanted[name] = all_binary if binary is None else binary
+    return list(wanted.items())
+
+
+def _parameter(holder: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
+    parameters = holder.get("parameters")
+    if parameters is None:
+        return None
+    if not isinstance(parameters, dict):
+        raise _wrong("parameters must be an object")
+    for other in _NOT_HERE:
+        if other in parameters:
+            raise _wrong(f"the parameter {other} is not known here")
+    value = parameters.get(name)
+    if not (value is None or type(value) is kind):
+        raise _wrong(f"the parameter {name} must be {_KINDS[kind]}")
+    return value
+
+
+def _wrong(error: str) -> RequestError:
+    return RequestError(HTTPStatus.BAD_REQUEST, error)
+
+
+def _too_much(error: str) -> RequestError:
+    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)

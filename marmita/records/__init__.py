@@ -1,0 +1,1 @@
+"""What a service records: predictions, labels, prices, quality, operations."""

@@ -1,0 +1,1 @@
+"""Leases, training runs and retraining decisions."""

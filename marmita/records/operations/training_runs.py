@@ -1,0 +1,73 @@
+"""Training runs: what was tried, when, and what came of it."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, update
+
+from marmita.records.database.database import Database
+from marmita.records.database.tables import TrainingRun
+from marmita.records.predictions.bundles import new_id
+
+RUNNING, PROMOTED, REJECTED, FAILED = "running", "promoted", "rejected", "failed"
+
+INTERRUPTED = "interrupted"
+"""What became of a run that was killed, as whoever started it says."""
+
+
+def begin(database: Database, model: str, id: str | None = None) -> str:
+    """A new run, by its id: a new one, unless whoever started it has one for it."""
+    id = id or new_id()
+    with database.writing() as session:
+        session.add(
+            TrainingRun(
+                id=id,
+                model=model,
+                status=RUNNING,
+                reason="",
+                tag=None,
+                started_at=datetime.now(UTC),
+                ended_at=None,
+                scores={},
+            )
+        )
+    return id
+
+
+def end(
+    database: Database, id: str, status: str, reason: str, tag: str | None = None, scores: dict[str, Any] | None = None
+) -> None:
+    """What came of it."""
+    with database.writing() as session:
+        run = session.get_one(TrainingRun, id)
+        run.status, run.reason, run.tag = status, reason, tag
+        run.scores = scores or {}
+        run.ended_at = datetime.now(UTC)
+
+
+def latest(database: Database, model: str | None = None, most: int = 20) -> Sequence[TrainingRun]:
+    """The newest runs first, of one model or of all."""
+    query = select(TrainingRun).order_by(TrainingRun.started_at.desc(), TrainingRun.id.desc()).limit(most)
+    if model is not None:
+        query = query.where(TrainingRun.model == model)
+    with database.reading() as session:
+        runs = session.scalars(query).all()
+        session.expunge_all()
+        return runs
+
+
+def known(database: Database, ids: Collection[str]) -> Sequence[TrainingRun]:
+    """Those of these runs that have begun, the oldest first."""
+    with database.reading() as session:
+        found = select(TrainingRun).where(TrainingRun.id.in_(ids)).order_by(TrainingRun.started_at, TrainingRun.id)
+        runs = session.scalars(found).all()
+        session.expunge_all()
+        return runs
+
+
+def end_running(database: Database, ids: Collection[str], status: str, reason: str) -> None:
+    """Say what became of those of these runs that can't say it themselves any more."""
+    left = update(TrainingRun).where(TrainingRun.id.in_(ids), TrainingRun.status == RUNNING)
+    with database.writing() as session:
+        session.execute(left.values(status=status, reason=reason, ended_at=datetime.now(UTC)))

@@ -1,0 +1,1 @@
+"""Predictions and their labels, from the request to the database and back."""

@@ -1,0 +1,220 @@
+"""The truth about predicted rows, as it comes in later: told by someone, or found in the prices that followed."""
+
+import math
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from random import sample
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from marmita.records.database import bulk
+from marmita.records.database.database import Database, insert_into
+from marmita.records.database.tables import Forecast, Label, Prediction
+from marmita.records.predictions import pending_forecasts
+from marmita.records.predictions.pending_forecasts import Key, PendingForecast
+from marmita.records.prices import prices
+from marmita.records.quality.evaluators import Evaluator
+
+_ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
+_TOGETHER = 1000
+"""So many are asked for or written in one statement."""
+_ADD_ROWS = "INSERT INTO labels (prediction_id, row, step, value, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_COLUMNS = """
+INSERT INTO labels (prediction_id, row, step, value, at)
+SELECT *, CAST(:at AS timestamptz) FROM unnest(
+    CAST(:ids AS varchar[]), CAST(:rows AS integer[]), CAST(:steps AS integer[]), CAST(:values AS double precision[])
+)
+ON CONFLICT DO NOTHING
+"""
+
+BUDGET_S = 60.0
+"""So long labelling takes at a time."""
+
+T = TypeVar("T")
+
+
+class WrongLabelError(Exception):
+    """A label that can't be one. It begins with the label's place among those that were given."""
+
+
+class Added(NamedTuple):
+    """What became of labels."""
+
+    stored: int
+    """New ones, and those that replaced another one."""
+    unchanged: int
+    unknown: list[str]
+    """Ids of no row that is kept."""
+
+
+class _Known(NamedTuple):
+    """What is kept of a prediction that labels are about."""
+
+    model: str
+    rows: int
+
+
+def add(session: Session, evaluators: Mapping[str, Evaluator], labels: Sequence[tuple[str, object]]) -> Added:
+    """Keep what is true about rows. All or, if one of the labels is wrong, none."""
+    places = [_place(index, id) for index, (id, _) in enumerate(labels)]
+    predictions = _predictions(session, {prediction for prediction, _ in places})
+    values = _values(session, predictions)
+    stored, unknown, changed = 0, [], dict[Key, float]()
+    for index, ((prediction, row), (id, truth)) in enumerate(zip(places, labels, strict=True)):
+        kept = predictions.get(prediction)
+        if kept is None or row >= kept.rows or kept.model not in evaluators:
+            unknown.append(id)
+            continue
+        steps = _read(index, evaluators[kept.model], truth)
+        new = {(prediction, row, step): value for step, value in steps if values.get((prediction, row, step)) != value}
+        values |= new
+        changed |= new
+        stored += bool(new)
+    _write(session, changed)
+    return Added(stored, len(labels) - stored - len(unknown), unknown)
+
+
+def unknown(session: Session, ids: Iterable[str]) -> list[str]:
+    """Those of the ids under which no row is kept. What can't be an id is left to `add`."""
+    places = {id: (read[1], int(read[2])) for id in ids if (read := _ID.fullmatch(id))}
+    kept = _predictions(session, {prediction for prediction, _ in places.values()}, lock=False)
+    return [id for id, (prediction, row) in places.items() if prediction not in kept or row >= kept[prediction].rows]
+
+
+def label_all(database: Database, budget_s: float = BUDGET_S) -> int:
+    """Label the forecasts of all stocks of which prices are kept, as `label_forecasts` does.
+
+    What is not done within the budget is left for the next time.
+    """
+    deadline = time.monotonic() + budget_s
+    with database.reading() as session:
+        tickers = prices.tickers(session)
+    # In another order each time: no stock keeps others from their turn for good.
+    return sum(label_forecasts(database, ticker, deadline) for ticker in sample(tickers, len(tickers)))
+
+
+def label_forecasts(database: Database, ticker: str, deadline: float = math.inf) -> int:
+    """Give forecasts of a stock the closes of those of their days that have come. Returns how many days got theirs.
+
+    Some at a time, and nothing is computed while others wait to write. What someone told is left as it is.
+    """
+    labelled = 0
+    as_of = date.min
+    while time.monotonic() < deadline:
+        with database.reading() as session:
+            next_day = pending_forecasts.next_day(session, ticker, as_of)
+            followed = pending_forecasts.followed(session, ticker, next_day) if next_day else []
+        if next_day is None:
+            break
+        as_of = next_day
+        if followed:
+            labelled += _label_day(database, ticker, as_of, followed, deadline)
+    return labelled
+
+
+def count_since(database: Database, model: str, since: datetime) -> int:
+    """How many rows of a model, whichever version answered, got a label or another one since then."""
+    rows = select(Label.prediction_id, Label.row).join(Prediction, Prediction.id == Label.prediction_id)
+    rows = rows.where(Prediction.model == model, Label.at > since).distinct()
+    with database.reading() as session:
+        return session.execute(select(func.count()).select_from(rows.subquery())).scalar_one()
+
+
+def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[float], deadline: float) -> int:
+    labelled, place = 0, pending_forecasts.FIRST
+    while time.monotonic() < deadline:
+        with database.reading() as session:
+            forecasts = pending_forecasts.waiting(session, ticker, as_of, len(followed), place)
+            values = dict(pending_forecasts.closes(session, forecasts, followed))
+        if not forecasts:
+            break
+        with database.writing() as session:
+            labelled += _write_closes(session, forecasts, values, len(followed))
+        last = forecasts[-1]
+        place = last.next_step, last.prediction_id, last.row
+    return labelled
+
+
+def _write_closes(
+    session: Session, forecasts: Iterable[PendingForecast], values: Mapping[Key, float], known: int
+) -> int:
+    """Keep the closes, unless someone told them, and that the forecasts have them. Returns how many are new."""
+    kept = _predictions(session, {forecast.prediction_id for forecast in forecasts})
+    stored = _add_new(session.connection(), {key: value for key, value in values.items() if key[0] in kept})
+    has = update(Forecast).where(Forecast.prediction_id == bindparam("id"), Forecast.row == bindparam("of_row"))
+    steps = [
+        {"id": one.prediction_id, "of_row": one.row, "next": known + 1 if known < one.horizon else None}
+        for one in sorted(forecasts, key=lambda one: (one.prediction_id, one.row))
+    ]
+    # Two that label at once may know different days: whoever knows more is right.
+    session.connection().execute(has.where(Forecast.next_step <= known).values(next_step=bindparam("next")), steps)
+    return stored
+
+
+def _add_new(connection: Connection, values: Mapping[Key, float]) -> int:
+    """Keep labels where there are none yet, in the order of their keys. Returns how many were kept."""
+    if not values:
+        return 0
+    keys = sorted(values)
+    if connection.dialect.name == "sqlite":
+        at = bulk.moments(connection)(time.time())
+        return connection.exec_driver_sql(_ADD_ROWS, [(*key, values[key], at) for key in keys]).rowcount
+    # One row after the other takes this driver much longer, and it does not say how many were new.
+    ids, rows, steps = (list(column) for column in zip(*keys, strict=True))
+    columns = {"ids": ids, "rows": rows, "steps": steps, "values": [values[key] for key in keys]}
+    return connection.execute(text(_ADD_COLUMNS), columns | {"at": datetime.now(UTC)}).rowcount
+
+
+def _place(index: int, id: str) -> tuple[str, int]:
+    if not (read := _ID.fullmatch(id)):
+        raise WrongLabelError(f"labels[{index}].id: must be the id that came with an answer, such as {'0' * 32}-0")
+    return read[1], int(read[2])
+
+
+def _read(index: int, evaluator: Evaluator, truth: object) -> list[tuple[int, float]]:
+    try:
+        return evaluator.read(truth)
+    except ValueError as error:
+        raise WrongLabelError(f"labels[{index}].truth: {error}") from None
+
+
+def _predictions(session: Session, ids: Iterable[str], lock: bool = True) -> dict[str, _Known]:
+    """Those that are kept. Locked, they can't be forgotten before their labels are written."""
+    found: dict[str, _Known] = {}
+    for some in _parts(sorted(ids)):
+        query = select(Prediction.id, Prediction.model, Prediction.rows).where(Prediction.id.in_(some))
+        if lock:
+            query = query.with_for_update(read=True, key_share=True)
+        for id, model, rows in session.execute(query):
+            found[id] = _Known(model, rows)
+    return found
+
+
+def _values(session: Session, ids: Iterable[str]) -> dict[Key, float]:
+    values: dict[Key, float] = {}
+    for some in _parts(sorted(ids)):
+        query = select(Label.prediction_id, Label.row, Label.step, Label.value).where(Label.prediction_id.in_(some))
+        values |= {(id, row, step): value for id, row, step, value in session.execute(query)}
+    return values
+
+
+def _write(session: Session, values: Mapping[Key, float]) -> None:
+    """In the order of their keys: two that write the same labels then wait for one another and not in a circle."""
+    insert = insert_into(session, Label)
+    new = {"value": insert.excluded.value, "at": insert.excluded.at}
+    insert = insert.on_conflict_do_update(index_elements=["prediction_id", "row", "step"], set_=new)
+    now = datetime.now(UTC)
+    for keys in _parts(sorted(values)):
+        rows = [
+            {"prediction_id": id, "row": row, "step": step, "value": values[id, row, step], "at": now}
+            for id, row, step in keys
+        ]
+        session.execute(insert, rows)
+
+
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _TOGETHER] for start in range(0, len(items), _TOGETHER))

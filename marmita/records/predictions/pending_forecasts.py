@@ -1,0 +1,109 @@
+"""Forecasts that wait for prices to label them: which of them, and with what."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from struct import unpack_from
+from typing import NamedTuple
+
+from sqlalchemy import Integer, func, select, tuple_
+from sqlalchemy.orm import Session
+
+from marmita.records.database import bulk
+from marmita.records.database.tables import Forecast, Prediction
+from marmita.records.predictions.bundles import NUMBERS
+from marmita.records.prices import prices
+
+_TOGETHER = 1000
+"""So many forecasts are labelled in one transaction: who wants to write waits for no more than these."""
+_BYTES_TOGETHER = 8_000_000
+"""So much of the records is read in one statement."""
+_FARTHEST = 366
+"""So many days after its own a forecast is labelled at most."""
+_PLACE = (Forecast.next_step, Forecast.prediction_id, Forecast.row)
+
+Place = tuple[int, str, int]
+"""Where a forecast stands among those of its stock and day: its next step, its prediction and its row."""
+
+FIRST: Place = (0, "", 0)
+
+Key = tuple[str, int, int]
+"""Prediction, row and step: where a label belongs."""
+
+
+class PendingForecast(NamedTuple):
+    """A forecast that lacks closes which are known."""
+
+    next_step: int
+    prediction_id: str
+    row: int
+    rows: int
+    """Of its prediction, like the following."""
+    inputs_size: int
+    outputs_size: int
+
+    @property
+    def horizon(self) -> int:
+        return self.outputs_size // self.rows // (3 * NUMBERS.itemsize)
+
+    def last(self, inputs: bytes) -> float:
+        """The last close that it was made from, as the record has it."""
+        end = (self.row + 1) * (len(inputs) // self.rows)
+        return (
+            float(unpack_from("<f", inputs, end - NUMBERS.itemsize)[0])
+            if NUMBERS.itemsize <= end <= len(inputs)
+            else math.nan
+        )
+
+
+def next_day(session: Session, ticker: str, after: date) -> date | None:
+    """The next day with forecasts that wait, before the last day that is kept."""
+    waits = Forecast.ticker == ticker, Forecast.next_step.is_not(None)
+    days = Forecast.as_of > after, Forecast.as_of < (prices.last_day(session, ticker) or date.min)
+    query = select(Forecast.as_of).where(*waits, *days).order_by(Forecast.as_of).limit(1)
+    return session.execute(query).scalar()
+
+
+def followed(session: Session, ticker: str, as_of: date) -> list[float]:
+    """The closes after a day, as multiples of the close from which a forecast of that day was made.
+
+    On the scale of a forecast's own closes they can be compared: a stock may have been split since, and who asked may
+    have another currency.
+    """
+    try:
+        now = prices.history(session, ticker, as_of, 1)
+    except prices.NotEnoughHistoryError:
+        return []
+    return [close / now.values[0] for close in prices.future(session, ticker, as_of, _FARTHEST).values]
+
+
+def waiting(session: Session, ticker: str, as_of: date, known: int, after: Place) -> list[PendingForecast]:
+    """The next forecasts of a day that lack closes of which so many are known."""
+    sizes = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
+    found = session.execute(
+        select(*_PLACE, Prediction.rows, *sizes)
+        .join(Prediction, Prediction.id == Forecast.prediction_id)
+        .where(Forecast.ticker == ticker, Forecast.as_of == as_of, Forecast.next_step <= known)
+        .where(tuple_(*_PLACE) > after, Prediction.rows > 0)
+        .order_by(*_PLACE)
+        .limit(_TOGETHER)
+    )
+    return [PendingForecast._make(row) for row in found]
+
+
+def closes(
+    session: Session, forecasts: Iterable[PendingForecast], followed: Sequence[float]
+) -> Iterator[tuple[Key, float]]:
+    """What is known of these forecasts' days and not labelled yet."""
+    of = defaultdict[str, list[PendingForecast]](list)
+    for forecast in forecasts:
+        of[forecast.prediction_id].append(forecast)
+    sizes = {id: some[0].inputs_size for id, some in of.items()}
+    for ids in bulk.portions(sizes, _BYTES_TOGETHER, _TOGETHER):
+        for id, inputs in session.execute(select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))):
+            for forecast in of[id]:
+                last = forecast.last(inputs)
+                if math.isfinite(last):  # a damaged record is no reason not to label the others
+                    for step in range(forecast.next_step, min(forecast.horizon, len(followed)) + 1):
+                        yield (id, forecast.row, step), followed[step - 1] * last

@@ -1,0 +1,202 @@
+"""Daily bars from Yahoo Finance.
+
+A process of its own fetches them: pandas and curl stay out of the one that asks, and a fetch that hangs can be ended.
+`python -m marmita.records.prices.yahoo MSFT 2013-01-02 2013-02-01` prints them as JSON.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import BoundedSemaphore
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from marmita.records.prices.bars import DAY, Bar, PricesError
+
+MIRROR = "MARMITA_YAHOO_URL"
+"""Names the variable that holds where all requests to Yahoo go instead: to a mirror, or through a gateway."""
+
+_ROOT = Path(__file__).parents[3]
+_TURNS = BoundedSemaphore(2)
+"""Each process takes 130 MB and one or two seconds of computing: a service has few at a time."""
+
+
+class UnknownTickerError(PricesError):
+    """Yahoo Finance answers, and knows no prices: to ask again is of no use."""
+
+
+def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
+    """All bars from the first day to the last, oldest first, unchecked."""
+    deadline = time.monotonic() + timeout_s
+    late = PricesError(f"Yahoo Finance gave no prices of {ticker} within {timeout_s:.1f} s")
+    if not _TURNS.acquire(timeout=max(timeout_s, 0)):
+        raise late
+    try:
+        answer = _ask(ticker, first, last, deadline - time.monotonic())
+    except subprocess.TimeoutExpired:
+        raise late from None
+    finally:
+        _TURNS.release()
+    if error := answer.get("error"):
+        kind = UnknownTickerError if answer.get("unknown") else PricesError
+        raise kind(error)
+    return [Bar(date.fromisoformat(day), *numbers) for day, *numbers in answer["bars"]]
+
+
+def _ask(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, Any]:
+    command = [
+        sys.executable,
+        "-m",
+        "marmita.records.prices.yahoo",
+        ticker,
+        str(first),
+        str(last),
+        f"{timeout_s + 1:.3f}",
+    ]
+    with TemporaryDirectory(prefix="marmita-yahoo-") as folder:
+        done = subprocess.run(  # noqa: S603  the ticker has been checked, and there is no shell
+            command,
+            cwd=_ROOT,
+            env=_environment() | {"TMPDIR": folder},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+        )
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise PricesError(f"prices of {ticker} could not be fetched: {said[-1][:300]}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _environment() -> dict[str, str]:
+    """What the other process may see: no key, and no password of the database."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MARMITA_") or name == MIRROR}
+
+
+class Reasons(logging.Handler):
+    """Keeps what yfinance logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.add(record.getMessage())
+
+    def add(self, text: str) -> None:
+        line = " ".join(text.split())
+        if line and line not in self.said:
+            self.said.append(line)
+
+    def __str__(self) -> str:
+        return "; ".join(self.said)[:300]
+
+
+@contextmanager
+def reasons() -> Iterator[Reasons]:
+    """Listen: yfinance answers an empty table when anything fails, and only its log says what."""
+    kept = Reasons()
+    logger = logging.getLogger("yfinance")
+    logger.addHandler(kept)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield kept
+    finally:
+        logger.removeHandler(kept)
+
+
+def no_prices(ticker: str, first: object, last: object, why: Reasons) -> str:
+    return f"Yahoo Finance has no prices of {ticker} from {first} to {last}" + (f" ({why})" if why.said else "")
+
+
+def download(ticker: str, first: date, last: date) -> dict[str, Any]:
+    """What Yahoo Finance says: `bars`, or an `error`."""
+    import yfinance
+
+    session = _session()
+    with TemporaryDirectory() as cache, reasons() as why:
+        yfinance.set_tz_cache_location(cache)
+        table = None
+        try:
+            table = yfinance.Ticker(ticker, session=session).history(
+                start=first, end=last + DAY, auto_adjust=False, actions=True
+            )
+        except Exception as error:  # it has many
+            why.add(str(error) or type(error).__name__)
+    if session.status >= 400:
+        why.add(f"its answer was {session.status}")
+    if table is None or table.empty:
+        return {"error": no_prices(ticker, first, last, why), "unknown": session.status == 404}
+    columns = ("Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits")
+    rows = zip(table.index.date, *(table[name].tolist() for name in columns), strict=True)
+    return {"bars": [(str(day), *numbers, split or 1.0) for day, *numbers, split in rows]}
+
+
+def _session() -> Any:
+    """curl's, as yfinance makes it, with an eye on what becomes of the prices."""
+    from curl_cffi import requests
+
+    mirror = _mirror()
+
+    class Session(requests.Session):  # type: ignore[type-arg]
+        status = 0
+
+        def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
+            response = super().request(method, _redirected(url, mirror), *args, **options)
+            if "/chart/" in url:
+                self.status = response.status_code
+            return response
+
+    return Session(impersonate="chrome")
+
+
+def _mirror() -> SplitResult | None:
+    mirror = urlsplit(os.environ.get(MIRROR, ""))
+    if not mirror.netloc:
+        return None
+    if mirror.scheme != "https" and not (mirror.scheme == "http" and _is_here(mirror.hostname or "")):
+        raise PricesError(f"{MIRROR} must begin with https://, unless it is an address of this machine")
+    return mirror
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _redirected(url: str, mirror: SplitResult | None) -> str:
+    if mirror is None:
+        return url
+    path, query = urlsplit(url)[2:4]
+    return urlunsplit((mirror.scheme, mirror.netloc, mirror.path.rstrip("/") + path, query, ""))
+
+
+def main(arguments: Sequence[str]) -> None:
+    ticker, first, last, *seconds = arguments
+    if seconds:  # ends even if nobody is left who would end it
+        signal.setitimer(signal.ITIMER_REAL, float(seconds[0]))
+    try:
+        answer = download(ticker, date.fromisoformat(first), date.fromisoformat(last))
+    except PricesError as error:
+        answer = {"error": str(error)}
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""How good predictions were, and how far their inputs have drifted."""

@@ -1,0 +1,48 @@
+"""The house's memory in this process, as the settings say."""
+
+from functools import cache
+from pathlib import Path
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from marmita.records.database.database import Database, default_url
+from marmita.records.metrics import RecordMetrics
+from marmita.records.predictions.recorder import Recorder
+from marmita.settings import settings
+from marmita.web.lifespan import LifespanHook
+
+
+@cache
+def database() -> Database:
+    """The database of this process."""
+    return Database(settings().database_url.get_secret_value() or default_url(_file().parent))
+
+
+def remembers() -> bool:
+    """Whether there is anything to remember: nobody needs a database that nobody uses."""
+    named = settings().database_url.get_secret_value()
+    return settings().record != "off" or bool(named) or _file().exists()
+
+
+@cache
+def recorder() -> Recorder | None:
+    """What keeps this process's predictions, if they are to be kept."""
+    mode = settings().record
+    if mode == "off":
+        return None
+    share = settings().record_share if mode == "sample" else 1.0
+    return Recorder(database(), RecordMetrics(), share=share, most_bytes=settings().record_buffer_mb * 1024 * 1024)
+
+
+class RecorderShutdown(LifespanHook):
+    """Writes what still waits when a worker ends."""
+
+    def end(self) -> None:
+        keeps = recorder()
+        if keeps is not None:
+            keeps.close()
+
+
+def _file() -> Path:
+    """Where records are kept if no other database is named."""
+    return Path(BentoMLContainer.bentoml_home.get(), "records.db")

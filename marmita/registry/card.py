@@ -1,0 +1,72 @@
+"""The card of a model: what it was made from and how good it is on data that it cannot have seen."""
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Part):
+    """What the model was trained on."""
+
+    source: str
+    licence: str
+    fingerprint: str = Field(description="SHA-256 of the rows as they went into training")
+    rows: int = Field(description="Rows that the model was fitted on")
+    rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
+    held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
+    until: date | None = Field(default=None, description="The last day that went into it, of a series")
+    labels_read: datetime | None = Field(default=None, description="When the labels were read that went into it")
+
+
+class Headline(_Part):
+    """The one score that models of a kind are compared by.
+
+    A model must beat its best baseline; with a `tolerance` it must not be worse by more than that share.
+    """
+
+    metric: str
+    value: float
+    baseline: str = Field(description="The best of the baselines")
+    baseline_value: float
+    higher_is_better: bool
+    tolerance: float = 0.0
+
+    def beats_baseline(self) -> bool:
+        if not self.tolerance:
+            return self.better(self.value, self.baseline_value)
+        allowed = 1 - self.tolerance if self.higher_is_better else 1 + self.tolerance
+        return self.better(self.value, self.baseline_value * allowed)
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether a score of `a` beats one of `b`."""
+        return a > b if self.higher_is_better else a < b
+
+
+class GateVerdict(_Part):
+    """Whether the model became the champion, and why."""
+
+    promoted: bool
+    reason: str
+
+
+class Card(_Part):
+    """What one needs to judge a model, and with the code of its time to make it again."""
+
+    model: str
+    about: str
+    made: datetime
+    seed: int
+    data: Data
+    parameters: dict[str, Any]
+    libraries: dict[str, str]
+    headline: Headline
+    held_out: dict[str, Any] = Field(description="Scores on the held-out rows")
+    baselines: dict[str, dict[str, Any]] = Field(description="The baselines' scores on the same rows")
+    cross_validation: dict[str, Any] = Field(default_factory=dict, description="Scores of the recipe, if it has them")
+    compiled_difference: float = Field(description="The largest difference of the compiled model from the native one")
+    verdict: GateVerdict

@@ -1,0 +1,1 @@
+"""Models in a running process: runners, loaded models, batching, the champion watcher."""

@@ -1,0 +1,56 @@
+"""One version of a model, loaded and ready to answer, with all that belongs to it."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from marmita.contract.schema import Floats
+from marmita.oip.codec import Signature, ValueBounds
+from marmita.registry.store import PackedModel
+from marmita.runtime.batching import Batcher, Batching
+from marmita.telemetry.metrics import ModelMetrics
+
+
+class LoadedModel:
+    """A version, its batches and its metrics. Whoever answers a request takes all of it from one of these."""
+
+    def __init__(self, packed: PackedModel, batching: Batching) -> None:
+        self.packed = packed
+        self.name, self.version, self.tag = packed.name, packed.version, packed.tag
+        self.reference = packed.reference
+        self.metrics = ModelMetrics(packed.name)
+        self.model = model = packed.compiled()
+        self.run = Batcher(model, batching, self.metrics.ran)
+        bounds = ValueBounds(packed.contract["features"])
+        self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
+
+    def unusual(self, rows: Floats) -> list[list[str]]:
+        """The names of each row's features that lie outside the range seen in training."""
+        found: list[list[str]] = [[] for _ in range(len(rows))]
+        low, high = self._ranges
+        outside = (rows < low) | (rows > high)
+        if not np.count_nonzero(outside):  # several times faster than any() for few rows
+            return found
+        for row, feature in np.argwhere(outside):
+            found[row].append(self._names[feature])
+        return found
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [feature["name"] for feature in self.packed.contract["features"]]
+
+    @cached_property
+    def _ranges(self) -> tuple[Floats, Floats]:
+        """The range of each feature in training. What has no statistics there is never unusual."""
+        known: dict[str, Any] = self.reference["features"]
+        anything = {"min": -np.inf, "max": np.inf}
+        ranges = [known.get(name, anything) for name in self._names]
+        low, high = ([one[end] for one in ranges] for end in ("min", "max"))
+        return np.array(low, dtype=np.float32), np.array(high, dtype=np.float32)
+
+
+def flatten(lists: Iterable[list[str]]) -> list[str]:
+    """All items of all lists."""
+    return [item for items in lists for item in items]

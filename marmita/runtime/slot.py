@@ -1,0 +1,95 @@
+"""Which version of each model this process serves, and how it takes up another one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from bentoml.exceptions import BentoMLException
+
+from marmita.contract.schema import Floats, same_interface
+from marmita.records.database.database import Database
+from marmita.records.quality import quality
+from marmita.records.quality.evaluators import Evaluator
+from marmita.registry.store import PackedModel
+from marmita.runtime.batching import Batching
+from marmita.runtime.loaded_model import LoadedModel
+from marmita.telemetry import metrics
+
+
+class ModelSlot:
+    """One model, as this process knows it. Its runner lives here, or in a process of its own that knows the same."""
+
+    def __init__(self, runner: Any) -> None:
+        self.packed = PackedModel.of(runner.model.resolve())
+        self.evaluator: Evaluator = runner.evaluator
+        self.served: LoadedModel | None = None
+        """Loaded, if this process answers for the model."""
+        self._sample: Floats = runner.sample
+        self._batching = Batching.of(runner.__name__)
+
+    def version(self) -> str:
+        return self.packed.version
+
+    def load(self) -> LoadedModel:
+        """Answer for the model in this process, from now on."""
+        if self.served is None:
+            self.served = LoadedModel(self.packed, self._batching)
+            metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
+        return self.served
+
+    def tried(self, packed: PackedModel) -> LoadedModel:
+        """Another version, loaded and found fit to be served in the place of this one. Raises if it is not."""
+        if not same_interface(packed.contract, self.packed.contract):
+            raise BentoMLException(f"{packed.tag} was trained with another contract than this code has")
+        packed.check()
+        served = LoadedModel(packed, self._batching)
+        answers = served.model(self._sample)
+        if answers.shape != (len(self._sample), self.evaluator.outputs) or not np.isfinite(answers).all():
+            raise BentoMLException(f"{packed.tag} does not answer its sample")
+        return served
+
+    def take(self, served: LoadedModel) -> None:
+        """Serve it. Requests that are under way end with the version that they began with."""
+        before, self.packed = self.packed, served.packed
+        if self.served is not None:
+            self.served = served
+            metrics.serves(self.packed.name, self.packed.version, self.packed.card.made, no_more=before.version)
+
+    def measure(self, database: Database, window: timedelta) -> quality.Quality:
+        """How good the served version was, over a window that ends now."""
+        return measure(self.packed, self.evaluator, database, window)
+
+
+def measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> quality.Quality:
+    """How good a version was, over a window that ends now."""
+    held_out: Mapping[str, Any] = packed.card.held_out
+    return quality.measure(
+        database,
+        evaluator,
+        version=packed.version,
+        reference=packed.reference,
+        held_out=held_out,
+        window=window,
+        now=datetime.now(UTC),
+    )
+
+
+_known: dict[type, ModelSlot] = {}
+
+
+def current(runner: type) -> ModelSlot:
+    """What this process knows of a runner's model."""
+    return _known.get(runner) or begun(runner)
+
+
+def its_own(runner: type) -> ModelSlot:
+    """The same for a runner that begins. If there is one already in this process, each has its own."""
+    found = current(runner)
+    return found if found.served is None else begun(runner)
+
+
+def begun(runner: type) -> ModelSlot:
+    """The same, anew, for an application that is about to be made."""
+    _known[runner] = ModelSlot(runner)
+    return _known[runner]

@@ -1,0 +1,1 @@
+"""The shepherd: the controller that retrains models."""

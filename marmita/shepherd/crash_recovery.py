@@ -1,0 +1,49 @@
+"""What a shepherd has left open that was killed, or that is told to end, and how it is closed."""
+
+import logging
+
+from bentoml.exceptions import BentoMLException
+
+from marmita.records.database.database import Database
+from marmita.records.database.tables import Decision
+from marmita.records.operations import decisions, training_runs
+from marmita.registry import store
+from marmita.shepherd.retraining import Outcome, outcome_of
+
+log = logging.getLogger("bentoml.marmita")
+
+
+def close(database: Database, why: str) -> int:
+    """Close all decisions that are open, and the training runs that came of them. Only who has the lease may: then they
+    are all its own, or those of one that is gone. Returns how many there were.
+    """
+    found = decisions.still_open(database)
+    for decision in found:
+        training_runs.end_running(database, decision.runs, training_runs.INTERRUPTED, why)
+        came = _what_came(database, decision, why)
+        decisions.end(database, decision.id, came.outcome, came.detail, came.tag)
+        log.warning("the decision about %s of %s is closed: %s", decision.model, decision.at.isoformat(), came.detail)
+    return len(found)
+
+
+def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
+    """Interrupted; unless it had come to an end, and only nobody was there any more to say so."""
+    ended = [
+        run
+        for run in training_runs.known(database, decision.runs)
+        if run.status in (training_runs.PROMOTED, training_runs.REJECTED)
+    ]
+    if ended and (ended[-1].status == training_runs.PROMOTED or len(ended) == len(decision.runs)):
+        return outcome_of(ended[-1], why)
+    if tag := _champion_since(decision):
+        return Outcome(decisions.PROMOTED, f"{why}: {tag} had become the champion", tag)
+    return Outcome(decisions.INTERRUPTED, why)
+
+
+def _champion_since(decision: Decision) -> str | None:
+    """The champion, if it was made since the decision was."""
+    try:
+        champion = store.champion(decision.model)
+        return champion.tag if champion and champion.card.made >= decision.at else None
+    except BentoMLException:
+        return None

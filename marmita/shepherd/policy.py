@@ -1,0 +1,135 @@
+"""Whether a model is to be retrained, from what is known of it. Nothing is asked and nothing is done here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from marmita.records.operations.decisions import LEAVE, RETRAIN
+from marmita.shepherd.evidence import ChampionEvidence, Evidence, PriceMaterial, TableMaterial
+
+MOST_PAUSES = 8
+"""However often retraining was of no use: it is tried again after so many pauses."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How wrong a model may be, and what retraining takes."""
+
+    max_age: timedelta
+    error_ratio: float
+    min_labels: int
+    pause: timedelta
+
+
+@dataclass(frozen=True)
+class PolicyDecision:
+    """What is to be done, and why, in sentences."""
+
+    action: str
+    reasons: list[str]
+
+
+def decide(evidence: Evidence, bounds: Policy, now: datetime) -> PolicyDecision:
+    """Retrain a model that can't be served, is too old, is asked about something else, or is wrong too often; unless
+    there is nothing new to learn from, the new one could not be compared with it, or it was tried in vain a short while
+    ago.
+    """
+    champion = evidence.champion
+    if champion is None:
+        return PolicyDecision(RETRAIN, [f"there is no champion that is fit to be served: {evidence.unfit}"])
+    wrong = [*_stale(evidence.material, bounds), *_drifting(champion), *_mistaken(champion, bounds)]
+    if not wrong:
+        return PolicyDecision(LEAVE, _well(champion, evidence.material, bounds))
+    obstacles = [*_nothing_new(evidence.material, bounds), *_unfair(evidence.material)]
+    obstacles += _too_soon(champion, bounds, now)
+    return PolicyDecision(LEAVE if obstacles else RETRAIN, [*wrong, *obstacles])
+
+
+def wait(tries: int, pause: timedelta) -> timedelta:
+    """How long to wait after so many retrainings that were of no use."""
+    pauses: int = min(2 ** (tries - 1), MOST_PAUSES)
+    return pause * pauses
+
+
+def _stale(material: PriceMaterial | TableMaterial, bounds: Policy) -> Iterator[str]:
+    if not isinstance(material, PriceMaterial) or material.newest is None:
+        return
+    newest = f"there are prices of {material.ticker} up to {material.newest}"
+    if material.learnt_until is not None:
+        if material.newest - material.learnt_until >= bounds.max_age:
+            newer = (material.newest - material.learnt_until).days
+            yield f"it is stale: {newest}, {newer} days newer than those that it was made from"
+    elif material.judged_from is None or material.newest - material.judged_from >= bounds.max_age:
+        yield f"it is stale: {newest}, and its card does not say up to which day it was made"
+
+
+def _drifting(champion: ChampionEvidence) -> Iterator[str]:
+    if champion.alarms:
+        yield f"it is asked about something else than it was made for: {', '.join(champion.alarms)} drifted"
+
+
+def _mistaken(champion: ChampionEvidence, bounds: Policy) -> Iterator[str]:
+    if (
+        champion.error_ratio is not None
+        and champion.labelled >= bounds.min_labels
+        and champion.error_ratio > bounds.error_ratio
+    ):
+        yield (f"it is wrong too often: {_error(champion)}, and {bounds.error_ratio:g} times is the bound")
+
+
+def _nothing_new(material: PriceMaterial | TableMaterial, bounds: Policy) -> Iterator[str]:
+    if isinstance(material, TableMaterial):
+        lacking = bounds.min_labels - material.new_labels
+        if lacking > 0:
+            yield (
+                f"there is nothing new to learn from: {material.new_labels} rows were labelled since it was made, "
+                f"{lacking} too few"
+            )
+    elif not material.ticker:
+        yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
+    elif material.newest is None:
+        yield f"there is nothing new to learn from: no prices of {material.ticker} are kept"
+    elif material.learnt_until is not None and material.newest <= material.learnt_until:
+        yield f"there is nothing new to learn from: it knows all prices of {material.ticker} up to {material.newest}"
+
+
+def _unfair(material: PriceMaterial | TableMaterial) -> Iterator[str]:
+    """The gate turns away what is judged on days that the champion has seen: who trains that trains in vain."""
+    if not isinstance(material, PriceMaterial):
+        return
+    theirs, mine = material.judged_from, material.would_be_judged_from
+    if theirs is not None and mine is not None and theirs > mine:
+        yield (
+            f"a new one could not be compared with it: made from the prices of {material.ticker} that are kept, it "
+            f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
+        )
+
+
+def _too_soon(champion: ChampionEvidence, bounds: Policy, now: datetime) -> Iterator[str]:
+    if champion.last_try is None:
+        return
+    again = champion.last_try + wait(champion.tries, bounds.pause)
+    if now < again:
+        tries = "a retraining" if champion.tries == 1 else f"{champion.tries} retrainings"
+        yield f"{tries} since it was made brought no better one: the next one waits until {again:%Y-%m-%d %H:%M} UTC"
+
+
+def _error(champion: ChampionEvidence) -> str:
+    ratio = f"{champion.error_ratio:.2f} times the one on held-out rows"
+    return f"the error on {champion.labelled} labelled rows is {ratio}"
+
+
+def _well(champion: ChampionEvidence, material: PriceMaterial | TableMaterial, bounds: Policy) -> list[str]:
+    """Why nothing is to be done: what was looked at, and what nobody can say."""
+    reasons = []
+    if champion.watched:
+        reasons.append(f"nothing that it is asked has drifted, as far as {champion.looked_at} rows show")
+    else:
+        reasons.append(f"nobody can say whether what it is asked has drifted: {champion.looked_at} rows are too few")
+    if champion.error_ratio is None or champion.labelled < bounds.min_labels:
+        reasons.append(f"nobody can say whether it is wrong too often: {champion.labelled} labelled rows are too few")
+    else:
+        reasons.append(_error(champion))
+    if isinstance(material, PriceMaterial) and material.newest is not None:
+        reasons.append(f"it is fresh: there are prices of {material.ticker} up to {material.newest} only")
+    return reasons

@@ -1,0 +1,108 @@
+"""One round: close what was left open, refresh prices, label forecasts, and look after each model."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from marmita.records.database.database import Database, DatabaseDownError
+from marmita.records.operations import decisions
+from marmita.records.operations.leases import Claim
+from marmita.records.predictions import labels
+from marmita.records.prices import yahoo
+from marmita.records.prices.loading import Fetch
+from marmita.settings import Settings
+from marmita.shepherd import crash_recovery, shutdown
+from marmita.shepherd.evidence import Evidence, PriceMaterial, look
+from marmita.shepherd.policy import Policy, PolicyDecision, decide
+from marmita.shepherd.price_refresh import refresh
+from marmita.shepherd.retraining import Command, LeaseLostError, Outcome, Trainer, attempts, training_command
+from marmita.shepherd.subprocesses import Limits
+
+LEFT_OPEN = "the shepherd that decided this ended before it was done"
+
+log = logging.getLogger("bentoml.marmita")
+
+
+@dataclass(frozen=True)
+class ReconcileCycle:
+    """All that a round needs."""
+
+    database: Database
+    settings: Settings
+    models: Sequence[str]
+    claim: Claim
+    command: Command = training_command
+    fetch: Fetch = field(default=yahoo.fetch)
+
+    def go(self) -> bool:
+        """Whether all went well: no model that could not be looked at, and no retraining that failed."""
+        crash_recovery.close(self.database, LEFT_OPEN)
+        wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_go_on)
+        self._check()
+        if count := labels.label_all(self.database):
+            log.info("prices have labelled %d steps of forecasts", count)
+        went_well = [self._look_after(model, wrong) for model in self.models]
+        return all(went_well)
+
+    def _look_after(self, model: str, wrong_prices: dict[str, str]) -> bool:
+        """Whether it went well. What is wrong with one model keeps nobody from looking after the others."""
+        try:
+            self._check()
+            ticker = self.settings.shepherd_ticker
+            evidence = look(model, ticker, self.database, self.settings.quality_window)
+            verdict = decide(evidence, _bounds(self.settings), datetime.now(UTC))
+            if isinstance(evidence.material, PriceMaterial) and ticker in wrong_prices:
+                verdict.reasons.append(f"prices could not be refreshed: {wrong_prices[ticker]}")
+            return self._carry_out(evidence, verdict)
+        except (DatabaseDownError, LeaseLostError):
+            raise
+        except Exception:
+            log.exception("%s could not be looked after", model)
+            return False
+
+    def _carry_out(self, evidence: Evidence, verdict: PolicyDecision) -> bool:
+        model, action, reasons = evidence.model, verdict.action, verdict.reasons
+        log.info("%s: %s: %s", model, action, "; ".join(reasons))
+        if action == decisions.LEAVE:
+            decisions.begin(self.database, model, action, reasons, evidence.as_dict())
+            return True
+        tries = attempts(evidence)
+        ids = [one.run for one in tries]
+        decision = decisions.begin(self.database, model, action, reasons, evidence.as_dict(), ids)
+        try:
+            came = self._trainer().retrain(model, tries)
+        except (DatabaseDownError, LeaseLostError):
+            raise  # whoever has the lease next closes it
+        except Exception as error:
+            came = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
+            log.exception("%s could not be retrained", model)
+        self._check()
+        decisions.end(self.database, decision, came.outcome, came.detail, came.tag)
+        log.info("%s: %s: %s", model, came.outcome, came.detail)
+        return came.outcome != decisions.FAILED
+
+    def _may_go_on(self) -> bool:
+        shutdown.check()
+        return not self.claim.lost
+
+    def _good_until(self) -> float:
+        shutdown.check()
+        return self.claim.good_until
+
+    def _check(self) -> None:
+        if not self._may_go_on():
+            raise LeaseLostError("the lease was lost: the database could not be reached in time, or another has it")
+
+    def _trainer(self) -> Trainer:
+        limits = Limits(self.settings.retrain_timeout.total_seconds(), self.settings.retrain_memory_mb * 2**20)
+        return Trainer(self.database, limits, self._good_until, self.command)
+
+
+def _bounds(settings: Settings) -> Policy:
+    return Policy(
+        max_age=settings.retrain_max_age,
+        error_ratio=settings.retrain_error_ratio,
+        min_labels=settings.retrain_min_labels,
+        pause=settings.retrain_pause,
+    )

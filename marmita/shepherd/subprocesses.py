@@ -1,0 +1,155 @@
+"""Running a command apart from the shepherd: within limits, and never longer than the shepherd itself.
+
+A warden of its own stands over each command (`supervisor.py`).
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Thread
+from typing import IO
+
+from marmita.shepherd.supervisor import LATE, MEMORY, TIME, TOLD
+
+FOREVER = float("inf")
+
+_STEP_S = 0.1
+_PATIENCE_S = 3.0
+"""So long a warden that was told to end may take. Then it is killed, and takes the command along."""
+_LONGEST_LINE = 2_000
+
+log = logging.getLogger("bentoml.marmita")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a command may take, with all processes that it starts."""
+
+    seconds: float
+    most_bytes: int
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of a command."""
+
+    status: int | None
+    """Its exit status, or the signal that ended it as a negative number; nothing if it was ended on purpose."""
+    ended: str | None
+    """Why it was ended, if it was: it took too much time or memory, or the time of whoever ran it was up."""
+    limits: Limits
+    last_line: str
+    """What it said last. The rest is in the log alone: anybody may read what came of a training."""
+
+    @property
+    def well(self) -> bool:
+        return self.status == 0 and self.ended is None
+
+    def __str__(self) -> str:
+        match self.ended:
+            case str() as why if why == TIME:
+                how = f"it took longer than {self.limits.seconds:g} s and was ended"
+            case str() as why if why == MEMORY:
+                how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was ended"
+            case str() as why if why == LATE:
+                how = "it was ended, as the shepherd had lost its lease"
+            case str() as why if why == TOLD:
+                how = "it was told to end"
+            case _ if self.status is None:
+                how = "its warden was killed, and it with it"
+            case _ if self.status < 0:
+                how = f"it was killed by {_signal(-self.status)}, as a system does that is out of memory"
+            case _:
+                how = f"it ended with the status {self.status}"
+        return how if self.well or not self.last_line else f"{how}: {self.last_line}"
+
+
+def run(
+    command: Sequence[str],
+    limits: Limits,
+    good_until: Callable[[], float] = lambda: FOREVER,
+    say: Callable[[str], None] = log.info,
+) -> Ended:
+    """Run a command to its end, and hand on what it says line by line.
+
+    `good_until` tells until when, by the clock of the leases, the command may go on. It is asked again and again.
+    """
+    report, reporting = os.pipe()
+    with open(report, "rb") as reported:  # noqa: PTH123  it has no path
+        try:
+            process = _start(command, limits, reporting)
+        finally:
+            os.close(reporting)
+        assert process.stdout is not None
+        last: list[str] = []
+        reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="apart", daemon=True)
+        try:
+            reading.start()
+            _watch(process, good_until)
+        finally:
+            _end(process)
+            reading.join(_PATIENCE_S)
+        said = reported.read()
+    came_of_it = json.loads(said) if said else {"status": None, "ended": None}
+    return Ended(came_of_it["status"], came_of_it["ended"], limits, "".join(last))
+
+
+def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subprocess.Popen[bytes]":
+    figures = [str(reporting), str(limits.seconds), str(limits.most_bytes)]
+    return subprocess.Popen(  # noqa: S603  the command is one of the house's own, and there is no shell
+        [sys.executable, "-m", "marmita.shepherd.supervisor", *figures, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        pass_fds=[reporting],
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        start_new_session=True,  # a Ctrl-C in a terminal is for the shepherd
+    )
+
+
+def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) -> None:
+    """Tell the warden until when it may go on, until it has ended."""
+    assert process.stdin is not None
+    told = FOREVER
+    while process.poll() is None:
+        if (until := good_until()) != told:
+            told = until
+            with suppress(OSError):  # it has just ended
+                process.stdin.write(b"%f\n" % until)
+                process.stdin.flush()
+        time.sleep(_STEP_S)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a warden, and with it the command, if they have not ended yet."""
+    assert process.stdin is not None
+    with suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _hand_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
+    """Hand on all lines, and leave the last one in a list."""
+    with output:
+        for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
+            if text := line.decode(errors="replace").rstrip():
+                last[:] = [text]
+                say(text)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,174 @@
+"""Stands between a shepherd and a command that it runs.
+
+It is started as `python -m marmita.shepherd.supervisor REPORT SECONDS BYTES COMMAND...`.
+
+Whatever becomes of the shepherd, a crash included, the command and all processes that it has started end with it. They
+end, too, when they take too long or too much memory, and when the shepherd's time is up: it says on the warden's input
+until when it may go on, again and again, and closes it when it ends. What came of it goes as JSON to the file
+descriptor REPORT. The standard library is all that is needed, so that a warden is there at once and takes little.
+"""
+
+import ctypes
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+TIME, MEMORY, TOLD, LATE = "time", "memory", "told", "late"
+"""Why a command was ended."""
+
+_STEP_S = 0.1
+_WEIGH_EVERY_S = 0.5
+"""To look at the memory of all processes takes some milliseconds."""
+_PATIENCE_S = 5.0
+"""A process that can't be killed, as one that waits for a broken disk, is left after this."""
+_SET_DEATH_SIGNAL = 1
+_SET_SUBREAPER = 36
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_NOT_STARTED = 127
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Supervisor:
+    """Runs one command, and ends it."""
+
+    def __init__(self, seconds: float, most_bytes: int, command: Sequence[str]) -> None:
+        self._seconds = seconds
+        self._most_bytes = most_bytes
+        self._command = list(command)
+        self._until = float("inf")
+        self._said = b""
+        self._status: int | None = None
+        self._weigh_at = 0.0
+
+    def run(self) -> dict[str, object]:
+        """What came of it: the command's exit status, and why it was ended, if it was."""
+        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)  # who loses its parent becomes this one's child, and can't get away
+        for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(gentle, signal.SIG_IGN)  # the shepherd says when it ends
+        begun = time.monotonic()
+        child = self._start()
+        ended = None
+        while not self._is_over(child):
+            if ended := self._listen() or self._beyond(time.monotonic() - begun):
+                break
+        end_all()
+        return {"status": self._status, "ended": ended}
+
+    def _start(self) -> int:
+        warden = os.getpid()
+        child = os.fork()
+        if child:
+            return child
+        try:
+            os.setsid()
+            _libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != warden:  # it was gone before it could be asked to take this one along
+                os._exit(_NOT_STARTED)
+            for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(gentle, signal.SIG_DFL)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.execvp(self._command[0], self._command)  # noqa: S606
+        except OSError as error:
+            sys.stderr.write(f"{self._command[0]} can't be started: {error}\n")
+            sys.stderr.flush()
+        finally:
+            os._exit(_NOT_STARTED)
+
+    def _is_over(self, child: int) -> bool:
+        """Whether the command has ended. Those that have lost their parent are buried on the way."""
+        with suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == child:
+                    self._status = os.waitstatus_to_exitcode(status)
+        return self._status is not None
+
+    def _listen(self) -> str | None:
+        """Wait a moment for a word from the shepherd."""
+        if select.select([0], [], [], _STEP_S)[0]:
+            heard = os.read(0, 65_536)
+            if not heard:
+                return TOLD
+            *lines, self._said = (self._said + heard).split(b"\n")
+            if lines:
+                self._until = float(lines[-1])
+        return LATE if time.clock_gettime(time.CLOCK_BOOTTIME) >= self._until else None
+
+    def _beyond(self, seconds: float) -> str | None:
+        if seconds >= self._seconds:
+            return TIME
+        if seconds < self._weigh_at:
+            return None
+        self._weigh_at = seconds + _WEIGH_EVERY_S
+        return MEMORY if is_too_much(self._most_bytes) else None
+
+
+def is_too_much(most_bytes: int) -> bool:
+    """Whether all that was started takes more memory together. What processes share counts once."""
+    family = list(descendants())
+    return sum(map(_resident, family)) > most_bytes and sum(map(_proportional, family)) > most_bytes
+
+
+def descendants() -> Iterator[int]:
+    """All processes that were started by this one, by those that it has started, and so on."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError):
+                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    children.setdefault(int(parent), []).append(int(folder.name))
+    family = [os.getpid()]
+    for process in family:
+        family += children.get(process, [])
+    yield from family[1:]
+
+
+def end_all() -> None:
+    """Kill all that was started, and what they start meanwhile."""
+    deadline = time.monotonic() + _PATIENCE_S
+    while (family := list(descendants())) and time.monotonic() < deadline:
+        for process in family:
+            with suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        time.sleep(_STEP_S / 10)
+
+
+def _resident(process: int) -> int:
+    try:
+        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
+    except OSError:
+        return 0
+
+
+def _proportional(process: int) -> int:
+    """What a process has of its own, and its part of what it shares. It takes long to count."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return _resident(process)
+
+
+def main(arguments: Sequence[str]) -> None:
+    report, seconds, most_bytes, *command = arguments
+    os.set_inheritable(int(report), False)
+    came_of_it = Supervisor(float(seconds), int(most_bytes), command).run()
+    with suppress(OSError):  # there may be nobody left who would read it
+        os.write(int(report), json.dumps(came_of_it).encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

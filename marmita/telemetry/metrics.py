@@ -1,0 +1,196 @@
+"""What Prometheus is told about the models. BentoML adds its own metrics about requests.
+
+Under several workers each process writes its own share into BentoML's folder, and whichever worker answers
+`/metrics` adds them up. A gauge can't be added up: there, the latest word counts.
+"""
+
+import asyncio
+import math
+import os
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from bentoml._internal.context import server_context
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+from prometheus_client.multiprocess import mark_process_dead
+
+from marmita.internals.prometheus import Counter, Gauge, Histogram
+
+_SECONDS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000, 5_000, 10_000)
+
+_inference_seconds = Histogram(
+    "marmita_inference_seconds", "Seconds that the compiled model took for one batch", ["model"], buckets=_SECONDS
+)
+_batch_rows = Histogram("marmita_batch_rows", "Rows that went through the model in one batch", ["model"], buckets=_ROWS)
+_rows = Counter("marmita_rows_total", "Rows answered", ["model"])
+_unusual = Counter("marmita_unusual_inputs_total", "Inputs outside the range seen in training", ["model", "feature"])
+_predictions = Counter("marmita_predictions_total", "Predictions by class or bucket", ["model", "outcome"])
+_refused = Counter("marmita_refused_total", "Requests that the front refused before BentoML saw them", ["status"])
+_served = Gauge(
+    "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
+)
+_refusing = Gauge(
+    "marmita_model_refused",
+    "1 while the store has a champion that is not fit to be served",
+    ["model"],
+    multiprocess_mode="livemax",
+)
+
+_made = Gauge(
+    "marmita_model_made_timestamp_seconds",
+    "When the version that is served was trained",
+    ["model", "version"],
+    multiprocess_mode="mostrecent",
+)
+
+DELAY_S = 0.02
+"""So long may a count wait until it is written. A worker that is killed loses those of this time."""
+
+
+class _Pending:
+    """What is to be counted, added up here and written a few times a second.
+
+    To write one number into a file that all workers share takes as long as many other steps of a request.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[Counter, float] = {}
+        self._tallies: dict[Callable[[str], Counter], dict[str, int]] = {}
+        self._levels: dict[Gauge, int] = {}
+        self._due = False
+
+    def count(self, counter: Counter, amount: float = 1) -> None:
+        self._counts[counter] = self._counts.get(counter, 0) + amount
+        self._schedule()
+
+    def count_each(self, counter_of: Callable[[str], Counter], labels: Iterable[str]) -> None:
+        """Count each of the labels by its own counter."""
+        tally = self._tallies.setdefault(counter_of, {})
+        for label in labels:
+            tally[label] = tally.get(label, 0) + 1
+        self._schedule()
+
+    def move(self, gauge: Gauge, by: int) -> None:
+        self._levels[gauge] = self._levels.get(gauge, 0) + by
+        self._schedule()
+
+    def write(self) -> None:
+        """Write all that waits."""
+        self._due = False
+        counts, self._counts = self._counts, {}
+        for counter, amount in counts.items():
+            counter.inc(amount)
+        tallies, self._tallies = self._tallies, {}
+        for counter_of, tally in tallies.items():
+            for label, count in tally.items():
+                counter_of(label).inc(count)
+        for gauge, level in self._levels.items():
+            gauge.set(level)
+
+    def _schedule(self) -> None:
+        if not self._due:
+            self._due = True
+            asyncio.get_running_loop().call_later(DELAY_S, self.write)
+
+
+_pending = _Pending()
+write = _pending.write
+
+
+def forget_the_dead() -> None:
+    """Take what killed workers had in progress out of the sums: it will never be finished."""
+    for share in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*_*.db"):
+        pid = share.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
+
+
+@cache
+def _refusal(status: int) -> Counter:
+    return _refused.labels(status)
+
+
+def refused(status: int) -> None:
+    """Count a request that got no further than the front."""
+    _pending.count(_refusal(status))
+
+
+def serves(model: str, version: str, made: datetime, no_more: str | None = None) -> None:
+    """Show the version that answers from now on, and when it was made. What is served no more has no age."""
+    if no_more is not None:
+        _served.labels(model, no_more).set(0)
+        _made.labels(model, no_more).set(math.nan)
+    _served.labels(model, version).set(1)
+    _made.labels(model, version).set(made.timestamp())
+
+
+def refuses(model: str, yes: bool) -> None:
+    """Show whether there is a champion that is not taken up."""
+    _refusing.labels(model).set(int(yes))
+
+
+class ModelMetrics:
+    """The metrics of one model."""
+
+    def __init__(self, model: str) -> None:
+        self._inference_seconds = _inference_seconds.labels(model)
+        self._batch_rows = _batch_rows.labels(model)
+        self._rows = _rows.labels(model)
+        # To look a label up takes longer than to count: so each is looked up once.
+        self._predictions = cache(lambda outcome: _predictions.labels(model, outcome))
+        self._unusual = cache(lambda feature: _unusual.labels(model, feature))
+
+    def ran(self, rows: int, seconds: float) -> None:
+        self._inference_seconds.observe(seconds)
+        self._batch_rows.observe(rows)
+
+    def answered(self, rows: int, outcomes: Iterable[str], unusual: Sequence[str]) -> None:
+        """Count one request's answers by outcome and its unusual inputs by feature."""
+        _pending.count(self._rows, rows)
+        _pending.count_each(self._predictions, outcomes)
+        if unusual:
+            _pending.count_each(self._unusual, unusual)
+
+
+class Requests:
+    """BentoML's own metrics of requests, for those that are answered in front of its stack."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint))
+        self._total = cache(lambda endpoint, status: self._labelled("total", endpoint, status))
+        self._duration = cache(lambda endpoint, status: self._labelled("duration", endpoint, status))
+
+    def begun(self, endpoint: str) -> None:
+        if self._bentoml:
+            _pending.move(self._progress(endpoint), 1)
+
+    def ended(self, endpoint: str, status: int, seconds: float) -> None:
+        if self._bentoml:
+            _pending.move(self._progress(endpoint), -1)
+            _pending.count(self._total(endpoint, status))
+            self._duration(endpoint, status).observe(seconds)
+
+    @cached_property
+    def _bentoml(self) -> Any:
+        """The part of BentoML's stack that holds the metrics, once it is built; none if they are switched off."""
+        layer = self._app.middleware_stack
+        while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
+            layer = getattr(layer, "app", None)
+        if layer is not None and not layer._is_setup:
+            layer._setup()
+        return layer
+
+    def _labelled(self, metric: str, endpoint: str, status: int | None = None) -> Any:
+        code = {} if status is None else {"http_response_code": status}
+        return getattr(self._bentoml, f"metrics_request_{metric}").labels(
+            endpoint=endpoint,
+            service_name=server_context.bento_name,
+            service_version=server_context.bento_version,
+            runner_name=server_context.service_name,
+            **code,
+        )

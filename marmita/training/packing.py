@@ -1,0 +1,168 @@
+"""The end of every training script: compare, judge, pack, and say what came of it."""
+
+import importlib.metadata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from bentoml.exceptions import BentoMLException
+from bentoml.models import ModelContext
+
+from marmita.contract.schema import Floats, same_interface
+from marmita.registry import store
+from marmita.registry.card import Card, Data, GateVerdict, Headline
+from marmita.registry.onnx_model import OnnxModel
+from marmita.training.examples import Doubles
+from marmita.training.gate import verdict
+
+TOLERANCE = 1e-4
+"""How far the compiled model's outputs may be from the native one's."""
+
+
+class NotTheSameError(Exception):
+    """The compiled model does not do what the native one does."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The rows that a model is judged on, what the native model said, and how a model's outputs are scored.
+
+    `scale` says what a difference is measured in, where that is not the outputs' own unit.
+    """
+
+    rows: Floats
+    native_outputs: Doubles
+    score: Callable[[Doubles], float]
+    scale: Doubles | float = 1.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained model with all that goes into its tag."""
+
+    name: str
+    about: str
+    seed: int
+    data: Data
+    parameters: Mapping[str, Any]
+    libraries: tuple[str, ...]
+    """The packages that the model's behaviour depends on; the first is the framework that it is loaded with."""
+    module: str
+    native: Callable[[Path], None]
+    compiled: bytes
+    contract: dict[str, Any]
+    reference: dict[str, Any]
+    headline: Headline
+    held_out: HeldOut
+    scores: dict[str, Any]
+    baselines: dict[str, dict[str, Any]]
+    cross_validation: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    flaw: str | None = None
+    went_on_from: store.PackedModel | None = None
+    """The champion with whose weights it began, if it did."""
+
+
+def pack(candidate: Candidate) -> store.PackedModel:
+    """Save a model, and make it the champion if it deserves it."""
+    difference = compare(candidate.compiled, candidate.held_out)
+    with store.deciding(candidate.name) as promote:
+        judged = _judge(candidate)
+        packed = _save(candidate, difference, judged)
+        if judged.promoted:
+            promote(packed)
+    print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
+    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
+    return packed
+
+
+def compare(compiled: bytes, held_out: HeldOut) -> float:
+    """The largest difference of the compiled model from the native one on all held-out rows. Too much is an error."""
+    outputs = OnnxModel(compiled)(held_out.rows).astype(float)
+    difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
+    if not difference <= TOLERANCE:
+        raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
+    return difference
+
+
+def _judge(candidate: Candidate) -> GateVerdict:
+    champion = _comparable_champion(candidate)
+    flaw = _unfair(champion, candidate) or _left_behind(candidate) or candidate.flaw
+    return verdict(candidate.headline, _score(champion, candidate), flaw)
+
+
+def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> store.PackedModel:
+    libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
+    framework = candidate.libraries[0]
+    card = Card(
+        model=candidate.name,
+        about=candidate.about,
+        made=datetime.now(UTC),
+        seed=candidate.seed,
+        data=candidate.data,
+        parameters=dict(candidate.parameters),
+        libraries=libraries,
+        headline=candidate.headline,
+        held_out=candidate.scores,
+        baselines=candidate.baselines,
+        cross_validation=candidate.cross_validation,
+        compiled_difference=difference,
+        verdict=judged,
+    )
+    return store.pack(
+        candidate.name,
+        native=candidate.native,
+        module=candidate.module,
+        context=ModelContext(framework_name=framework, framework_versions={framework: libraries[framework]}),
+        compiled=candidate.compiled,
+        contract=candidate.contract,
+        card=card,
+        reference=candidate.reference,
+        labels=candidate.labels,
+    )
+
+
+def _comparable_champion(candidate: Candidate) -> store.PackedModel | None:
+    """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
+    try:
+        champion = store.champion(candidate.name)
+        if champion is None:
+            return None
+        champion.check()
+    except BentoMLException as error:
+        print(f"\nToday's champion is not compared: {error}")
+        return None
+    return champion if same_interface(champion.contract, candidate.contract) else None
+
+
+def _score(champion: store.PackedModel | None, candidate: Candidate) -> tuple[str, float] | None:
+    """The champion and its score on the candidate's held-out rows."""
+    if champion is None:
+        return None
+    outputs = champion.compiled()(candidate.held_out.rows).astype(float)
+    return champion.tag, candidate.held_out.score(outputs)
+
+
+def _unfair(champion: store.PackedModel | None, candidate: Candidate) -> str | None:
+    """A champion that has learnt from the days on which a candidate is judged can't be beaten fairly."""
+    mine = candidate.data.held_out_from
+    theirs = champion.card.data.held_out_from if champion else None
+    if champion is None or mine is None or theirs is None or theirs <= mine:
+        return None
+    return (
+        f"it is judged on days from {mine} on, of which the champion {champion.tag} has seen those before {theirs}: "
+        "they can't be compared"
+    )
+
+
+def _left_behind(candidate: Candidate) -> str | None:
+    """What goes on from a champion that was taken back meanwhile has what was wrong with it, and may have learnt, by
+    way of it, from the days on which it is judged.
+    """
+    origin = candidate.went_on_from
+    if origin is None or store.champion_version(candidate.name) == origin.version:
+        return None
+    return f"it went on from {origin.tag}, which is not the champion any more"

@@ -1,0 +1,1 @@
+"""HTTP: middleware, request bodies, access log, lifespan, graceful shutdown, topology."""

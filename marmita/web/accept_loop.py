@@ -1,0 +1,73 @@
+"""Taking connections, all that come together.
+
+libuv accepts one connection each time that its loop turns. A worker that is asked for more than it can give turns
+slowly: of hundreds of connections that are opened at once, the last would wait for seconds until they are even read.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+_TOGETHER = 64
+"""So many connections are accepted in one turn, so that those who are connected are not kept waiting."""
+_STEP_S = 0.01
+
+
+class AcceptLoop:
+    """Accepts beside uvicorn what it would leave for the next turns."""
+
+    def __init__(self, server: uvicorn.Server, listens_at: Callable[[Sequence[str]], None] = lambda _: None) -> None:
+        self._server = server
+        self._listens_at = listens_at
+        self._listeners: list[socket.socket] = []
+        self._taking: set[asyncio.Task[None]] = set()
+        self._start = asyncio.create_task(self._accept_when_started())
+
+    async def _accept_when_started(self) -> None:
+        while not self._server.started:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(_STEP_S)
+        self._listeners = list(listeners(self._server))
+        for listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
+        inet = (socket.AF_INET, socket.AF_INET6)
+        self._listens_at([listener.getsockname()[0] for listener in self._listeners if listener.family in inet])
+
+    def end(self) -> None:
+        self._start.cancel()
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+        self._listeners = []
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(_TOGETHER):
+            try:
+                accepted, _address = listener.accept()
+            except OSError:  # there is no other one, or no room for one, and that is for libuv to deal with
+                return
+            task = asyncio.create_task(take(accepted, self._server))
+            self._taking.add(task)
+            task.add_done_callback(self._taking.discard)
+
+
+def listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
+    """The sockets at which the server listens, each once more."""
+    for listening in server.servers:
+        for shared in listening.sockets:
+            listener = socket.socket(fileno=os.dup(shared.fileno()))
+            listener.setblocking(False)
+            yield listener
+
+
+async def take(accepted: socket.socket, server: uvicorn.Server) -> None:
+    """Let uvicorn serve a connection as if it had accepted it."""
+    accepted.setblocking(False)
+    config = server.config
+    protocol: Any = config.http_protocol_class
+    make = partial(protocol, config=config, server_state=server.server_state, app_state=server.lifespan.state)
+    await asyncio.get_running_loop().connect_accepted_socket(make, accepted, ssl=config.ssl)

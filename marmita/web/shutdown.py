@@ -1,0 +1,141 @@
+"""Ending without losing a request that was taken.
+
+Told to end, uvicorn closes its connections and ends at once, while the socket that all workers share, and their
+supervisor keeps open, goes on taking connections that nobody will answer. So a worker of the front door first gives
+notice for a second: it goes on answering, each time asks for the connection to be closed, and says that it is not
+ready. Then the last worker shuts the socket. A runner in a process of its own ends when those that ask it have gone.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from pathlib import Path
+
+import uvicorn
+from bentoml._internal.configuration.containers import BentoMLContainer
+
+from marmita.web.accept_loop import AcceptLoop, listeners, take
+
+NOTICE_S = 1.0
+CALM_S = 0.5
+"""So long a worker must have had nothing to catch up with before it closes what is left: idle connections."""
+PATIENCE_S = 5.0
+"""No worker waits longer than this to become calm."""
+
+_STEP_S = 0.05
+_HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
+"""The option that has Linux drop packets with too few hops left to go: IP_MINTTL and IPV6_MINHOPCOUNT."""
+
+
+class GracefulShutdown(ABC):
+    """How one worker ends. It takes SIGTERM over from uvicorn, and hands it back when all is answered."""
+
+    def __init__(self) -> None:
+        self.begun = False
+        self._ending: asyncio.Task[None] | None = None
+
+    def stand_by(self) -> None:
+        """Take over, from inside the worker's running loop."""
+        uvicorns = signal.getsignal(signal.SIGTERM)
+        server = getattr(uvicorns, "__self__", None)
+        if isinstance(server, uvicorn.Server):
+            self._start(server)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin, server)
+
+    def _begin(self, server: uvicorn.Server) -> None:
+        if not self.begun:
+            self.begun = True
+            self._ending = asyncio.get_running_loop().create_task(self._end(server))
+
+    async def _end(self, server: uvicorn.Server) -> None:
+        try:
+            await self._answer_the_rest(server)
+        finally:
+            server.handle_exit(signal.SIGTERM, None)
+
+    def _start(self, server: uvicorn.Server) -> None:  # noqa: B027
+        """Get ready for it."""
+
+    @abstractmethod
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None: ...
+
+
+class FrontShutdown(GracefulShutdown):
+    """How a worker of the front door ends: after notice, and the last one shuts the socket."""
+
+    def __init__(self, listens_at: Callable[[Sequence[str]], None]) -> None:
+        super().__init__()
+        self._listens_at = listens_at
+
+    def _start(self, server: uvicorn.Server) -> None:
+        self._accepting = AcceptLoop(server, self._listens_at)
+        # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
+        lock = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"serving-{os.getppid()}")
+        self._serving = lock.open("wb")
+        flock(self._serving, LOCK_SH)
+
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None:
+        await asyncio.sleep(NOTICE_S)
+        self._accepting.end()
+        sockets = list(listeners(server))
+        for listening in server.servers:
+            listening.close()
+        if self._is_last():
+            for accepted in [accepted for listener in sockets for accepted in _shut(listener)]:
+                await take(accepted, server)
+        await _calm(server)
+
+    def _is_last(self) -> bool:
+        with self._serving:  # to ask for the whole lock gives up the share in it, whatever comes of it
+            try:
+                flock(self._serving, LOCK_EX | LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+
+class RunnerShutdown(GracefulShutdown):
+    """How a runner in a process of its own ends: after those that ask it."""
+
+    async def _answer_the_rest(self, server: uvicorn.Server) -> None:
+        await asyncio.sleep(NOTICE_S + CALM_S)
+        while server.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(_STEP_S)
+
+
+def _shut(listener: socket.socket) -> list[socket.socket]:
+    """Stop listening, for all processes that share the socket, and return the connections that still waited for a
+    worker: the system would reset them.
+
+    A connection that began between the last of these and the end would be lost. No packet has so many hops left to go
+    as are asked for here: whoever comes in between hears nothing, tries again, and finds the port closed. A worker
+    that is started again, by a supervisor that lives on, listens on this very socket: it must find it as it was.
+    """
+    accepted = []
+    level, hops = _HOPS[listener.family]
+    with listener:
+        listener.setsockopt(level, hops, 255)
+        with suppress(BlockingIOError):
+            while True:
+                accepted.append(listener.accept()[0])
+        listener.shutdown(socket.SHUT_RD)
+        for one in (listener, *accepted):  # a connection has taken the option over from the socket that it came in by
+            one.setsockopt(level, hops, 0)
+    return accepted
+
+
+async def _calm(server: uvicorn.Server) -> None:
+    """Wait until the loop is not behind with reading what came in, and nobody is connected who has yet to ask."""
+    loop = asyncio.get_running_loop()
+    since, deadline = loop.time(), loop.time() + PATIENCE_S
+    while loop.time() < min(since + CALM_S, deadline):
+        before = loop.time()
+        await asyncio.sleep(_STEP_S)
+        unasked = any(getattr(connection, "cycle", None) is None for connection in server.server_state.connections)
+        if unasked or loop.time() - before > 2 * _STEP_S:
+            since = loop.time()

@@ -1,1 +1,0 @@
-"""What the house remembers: prices, predictions, labels, training runs, and how good the models were."""

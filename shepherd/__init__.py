@@ -1,1 +1,0 @@
-"""Keeps the models fresh: looks at each of them, decides whether to retrain it, and has that done."""

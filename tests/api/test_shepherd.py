@@ -1,0 +1,37 @@
+"""What was decided can be looked at by anybody, and only so much of it at a time."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from marmita.api.record_routes import HANDLERS
+from marmita.api.shepherd import MOST, shepherd
+from marmita.records.database.database import Database
+from marmita.records.operations import decisions
+from marmita.records.operations.decisions import LEAVE
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    """Over three decisions."""
+    database = Database(f"sqlite:///{tmp_path / 'records.db'}")
+    for _ in range(3):
+        decisions.begin(database, "a", LEAVE, ["all is well"], {})
+    yield TestClient(Starlette(routes=[shepherd(["a"], lambda: database)], exception_handlers=HANDLERS))
+    database.close()
+
+
+@pytest.mark.parametrize(("limit", "shown"), [("1", 1), ("002", 2), (str(MOST), 3)])
+def test_as_many_as_are_asked_for_are_shown(client: TestClient, limit: str, shown: int) -> None:
+    assert len(client.get("/shepherd", params={"limit": limit}).json()["decisions"]) == shown
+
+
+@pytest.mark.parametrize("limit", ["", "0", "-1", "1.0", "\u0663", str(MOST + 1), "0000001005", "9" * 5000])
+def test_what_is_no_number_up_to_the_bound_is_refused(client: TestClient, limit: str) -> None:
+    answer = client.get("/shepherd", params={"limit": limit})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": f"limit: must be a number from 1 to {MOST}"}

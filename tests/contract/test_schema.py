@@ -1,0 +1,47 @@
+"""Contracts are complete: whoever reads one knows what to send."""
+
+import importlib
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from bentos.fetal_health.contract import Exam
+from bentos.wine_quality.contract import Wine
+from marmita.contract.schema import describe, example, features, to_array
+
+NAMES = ["fetal_health", "wine_quality", "stock_forecast"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_is_valid(name: str) -> None:
+    contract: Any = importlib.import_module(f"bentos.{name}.contract")
+    request = {"fetal_health": "Exams", "wine_quality": "Wines", "stock_forecast": "AllSeries"}[name]
+
+    assert getattr(contract, request).model_validate(contract.EXAMPLE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_importing_a_contract_needs_no_model(name: str) -> None:
+    contract: Any = importlib.import_module(f"bentos.{name}.contract")
+
+    assert len(contract.CONTRACT["features"]) == {"fetal_health": 21, "wine_quality": 11, "stock_forecast": 60}[name]
+
+
+@pytest.mark.parametrize("row", [Exam, Wine])
+def test_each_feature_is_described_with_unit_and_range(row: type[BaseModel]) -> None:
+    for feature in describe(row):
+        assert feature["unit"]
+        assert feature["description"]
+        assert feature["low"] < feature["high"]
+        assert feature["low"] <= example(row)[feature["name"]] <= feature["high"]
+
+
+def test_rows_become_columns_in_the_contracts_order() -> None:
+    wines = [Wine(**example(Wine)), Wine(**(example(Wine) | {"alcohol": 12.5}))]
+
+    array = to_array(wines, features(Wine))
+
+    assert array.shape == (2, 11)
+    assert array[1, features(Wine).index("alcohol")] == 12.5
+    assert (array[0, :-1] == array[1, :-1]).all()

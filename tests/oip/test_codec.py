@@ -1,0 +1,553 @@
+"""Requests and answers of the Open Inference Protocol, and every way in which a request can be wrong."""
+
+import asyncio
+import json
+import random
+import string
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from bentoml._internal.utils.uri import path_to_uri
+from bentoml.exceptions import ServiceUnavailable
+from starlette.applications import Starlette
+
+from marmita.contract.errors import RequestError
+from marmita.contract.schema import MAX_ROWS, Floats
+from marmita.oip.codec import Asked, Signature, ValueBounds, read, write
+from marmita.oip.routes import Model, RemoteModel, Reply, TensorRoutes
+from marmita.settings import Settings
+from marmita.telemetry.metrics import Requests
+from marmita.web.front import Front
+
+ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
+SIGNATURE = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, ANYTHING)
+VALUES = [1.5, -2.0, 0.25]
+
+
+@pytest.fixture(autouse=True)
+def _no_warnings() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def request(*, top: dict[str, Any] | None = None, **tensor: Any) -> bytes:
+    """A good request for one row, but for what is given. What is `...` is left out."""
+    whole = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": VALUES} | tensor
+    inputs = [{name: value for name, value in whole.items() if value is not ...}]
+    return json.dumps({"inputs": inputs} | (top or {})).encode()
+
+
+def with_bytes(content: bytes, **tensor: Any) -> tuple[bytes, int]:
+    """A good request whose values are plain bytes behind the JSON."""
+    head = request(data=..., **({"parameters": {"binary_data_size": len(content)}} | tensor))
+    return head + content, len(head)
+
+
+def refused(body: bytes, json_size: int | None = None) -> RequestError:
+    with pytest.raises(RequestError) as error:
+        read(body, json_size, SIGNATURE)
+    assert len(error.value.error) < 200
+    return error.value
+
+
+def answered(asked: Asked, outputs: Floats) -> tuple[dict[str, Any], bytes]:
+    """An answer's JSON and the bytes behind it."""
+    body, json_size = write(asked, outputs, SIGNATURE)
+    return json.loads(body[:json_size]), b"" if json_size is None else body[json_size:]
+
+
+def test_values_in_the_json_are_read_flat_and_nested() -> None:
+    flat = read(request(shape=[2, 3], data=[1, 2, 3, 4, 5, 6.5]), None, SIGNATURE)
+    nested = read(request(shape=[2, 3], data=[[1, 2, 3], [4, 5, 6.5]]), None, SIGNATURE)
+
+    assert flat.rows.dtype == nested.rows.dtype == np.float32
+    assert flat.rows.tolist() == nested.rows.tolist() == [[1, 2, 3], [4, 5, 6.5]]
+
+
+@pytest.mark.parametrize(("datatype", "dtype"), [("FP32", "<f4"), ("FP64", "<f8")])
+def test_values_behind_the_json_are_read(datatype: str, dtype: str) -> None:
+    rows = np.arange(6).reshape(2, 3) / 4
+
+    asked = read(*with_bytes(rows.astype(dtype).tobytes(), shape=[2, 3], datatype=datatype), SIGNATURE)
+
+    assert asked.rows.dtype == np.float32
+    assert asked.rows.tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize("as_bytes", [True, False])
+def test_what_goes_in_and_out_stays_the_same(as_bytes: bool) -> None:
+    """Any number of single precision, to the last bit."""
+    generator = np.random.default_rng(11)
+    bits = generator.integers(0, 2**32, (500, 3), dtype=np.uint32).view(np.float32)
+    rows = np.where(np.isfinite(bits), bits, np.float32(0))
+    if as_bytes:
+        asked = read(*with_bytes(rows.tobytes(), shape=list(rows.shape)), SIGNATURE)
+    else:
+        asked = read(request(shape=list(rows.shape), data=rows.ravel().tolist()), None, SIGNATURE)
+
+    assert asked.rows.tobytes() == rows.tobytes()
+    answer, behind = answered(asked._replace(outputs=[("middle", as_bytes), ("ends", as_bytes)]), asked.rows)
+    if as_bytes:
+        sizes = [output["parameters"]["binary_data_size"] for output in answer["outputs"]]
+        assert sizes == [500 * 4, 1000 * 4]
+        middle, ends = (np.frombuffer(part, "<f4") for part in (behind[: sizes[0]], behind[sizes[0] :]))
+    else:
+        middle, ends = (np.array(output["data"], np.float32) for output in answer["outputs"])
+    assert np.hstack([middle.reshape(500, 1), ends.reshape(500, 2)]).tobytes() == rows.tobytes()
+
+
+def test_an_answer_says_what_it_is() -> None:
+    asked = read(request(top={"id": "7"}), None, SIGNATURE)
+
+    answer, behind = answered(asked, np.array([[1, 2, 3]], np.float32))
+
+    assert answer == {
+        "model_name": "trees",
+        "model_version": "v1",
+        "id": "7",
+        "outputs": [
+            {"name": "middle", "datatype": "FP32", "shape": [1, 1], "data": [1.0]},
+            {"name": "ends", "datatype": "FP32", "shape": [1, 2], "data": [2.0, 3.0]},
+        ],
+    }
+    assert behind == b""
+
+
+def test_an_answer_without_values_is_a_refusal_that_names_the_row() -> None:
+    asked = read(request(), None, SIGNATURE)
+    outputs = np.zeros((4, 3), np.float32)
+    outputs[2, 1] = np.nan
+
+    with pytest.raises(RequestError, match="no answer to row 2"):
+        write(asked, outputs, SIGNATURE)
+
+
+@pytest.mark.parametrize("id", ["", "42", 'ä 😀 "\\ \n \x00', "x" * 10_000])
+def test_an_id_comes_back_as_it_was(id: str) -> None:
+    asked = read(request(top={"id": id}), None, SIGNATURE)
+
+    assert answered(asked, np.zeros((1, 3), np.float32))[0]["id"] == id
+
+
+@pytest.mark.parametrize("id", [1, True, [], {}])
+def test_an_id_that_is_no_string_is_refused(id: object) -> None:
+    assert refused(request(top={"id": id})).error == "id must be a string"
+
+
+def test_no_id_is_none() -> None:
+    assert "id" not in answered(read(request(top={"id": None}), None, SIGNATURE), np.zeros((1, 3), np.float32))[0]
+
+
+BINARY = {"parameters": {"binary_data": True}}
+NOT_BINARY = {"parameters": {"binary_data": False}}
+ALL_BINARY = {"binary_data_output": True}
+
+
+@pytest.mark.parametrize(
+    ("top", "wanted"),
+    [
+        ({}, [("middle", False), ("ends", False)]),
+        ({"outputs": None, "parameters": None}, [("middle", False), ("ends", False)]),
+        ({"outputs": []}, [("middle", False), ("ends", False)]),
+        ({"parameters": ALL_BINARY}, [("middle", True), ("ends", True)]),
+        ({"parameters": {"binary_data_output": None, "priority": 1}}, [("middle", False), ("ends", False)]),
+        ({"outputs": [{"name": "ends"}]}, [("ends", False)]),
+        ({"outputs": [{"name": "ends"}, {"name": "middle"}]}, [("ends", False), ("middle", False)]),
+        ({"outputs": [{"name": "ends"} | BINARY, {"name": "middle"}]}, [("ends", True), ("middle", False)]),
+        ({"outputs": [{"name": "ends"}, {"name": "ends"} | BINARY]}, [("ends", True)]),
+        ({"outputs": [{"name": "ends"}], "parameters": ALL_BINARY}, [("ends", True)]),
+        ({"outputs": [{"name": "ends"} | NOT_BINARY], "parameters": ALL_BINARY}, [("ends", False)]),
+    ],
+)
+def test_outputs_are_given_as_they_are_asked_for(top: dict[str, Any], wanted: list[tuple[str, bool]]) -> None:
+    assert read(request(top=top), None, SIGNATURE).outputs == wanted
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        *({}, {"name": "ends"}, 0, False, "ends", ["ends"], [None], [{}], [[]], [{"name": None}], [{"name": ["ends"]}]),
+        *([{"name": "features"}], [{"name": "ends"}, {"name": "x" * 1000}]),
+    ],
+)
+def test_outputs_that_there_are_not_are_refused(outputs: object) -> None:
+    assert refused(request(top={"outputs": outputs})).error == "outputs must be a list of some of these: middle, ends"
+
+
+@pytest.mark.parametrize("parameters", [1, True, "x", [], [True], 0])
+def test_parameters_that_are_no_object_are_refused(parameters: object) -> None:
+    for body in (
+        request(parameters=parameters),
+        request(top={"parameters": parameters}),
+        request(top={"outputs": [{"name": "ends", "parameters": parameters}]}),
+    ):
+        assert refused(body).error == "parameters must be an object"
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", [], 1.0])
+def test_a_parameter_of_the_wrong_kind_is_refused(value: object) -> None:
+    all_binary, binary = {"binary_data_output": value}, {"binary_data": value}
+
+    assert refused(request(top={"parameters": all_binary})).error.endswith("must be true or false")
+    assert refused(request(top={"outputs": [{"name": "ends", "parameters": binary}]})).error.endswith("true or false")
+
+
+def test_parameters_that_would_change_the_answer_are_not_passed_over() -> None:
+    shared = {"shared_memory_region": "here", "shared_memory_byte_size": 12}
+    classes = [{"name": "ends", "parameters": {"classification": 1}}]
+
+    assert refused(request(data=..., parameters=shared)).error == "the parameter shared_memory_region is not known here"
+    assert refused(request(top={"outputs": classes})).error == "the parameter classification is not known here"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"", b"{", b"x", b"\xff", b'{"inputs": [', b"{'inputs': []}", b"{}{}", b"\xef\xbb\xbf{}", b"NaN"),
+        *(b"[" * 10_000, b'{"a":' * 10_000, b'{"id": "\\ud800"}', b'{"id": ' + b"9" * 5_000 + b"}"),
+        *(request().replace(b"1.5", number) for number in (b"NaN", b"Infinity", b"-Infinity", b"01", b".5", b"0x1")),
+    ],
+)
+def test_what_is_not_json_is_refused(body: bytes) -> None:
+    error = refused(body)
+
+    assert error.status == 400
+    assert error.error.startswith("the request is not JSON: ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"[]", b"1", b'"inputs"', b"null", b"{}", b'{"inputs": null}', b'{"inputs": {}}', b'{"inputs": []}'),
+        *(
+            b'{"inputs": [1]}',
+            b'{"inputs": [{}]}',
+            b'{"inputs": [{"name": 1}]}',
+            b'{"inputs": [[{"name": "features"}]]}',
+        ),
+        b'{"inputs": [{"name": "features"}, {"name": "features"}]}',
+    ],
+)
+def test_what_has_not_the_one_input_is_refused(body: bytes) -> None:
+    assert refused(body).error == "inputs must be a list with one tensor, 'features'"
+
+
+def test_an_input_of_another_name_is_refused_by_its_name() -> None:
+    assert refused(request(name="wines")).error == "the input is 'features', not 'wines'"
+    assert refused(request(name="x" * 10_000)).status == 400
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        *(None, ..., 3, "13", {}, [], [3], [1], [1, 1, 3], [3, 1], [1, 4], [1, -3], [True, 3], [1, 3.0], [1.0, 3]),
+        *(["1", "3"], [[1], 3], [None, 3], [1, 10**4000], list(range(10_000))),
+    ],
+)
+def test_a_shape_of_another_kind_is_refused(shape: object) -> None:
+    error = refused(request(shape=shape))
+
+    assert error.status == 400
+    assert error.error.startswith("features must have the shape [rows, 3], not ")
+
+
+@pytest.mark.parametrize("count", [0, -1, -(10**4000)])
+def test_less_than_one_row_is_refused(count: int) -> None:
+    assert refused(request(shape=[count, 3], data=[])).status == 400
+
+
+@pytest.mark.parametrize("count", [MAX_ROWS + 1, 2**63, 10**4000])
+def test_too_many_rows_are_too_much(count: int) -> None:
+    error = refused(request(shape=[count, 3]))
+
+    assert error.status == 413
+    assert error.error.startswith("at most 10000 rows at a time, not ")
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_the_most_rows_are_read(nested: bool) -> None:
+    data = [VALUES] * MAX_ROWS if nested else VALUES * MAX_ROWS
+
+    assert read(request(shape=[MAX_ROWS, 3], data=data), None, SIGNATURE).rows.shape == (MAX_ROWS, 3)
+    assert refused(request(shape=[MAX_ROWS + 1, 3], data=data)).status == 413
+
+
+@pytest.mark.parametrize("item", ["[],", "{},", "[[]],", '{"a": 1},'])
+def test_what_takes_long_to_read_is_too_much(item: str) -> None:
+    assert refused(f'{{"inputs": [{item * 100_000} 1]}}'.encode()).status == 413
+
+
+@pytest.mark.parametrize("datatype", [None, ..., "", "fp32", "FP16", "INT64", "BYTES", 32, ["FP32"], {"FP32": 1}])
+def test_other_datatypes_are_refused(datatype: object) -> None:
+    assert refused(request(datatype=datatype)).error.startswith("features must have the datatype FP32 or FP64, not ")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(None, ..., "abc", 1, {}, {"0": 1}, [True, 1, 2], ["1", "2", "3"], [None, 1, 2], [1, 2, [3]], [[1, 2], 3]),
+        *([[1, 2], [3]], [[1, 2, 3, 4]], [[]], [[[1, 2, 3]]], [{}, {}, {}], [[1, 2, True]], [[1, 2, "3"]]),
+    ],
+)
+def test_data_that_is_no_list_of_numbers_is_refused(data: object) -> None:
+    error = refused(request(data=data))
+
+    assert error.status == 400
+    assert error.error.startswith("data must ")
+
+
+def test_rows_of_unequal_length_are_refused_though_their_sum_is_right() -> None:
+    assert refused(request(shape=[2, 3], data=[[1, 2], [3, 4, 5, 6]])).error.endswith(
+        "a list of lists of 3 numbers each"
+    )
+
+
+@pytest.mark.parametrize("data", [[], [1], [1, 2], [1, 2, 3, 4], VALUES * 2])
+def test_another_number_of_values_than_the_shape_says_is_refused(data: list[float]) -> None:
+    assert refused(request(data=data)).error == f"features has {len(data)} values, but its shape is [1, 3]"
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e39", "3.5e38", str(10**39), "-" + str(10**400)])
+def test_numbers_that_do_not_fit_are_refused(number: str) -> None:
+    error = refused(request(datatype="FP64").replace(b"1.5", number.encode()))
+
+    assert error.status == 400
+    assert "finite" in error.error or error.error.endswith("must be from -3.40282e+38 to 3.40282e+38")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("datatype", "dtype"), [("FP32", np.float32), ("FP64", np.float64)])
+def test_bytes_that_are_no_finite_numbers_are_refused_by_their_row(value: float, datatype: str, dtype: type) -> None:
+    rows: np.ndarray[Any, np.dtype[Any]] = np.zeros((5, 3), dtype)
+    rows[3, 1] = value
+
+    error = refused(*with_bytes(rows.tobytes(), shape=[5, 3], datatype=datatype))
+
+    assert error.error == "row 3, y: the value is no finite number"
+
+
+def test_bytes_that_do_not_fit_into_single_precision_are_refused() -> None:
+    signalling = np.array([0x7FF0000000000001, 0, 0], np.uint64).tobytes()
+
+    for content in (np.array([0, 1e300, 0]).tobytes(), signalling):
+        assert refused(*with_bytes(content, datatype="FP64")).error.startswith("row 0, ")
+
+
+def test_values_that_the_contract_rules_out_are_refused_by_row_and_field() -> None:
+    ph, alcohol = {"name": "ph", "low": 0, "high": 14}, {"name": "alcohol", "low": 0.1, "high": None}
+    bounds = ValueBounds([ph, alcohol, {"name": "age", "low": None, "high": 1e300}])
+    bounded = replace(SIGNATURE, bounds=bounds)
+    most = float(np.finfo(np.float32).max)
+
+    def said(*values: float) -> str:
+        with pytest.raises(RequestError) as error:
+            read(request(shape=[2, 3], data=[[0, 1, 0], values]), None, bounded)
+        return error.value.error
+
+    for fits in ([0, 0.1, -most], [14, most, most], [0, float(np.float32(0.1)), 0], [float(np.float32(3.3)), 1, 0]):
+        assert read(request(data=fits), None, bounded).rows.tolist()[0] == pytest.approx(fits)
+    assert said(14.1, 1, 0) == "row 1, ph: the value must be from 0 to 14"
+    assert said(0, 0, 0).startswith("row 1, alcohol: the value must be from 0.1 to ")
+    assert said(0, 1, 1e39) == "row 1, age: the value must be from -3.40282e+38 to 3.40282e+38"
+
+
+@pytest.mark.parametrize("size", [0, 11, 13, 24, -12, -1, 2**63, 10**4000])
+def test_a_size_that_is_not_that_of_the_bytes_is_refused(size: int) -> None:
+    error = refused(*with_bytes(bytes(12), parameters={"binary_data_size": size}))
+
+    assert error.error.endswith("but 12 bytes follow the JSON")
+
+
+@pytest.mark.parametrize("size", [True, False, 12.0, "12", [12]])
+def test_a_size_that_is_no_whole_number_is_refused(size: object) -> None:
+    error = refused(*with_bytes(bytes(12), parameters={"binary_data_size": size}))
+
+    assert error.error == "the parameter binary_data_size must be a whole number"
+
+
+def test_bytes_that_are_too_few_or_too_many_or_nobody_s_are_refused() -> None:
+    for count in (4, 8, 16):
+        assert "values, but its shape is" in refused(*with_bytes(bytes(count))).error
+    assert refused(*with_bytes(bytes(11))).error == "11 bytes are no whole number of values"
+    assert refused(*with_bytes(bytes(12), datatype="FP64")).error == "12 bytes are no whole number of values"
+    assert refused(*with_bytes(b"")).error == "features has 0 values, but its shape is [1, 3]"
+    nobodys = "there are bytes behind the JSON that belong to no tensor"
+    assert refused(*with_bytes(bytes(12), parameters={})).error == nobodys
+    assert refused(request() + b"x", len(request())).error == nobodys
+    assert "follow the JSON" in refused(request(data=..., parameters={"binary_data_size": 12})).error
+
+
+def test_values_in_both_places_are_refused() -> None:
+    head = request(parameters={"binary_data_size": 12})
+
+    assert refused(head + bytes(12), len(head)).error == "features has data in the JSON and behind it"
+
+
+def test_json_that_ends_elsewhere_than_was_said_is_refused() -> None:
+    body, size = with_bytes(bytes(12))
+
+    for wrong in (0, 1, size - 1, size + 1, len(body)):
+        assert refused(body, wrong).status == 400
+
+
+def test_a_request_of_json_alone_may_say_its_size() -> None:
+    assert read(request(), len(request()), SIGNATURE).rows.tolist() == [VALUES]
+
+
+STRANGE: list[Any] = [None, True, False, 0, 1, -1, 3, 12, 2**31, 2**63, 10**30, 1.5, 1e308, "", "x", "ä\x00", [], {}]
+KEYS = ["inputs", "outputs", "parameters", "id", "name", "shape", "datatype", "data", "binary_data", "binary_data_size"]
+KEYS += ["binary_data_output", "features", "ends", "FP32"]
+
+
+def anything(chance: random.Random, depth: int = 4) -> Any:
+    """Any JSON value, made of words that mean something here more often than not."""
+    kind = chance.randrange(8)
+    if depth and kind == 0:
+        return [anything(chance, depth - 1) for _ in range(chance.randrange(4))]
+    if depth and kind == 1:
+        return {chance.choice(KEYS): anything(chance, depth - 1) for _ in range(chance.randrange(5))}
+    if kind == 2:
+        return chance.choice(KEYS)
+    if kind == 3:
+        return "".join(chance.choices(string.printable, k=chance.randrange(9)))
+    if kind == 4:
+        return chance.choice([chance.gauss(0, 1e6), chance.randrange(-(2**70), 2**70)])
+    return chance.choice(STRANGE)
+
+
+def spoilt(value: Any, chance: random.Random) -> Any:
+    """A value, somewhere in which something may have been replaced, left out or added."""
+    if chance.random() < 0.03:
+        return anything(chance, 2)
+    if isinstance(value, list):
+        more = [anything(chance, 2)] if chance.random() < 0.03 else []
+        return [spoilt(part, chance) for part in value if chance.random() > 0.02] + more
+    if isinstance(value, dict):
+        other = {chance.choice(KEYS): anything(chance, 2)} if chance.random() < 0.1 else {}
+        return {name: spoilt(part, chance) for name, part in value.items() if chance.random() > 0.02} | other
+    return value
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_is_sent_is_answered_or_refused(seed: int) -> None:
+    chance = random.Random(seed)
+    whole = {"id": "7", "parameters": {"binary_data_output": True}, "outputs": [{"name": "ends"} | BINARY]}
+    tensor: dict[str, Any] = {"name": "features", "shape": [1, 3], "datatype": "FP32"}
+    good = [
+        {**whole, "inputs": [{**tensor, "data": VALUES}]},
+        {**whole, "inputs": [{**tensor, "parameters": {"binary_data_size": 12}}]},
+        {"inputs": [{**tensor, "shape": [2, 3], "data": [VALUES, VALUES]}]},
+    ]
+    answers = 0
+    for turn in range(2_000):
+        value = anything(chance) if turn % 4 == 0 else spoilt(chance.choice(good), chance)
+        head = json.dumps(value).encode()
+        behind = chance.choice([b"", bytes(12), chance.randbytes(chance.randrange(30))])
+        body, size = chance.choice([(head, None), (head + behind, len(head))])
+        if chance.random() < 0.05:
+            body = body[: chance.randrange(len(body) + 1)]
+            size = None if size is None else min(size, len(body))
+        with suppress(RequestError):
+            asked = read(body, size, SIGNATURE)
+            answered(asked, asked.rows)
+            answers += 1
+
+    assert 100 < answers < 1900
+
+
+class Echo:
+    """A model whose answer to a request is the request."""
+
+    async def describe(self) -> Reply:
+        raise ServiceUnavailable("the model is overloaded: try again later")
+
+    async def ready(self) -> Reply:
+        raise RuntimeError("the secret of the house")
+
+    async def infer(self, body: bytes, json_size: int | None) -> Reply:
+        if body == b"wait":
+            await asyncio.sleep(30)
+        return Reply(200, body, json_size)
+
+
+def client(model: Model | None = None, timeout_s: float = 10) -> httpx.AsyncClient:
+    """The protocol's routes for one model, behind the front."""
+    counts = Requests(Starlette())  # an application that was never started has no metrics
+    routes = TensorRoutes("house", "7", {"trees": lambda: "v1"}, lambda: {"trees": model or Echo()}, counts, timeout_s)
+    front = Front(Starlette(), [], Settings(), routes)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front")
+
+
+INFER = "/v2/models/trees/infer"
+
+
+@pytest.mark.parametrize("path", [INFER, "/v2/models/trees/versions/v1/infer"])
+async def test_a_request_is_handed_on_with_the_size_of_its_json(path: str) -> None:
+    async with client() as front:
+        plain = await front.post(path, content=b"12345")
+        sized = await front.post(path, content=b"12345", headers={"Inference-Header-Content-Length": "3"})
+
+    assert plain.content == sized.content == b"12345"
+    assert plain.headers["content-type"] == "application/json"
+    assert "inference-header-content-length" not in plain.headers
+    assert sized.headers["content-type"] == "application/octet-stream"
+    assert sized.headers["inference-header-content-length"] == "3"
+
+
+@pytest.mark.parametrize("size", ["", "-1", "+1", "1.0", "0x1", "x", "6", "9" * 18, "9" * 19, "9" * 5000, "²"])
+async def test_a_size_that_is_none_is_refused(size: str) -> None:
+    async with client() as front:
+        answer = await front.post(INFER, content=b"12345", headers={b"inference-header-content-length": size.encode()})
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "inference-header-content-length must be a number of bytes within the body"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "error"),
+    [
+        ("GET", "/v2/models/trees", 503, "the model is overloaded: try again later"),
+        ("GET", "/v2/models/trees/ready", 500, "an unexpected error, see the server's log"),
+        ("GET", "/v2/health/ready", 500, "an unexpected error, see the server's log"),
+        ("GET", INFER, 405, "only POST is allowed here"),
+        ("DELETE", "/v2/models/trees", 405, "only GET is allowed here"),
+        ("POST", "/v2", 405, "only GET is allowed here"),
+        ("GET", "/v2/models/trees/versions/v2", 404, "there is nothing at this path"),
+    ],
+)
+async def test_errors_have_the_protocol_s_shape(method: str, path: str, status: int, error: str) -> None:
+    async with client() as front:
+        answer = await front.request(method, path)
+
+    assert answer.status_code == status
+    assert answer.json() == {"error": error}
+    assert ("allow" in answer.headers) is (status == 405)
+    assert ("retry-after" in answer.headers) is (status == 503)
+
+
+async def test_who_takes_too_long_costs_no_one_else() -> None:
+    async with client(timeout_s=0.2) as front:
+        late, other = await asyncio.gather(front.post(INFER, content=b"wait"), front.post(INFER, content=b"1"))
+        after = await front.post(INFER, content=b"2")
+
+    assert late.status_code == 504
+    assert late.json() == {"error": "there was no answer within 0.2 s"}
+    assert [other.status_code, after.status_code] == [200, 200]
+
+
+async def test_a_runner_elsewhere_that_is_not_there_is_a_503(tmp_path: Path) -> None:
+    for address in (path_to_uri(str(tmp_path / "nobody.sock")), "tcp://127.0.0.1:1"):
+        async with client(elsewhere := RemoteModel("trees", address)) as front:
+            answers = [await front.post(INFER, content=b"1"), await front.get("/v2/health/ready")]
+        await elsewhere._session.close()
+
+        assert [answer.status_code for answer in answers] == [503, 503]
+        assert answers[0].json() == {"error": "the model is not answering: try again in a moment"}

@@ -1,0 +1,279 @@
+"""A round as a whole: what is looked at, what is done about it, and what is remembered of it."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+
+import numpy as np
+import pytest
+from sqlalchemy import update
+
+from bentos.wine_quality.evaluator import EVALUATOR
+from marmita.records.database.database import Database, DatabaseDownError
+from marmita.records.database.tables import Decision, Lease
+from marmita.records.operations import decisions, training_runs
+from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, LEFT, PROMOTED, REJECTED, RETRAIN
+from marmita.records.operations.leases import SHEPHERD, Claim
+from marmita.records.predictions import labels
+from marmita.records.prices import prices
+from marmita.records.prices.bars import PricesError
+from marmita.registry import store
+from marmita.registry.store import PackedModel
+from marmita.settings import Settings
+from marmita.shepherd.reconcile import LEFT_OPEN, ReconcileCycle
+from marmita.shepherd.retraining import LeaseLostError
+from tests.records.grades import ask
+from tests.records.stocks import TICKER, Source, keep, walk
+from tests.shepherd.conftest import ON_BOTH, STOCK, WINE, Shepherd
+from tests.shepherd.stand_in_shepherd import stand_in
+
+
+def drift(database: Database, champion: PackedModel, labelled: int) -> None:
+    """Wines of another kind, and labels for some."""
+    width, size = 11, 60
+    rows = np.random.default_rng(1).uniform(50, 60, (size, width)).astype("<f4")
+    id = ask(database, rows, np.full(size, 5.0), datetime.now(UTC), champion.version, model=WINE)
+    with database.writing() as session:
+        labels.add(session, {WINE: EVALUATOR}, [(f"{id}-{row}", 5) for row in range(labelled)])
+
+
+@ON_BOTH
+def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
+    assert shepherd.go()
+
+    champion = store.champion(WINE)
+    assert champion is not None
+    (decision,) = decisions.latest(shepherd.database)
+    assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, champion.tag)
+    assert decision.evidence["champion"] is None
+    (run,) = training_runs.known(shepherd.database, decision.runs)
+    assert (run.status, run.tag) == (training_runs.PROMOTED, champion.tag)
+    assert shepherd.asked == [("--with-labels",)]
+
+    assert shepherd.go()
+    assert shepherd.decided()[:2] == (LEAVE, LEFT)
+    assert store.champion(WINE) == champion
+
+
+@ON_BOTH
+def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
+    shepherd: Shepherd, served: Callable[[str], PackedModel]
+) -> None:
+    champion = served(WINE)
+    drift(shepherd.database, champion, labelled=19)
+    assert shepherd.go()
+    action, outcome, why = shepherd.decided()
+    assert (action, outcome) == (LEAVE, LEFT)
+    assert "input: alcohol" in why
+    assert "19 rows were labelled since it was made, 1 too few" in why
+    assert shepherd.asked == []
+
+    drift(shepherd.database, champion, labelled=1)
+    assert shepherd.go()
+    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+    assert store.champion(WINE) != champion
+
+    assert shepherd.go()
+    assert shepherd.decided()[0] == LEAVE
+
+
+def test_after_a_retraining_in_vain_the_next_one_waits(
+    shepherd: Shepherd, served: Callable[[str], PackedModel]
+) -> None:
+    champion = served(WINE)
+    drift(shepherd.database, champion, labelled=20)
+
+    assert shepherd.go("reject")
+    assert shepherd.decided()[:2] == (RETRAIN, REJECTED)
+    assert store.champion(WINE) == champion
+    assert shepherd.go("promote")
+    assert shepherd.decided()[0] == LEAVE
+    assert "a retraining since it was made brought no better one" in shepherd.decided()[2]
+
+    with shepherd.database.writing() as session:
+        session.execute(update(Decision).values(ended_at=datetime.now(UTC) - timedelta(days=2)))
+    assert shepherd.go("promote")
+    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+
+
+@ON_BOTH
+def test_one_that_fails_says_so_and_keeps_no_other_from_its_turn(
+    shepherd: Shepherd, served: Callable[[str], PackedModel]
+) -> None:
+    assert not shepherd.go("fail", WINE, "fetal_health")
+
+    tried = {one.model: one for one in decisions.latest(shepherd.database)}
+    assert {one.outcome for one in tried.values()} == {FAILED}
+    assert len(tried) == 2
+    assert tried[WINE].detail == "--with-labels: it ended with the status 1: the training data is gone"
+    assert decisions.failures(shepherd.database, [WINE]) == {WINE: 1}
+
+
+@pytest.mark.parametrize(
+    ("does", "outcome", "tries"), [("promote and fail", PROMOTED, 1), ("reject and fail", REJECTED, 2)]
+)
+def test_what_came_of_a_training_counts_and_not_how_its_process_ended(
+    shepherd: Shepherd,
+    champions: dict[str, PackedModel],
+    served: Callable[[str], PackedModel],
+    does: str,
+    outcome: str,
+    tries: int,
+) -> None:
+    """As one that is killed while it tells MLflow."""
+    shepherd.packs(champions[STOCK])
+    served(STOCK)
+    keep(shepherd.database, walk(1600))
+
+    assert shepherd.go(does, STOCK, shepherd_ticker=TICKER)
+
+    (decision,) = decisions.latest(shepherd.database)
+    assert decision.outcome == outcome
+    assert "it ended with the status 1: MLflow is gone" in decision.detail
+    assert [run.status for run in training_runs.known(shepherd.database, decision.runs)] == [outcome] * tries
+    assert len(shepherd.asked) == tries
+
+
+def test_a_training_that_could_not_say_that_it_won_has_won(
+    shepherd: Shepherd, served: Callable[[str], PackedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store says so, if the run was not remembered."""
+    monkeypatch.setattr(training_runs, "known", lambda *_: [])
+
+    assert shepherd.go("promote and fail")
+
+    champion = store.champion(WINE)
+    assert champion is not None
+    (decision,) = decisions.latest(shepherd.database)
+    assert (decision.outcome, decision.tag) == (PROMOTED, champion.tag)
+
+
+def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) -> None:
+    assert not shepherd.go("hang", retrain_timeout=timedelta(seconds=5))
+
+    (decision,) = decisions.latest(shepherd.database)
+    (run,) = training_runs.known(shepherd.database, decision.runs)
+    assert (decision.outcome, run.status) == (FAILED, training_runs.FAILED)
+    assert "took longer than 5 s" in run.reason
+
+
+def test_a_model_that_can_not_be_looked_at_keeps_no_other_from_its_turn(shepherd: Shepherd) -> None:
+    assert not shepherd.go("promote", "no_such_model", WINE)
+
+    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+
+
+def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_better(
+    shepherd: Shepherd, served: Callable[[str], PackedModel], champions: dict[str, PackedModel]
+) -> None:
+    shepherd.packs(champions[STOCK])
+    champion = served(STOCK)
+    keep(shepherd.database, walk(200))
+    stored = ("--source", "stored", "--ticker", TICKER)
+
+    assert shepherd.go("reject", STOCK, shepherd_ticker=TICKER, fetch=Source([], [PricesError("Yahoo is gone")] * 9))
+    action, outcome, why = shepherd.decided()
+    assert (action, outcome) == (RETRAIN, REJECTED)
+    assert "it is stale" in why
+    assert "prices could not be refreshed" in why
+    assert shepherd.asked == [(*stored, "--fine-tune"), stored]
+    assert store.champion(STOCK) == champion
+    assert len(training_runs.known(shepherd.database, decisions.latest(shepherd.database)[0].runs)) == 2
+
+    shepherd.asked.clear()
+    assert shepherd.go("promote", STOCK, shepherd_ticker=TICKER, retrain_pause="1m")
+    assert shepherd.decided()[0] == LEAVE
+
+
+def test_without_a_stock_to_learn_from_a_forecaster_is_only_made_if_there_is_none(
+    shepherd: Shepherd, champions: dict[str, PackedModel]
+) -> None:
+    shepherd.packs(champions[STOCK])
+
+    assert shepherd.go("promote", STOCK)
+    assert shepherd.asked == [()]
+    assert shepherd.go("promote", STOCK)
+    assert shepherd.decided()[0] == LEAVE
+
+
+def test_prices_are_fetched_of_all_stocks_that_are_kept(
+    shepherd: Shepherd, served: Callable[[str], PackedModel]
+) -> None:
+    served(WINE)
+    bars = walk(1600)
+    keep(shepherd.database, bars[:100])
+    source = Source(bars)
+
+    assert shepherd.go(fetch=source)
+
+    with shepherd.database.reading() as session:
+        newest = prices.last_day(session, TICKER)
+    assert source.asked
+    assert newest is not None
+    assert newest > bars[100].day
+
+
+@ON_BOTH
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(training_runs.RUNNING, INTERRUPTED), (training_runs.PROMOTED, PROMOTED)]
+)
+def test_what_a_dead_shepherd_left_open_is_closed(
+    shepherd: Shepherd, served: Callable[[str], PackedModel], status: str, outcome: str
+) -> None:
+    served(WINE)
+    run = training_runs.begin(shepherd.database, WINE)
+    if status != training_runs.RUNNING:
+        training_runs.end(shepherd.database, run, status, "it is better", f"{WINE}:abc")
+    left = decisions.begin(shepherd.database, WINE, RETRAIN, [], {}, [run, "never begun"])
+
+    assert shepherd.go()
+
+    closed = next(one for one in decisions.latest(shepherd.database) if one.id == left)
+    assert closed.outcome == outcome
+    assert LEFT_OPEN in closed.detail
+    assert decisions.still_open(shepherd.database) == []
+    assert training_runs.known(shepherd.database, [run])[0].status == (
+        training_runs.INTERRUPTED if status == training_runs.RUNNING else status
+    )
+
+
+def test_without_its_lease_a_shepherd_does_nothing(shepherd: Shepherd) -> None:
+    shepherd.claim.release()
+
+    with pytest.raises(LeaseLostError):
+        shepherd.go()
+
+    assert shepherd.asked == []
+    assert decisions.latest(shepherd.database) == []
+
+
+def test_with_the_lease_the_training_ends(shepherd: Shepherd, database: Database) -> None:
+    shepherd.claim.release()
+    shepherd.claim = Claim(database, SHEPHERD, ttl_s=6)
+    assert shepherd.claim.take()
+    training = Thread(target=another_takes_it, args=(database,))
+    training.start()
+
+    with pytest.raises(LeaseLostError, match="lost its lease"):
+        shepherd.go("hang")
+    training.join()
+
+    (decision,) = decisions.still_open(database)
+    (run,) = training_runs.known(database, decision.runs)
+    assert run.status == training_runs.RUNNING  # it is for the next one to close both: this one may do nothing more
+
+
+def another_takes_it(database: Database) -> None:
+    """As soon as the training has begun, as if the holder had been asleep."""
+    while not training_runs.latest(database):
+        time.sleep(0.05)
+    with database.writing() as session:
+        session.execute(update(Lease).values(holder="another one"))
+
+
+def test_without_the_database_nothing_is_done(champions: dict[str, PackedModel]) -> None:
+    nowhere = Database("sqlite:////proc/records.db")
+
+    with pytest.raises(DatabaseDownError):
+        ReconcileCycle(nowhere, Settings(), [WINE], Claim(nowhere, SHEPHERD), stand_in).go()

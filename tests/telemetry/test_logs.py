@@ -1,0 +1,72 @@
+"""Logs are JSON, carry the request's id, and say nothing of what callers sent."""
+
+import json
+import logging
+from http import HTTPStatus
+
+import pytest
+from bentoml.exceptions import BentoMLException
+from pydantic import BaseModel, ValidationError
+
+from marmita.telemetry import logs
+
+
+def refused() -> Exception:
+    class Age(BaseModel):
+        age: int
+
+    try:
+        Age.model_validate({"age": "4711 is my secret"})
+    except ValidationError as error:
+        return error
+    raise AssertionError
+
+
+def lines(
+    error: Exception | None, capsys: pytest.CaptureFixture[str], message: str = "it happened"
+) -> list[dict[str, object]]:
+    """What a handler that was set up as BentoML's are writes about an error."""
+    logger = logging.getLogger("bentoml")
+    handler = logging.StreamHandler()
+    before = logger.handlers
+    logger.handlers = [handler]
+    try:
+        logs.configure()
+        token = logs.request_id.set("id-1")
+        arguments = ("/here", "POST") if message == logs.REFUSED else ()
+        logger.error(message, *arguments, exc_info=error, extra={"fields": {"status": 500}})
+        logs.request_id.reset(token)
+    finally:
+        logger.handlers = before
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_has_its_time_level_id_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(None, capsys)
+
+    assert line["message"] == "it happened"
+    assert line["level"] == "error"
+    assert line["request_id"] == "id-1"
+    assert line["status"] == 500
+    assert str(line["time"]).endswith("+00:00")
+
+
+def test_a_fault_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = lines(RuntimeError("boom"), capsys)
+
+    assert "RuntimeError: boom" in str(line["exception"])
+
+
+@pytest.mark.parametrize(
+    "error", [refused(), BentoMLException("4711 is my secret", error_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)]
+)
+def test_what_callers_send_is_not_logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert lines(error, capsys, logs.REFUSED) == []
+
+
+@pytest.mark.parametrize("error", [refused(), RuntimeError("boom")])
+def test_a_fault_of_our_own_is_logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one that looks like a refused request, but happened elsewhere."""
+    (line,) = lines(error, capsys)
+
+    assert type(error).__name__ in str(line["exception"])
