@@ -31,7 +31,7 @@ from bentos.stock_forecast.contract import HORIZON, WINDOW, Forecast, Series
 from bentos.stock_forecast.contract import NAME as STOCK_FORECAST
 from bentos.wine_quality.contract import NAME as WINE_QUALITY
 from bentos.wine_quality.contract import Wine, WineScore
-from marmita.contract.schema import Error
+from marmita.contract.answers import Error
 from marmita.training.rows import exams, unseen, unseen_closes, wines
 
 EXAMS = [Exam.model_validate(row).model_dump() for row in unseen(exams())]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.workloads import ASKED_HORIZON, FEATURES, Batch
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 
 JSON = {"Content-Type": "application/json"}
 HEADER_LENGTH = "Inference-Header-Content-Length"

@@ -20,9 +20,10 @@ from time import process_time
 from typing import Any
 
 from benchmarks.places import ROOT
-from bentos.wine_quality.contract import Wine, Wines
-from marmita.contract.schema import features, to_array
-from marmita.training.rows import wines
+from bentos.wine_quality import HEADERS, Wine
+from marmita.contract.rows import features, to_array
+from marmita.training.rows import read_rows
+from training import DATA
 
 TOGETHER = 16
 ROUNDS = 5
@@ -46,9 +47,9 @@ class Layers:
 
         from marmita.oip.routes import LocalModel
 
-        found = [dict(row) for row in wines()[:rows]]
+        found = [dict(row) for row in read_rows(DATA / "winequality-red.csv", features(Wine), HEADERS, ";")[:rows]]
         self._runner: Any = bentoml.get_current_service().wine_quality
-        self._array = to_array(Wines.model_validate({"wines": found}).wines, features(Wine))
+        self._array = to_array([Wine.model_validate(one) for one in found], features(Wine))
         self._json = json.dumps({"wines": found}).encode()
         tensor = {"name": self._runner.served.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
         self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
@@ -80,7 +81,7 @@ class Layers:
         return self._runner.served.model(self._array)
 
     async def _validated(self) -> Any:
-        return await self._runner.to_async.score(wines=Wines.model_validate_json(self._json).wines)
+        return await self._runner.routes()["/wine-quality/score"](self._json)
 
 
 async def ask(app: Any, path: str, body: bytes) -> None:

@@ -29,7 +29,7 @@ from benchmarks.results import (
 )
 from benchmarks.servers import Models, Running, started
 from benchmarks.workloads import Batch, Workload, batches
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 
 DEFAULT_INPUT = "features"
 TOLERANCE = 2e-4

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from bentos.stock_forecast.contract import HORIZON, WINDOW
-from bentos.wine_quality.contract import Wine
-from marmita.contract.schema import Floats, features
+from bentos.wine_quality import HEADERS, Wine
+from marmita.contract.rows import Floats, features
 from marmita.registry.onnx_model import OnnxModel
-from marmita.training import rows
+from marmita.training.rows import read_rows
+from training import DATA
 
 ASKED_HORIZON = 5
 FEATURES = features(Wine)
@@ -73,10 +74,12 @@ def _compiled(folder: Path) -> OnnxModel:
 
 @cache
 def _wines() -> list[list[float]]:
-    return [[wine[name] for name in FEATURES] for wine in rows.wines()]
+    return [
+        [wine[name] for name in FEATURES] for wine in read_rows(DATA / "winequality-red.csv", FEATURES, HEADERS, ";")
+    ]
 
 
 @cache
 def _windows() -> list[list[float]]:
-    closes = rows.closes()
+    closes = [row["Adj Close"] for row in read_rows(DATA / "msft_daily.csv", ["Adj Close"])]
     return [closes[start : start + WINDOW] for start in range(0, len(closes) - WINDOW, WINDOW // 4)]

@@ -1,1 +1,1 @@
-"""What is served: one folder per model, with its contract and its service."""
+"""What is served: one module a model, which holds its row and its service."""

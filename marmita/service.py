@@ -8,13 +8,11 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 
 import bentoml
 from _bentoml_impl.server.app import ServiceAppFactory
-from _bentoml_sdk.io_models import IOMixin
 from bentoml._internal.configuration.containers import BentoMLContainer
-from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -30,6 +28,7 @@ from marmita.records.recording import RecorderShutdown, database
 from marmita.registry.startup import follows
 from marmita.runtime.batching import Batching
 from marmita.runtime.champion_watcher import ChampionWatcher
+from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
 from marmita.runtime.slot import ModelSlot, begun
 from marmita.settings import settings
@@ -72,8 +71,10 @@ class Service(bentoml.Service[T]):
         if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:
             tracing |= {"exporter_type": None, "excluded_urls": ".*"}
         BentoMLContainer.config.set(config)
-        for name in self.all_services():
-            Batching.of(name)  # what is wrong must be said before anything is started
+        for name, service in self.all_services().items():  # what is wrong must be said before anything is started
+            Batching.of(name)
+            for model in service.models:
+                model.resolve()
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         logs.configure()
@@ -106,19 +107,13 @@ class Service(bentoml.Service[T]):
 
     @property
     def openapi_spec(self) -> Any:
+        endpoints = endpoints_of(self.inner).values()
         inferences = [
-            Inference(
-                path=method.route,
-                operation=method.name,
-                about=inspect.cleandoc(method.doc or method.name),
-                request=next(base for base in method.input_spec.__mro__ if not issubclass(base, IOMixin)),
-                answer=answer,
-                many=many,
-            )
-            for method in self.apis.values()
-            for answer, many in [_answer(method.output_spec)]
+            Inference(one.path, one.operation, one.about, one.request, one.answer, one.many) for one in endpoints
         ]
-        return openapi.build(self.name, self.description or "", self._version(), inferences)
+        return openapi.build(
+            self.name, self.description or inspect.cleandoc(self.inner.__doc__ or ""), self._version(), inferences
+        )
 
     def _served(self) -> list[ModelSlot]:
         return [begun(service.inner) for service in self.all_services().values() if service.models]
@@ -129,9 +124,3 @@ class Service(bentoml.Service[T]):
 
     def _version(self) -> str:
         return str(self.bento.tag.version) if self.bento else "development"
-
-
-def _answer(spec: Any) -> tuple[type[BaseModel], bool]:
-    """What an endpoint gives, and whether it gives a list of it."""
-    given: Any = spec.model_fields["root"].annotation
-    return (get_args(given)[0], True) if get_origin(given) is list else (given, False)

@@ -65,20 +65,15 @@ def champions() -> dict[str, store.PackedModel]:
             train_champions()
             shutil.copytree(own, trained)
     shutil.copytree(trained, own, dirs_exist_ok=True)
-    found = [store.champion(name) for name in ("fetal_health", "wine_quality", "stock_forecast")]
+    found = [store.champion(name) for name in samples.SMALL]
     return {model.name: model for model in found if model}
 
 
 def train_champions() -> None:
-    from training import fetal_health, wine_quality
-    from training.stock_forecast import train
+    from marmita import discovery
 
-    for model in (
-        fetal_health.train(samples.FETAL_HEALTH),
-        wine_quality.train(samples.WINE_QUALITY),
-        train.train(samples.STOCK_FORECAST),
-    ):
-        store.promote(model)
+    for name, parameters in samples.SMALL.items():
+        store.promote(discovery.training(name).train(**parameters))
 
 
 @pytest.fixture(scope="session")

@@ -3,23 +3,38 @@
 from functools import cache
 from typing import Any
 
+from bentos import fetal_health, wine_quality
 from bentos.stock_forecast.contract import WINDOW
-from marmita.training import rows
-from training import fetal_health, wine_quality
+from marmita.contract.rows import features
+from marmita.training.rows import Row, read_rows
+from training import DATA
 from training.stock_forecast.windows import Recipe
 
-FETAL_HEALTH = fetal_health.Recipe(trees=10, iterations=10, folds=2, shufflings=1)
-WINE_QUALITY = wine_quality.Recipe(trees=10, iterations=10, folds=2, residual_folds=2)
-STOCK_FORECAST = Recipe(units=4, epochs=1)
+SMALL: dict[str, dict[str, int]] = {
+    "fetal_health": {"trees": 10, "iterations": 10, "folds": 2, "shufflings": 1},
+    "wine_quality": {"trees": 10, "iterations": 10, "folds": 2, "residual_folds": 2},
+    "stock_forecast": {"units": 4, "epochs": 1},
+}
+"""Parameters by which a model is trained in seconds."""
+FETAL_HEALTH, WINE_QUALITY = SMALL["fetal_health"], SMALL["wine_quality"]
+STOCK_FORECAST = Recipe(**SMALL["stock_forecast"])
 
 CLASSIFY, SCORE, FORECAST = "/fetal-health/classify", "/wine-quality/score", "/stock-forecast/forecast"
 
-_exams, _wines = cache(rows.exams), cache(rows.wines)
+
+@cache
+def _exams() -> list[Row]:
+    return read_rows(DATA / "fetal_health.csv", features(fetal_health.Exam), fetal_health.HEADERS)
+
+
+@cache
+def _wines() -> list[Row]:
+    return read_rows(DATA / "winequality-red.csv", features(wine_quality.Wine), wine_quality.HEADERS, ";")
 
 
 @cache
 def _closes() -> list[float]:
-    return [round(close, 4) for close in rows.closes()]
+    return [round(row["Adj Close"], 4) for row in read_rows(DATA / "msft_daily.csv", ["Adj Close"])]
 
 
 def exams(count: int, start: int = 0) -> dict[str, Any]:

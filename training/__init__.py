@@ -1,1 +1,6 @@
-"""How each model is made: one script a model, run as `python -m training.wine_quality`."""
+"""How each model is made: one module a model, run as `python -m training.wine_quality`."""
+
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parent / "data"
+"""The data sets, with their sources and licences."""

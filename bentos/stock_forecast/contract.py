@@ -8,7 +8,9 @@ from pydantic import ConfigDict, FailFast, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from marmita.contract.schema import Answer, PredictionId, Request, Rows, Strict, Ticker, most_keys, no_default
+from marmita.contract.answers import Answer, PredictionId, no_default
+from marmita.contract.requests import RequestBody, Rows, Strict, most_keys
+from marmita.records.prices.bars import Ticker
 
 NAME = "stock_forecast"
 WINDOW = 60
@@ -63,7 +65,7 @@ CONTRACT: dict[str, Any] = {
 }
 
 
-class AllSeries(Request):
+class AllSeries(RequestBody):
     """Series to forecast."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
@@ -93,7 +95,7 @@ class Forecast(Answer):
 EXAMPLE_FROM: dict[str, Any] = {"ticker": "MSFT", "as_of": "2013-02-01", "horizon": 5}
 
 
-class ForecastFrom(Request):
+class ForecastFrom(RequestBody):
     """A forecast from the closes that are kept."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_FROM]})

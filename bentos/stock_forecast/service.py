@@ -3,12 +3,11 @@
 import logging
 from datetime import date
 from itertools import zip_longest
-from typing import Annotated, Any
+from typing import Any
 
 import bentoml
 import numpy as np
 from bentoml.exceptions import InvalidArgument, ServiceUnavailable
-from bentoml.validators import ContentType
 from starlette.concurrency import run_in_threadpool
 
 from bentos.stock_forecast.contract import (
@@ -23,15 +22,16 @@ from bentos.stock_forecast.contract import (
     ForecastFrom,
     Series,
 )
-from bentos.stock_forecast.evaluator import EVALUATOR
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.predictions.bundles import Subject
 from marmita.records.prices.prices import Closes, NotEnoughHistoryError, future, history
+from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.recording import database
-from marmita.registry.startup import served
+from marmita.registry.startup import ServedModel
+from marmita.runtime.endpoints import endpoint
 from marmita.runtime.loaded_model import LoadedModel
-from marmita.runtime.runner import Runner, answer
+from marmita.runtime.runner import Runner
 from marmita.service import Service
 
 log = logging.getLogger("bentoml.marmita")
@@ -52,50 +52,50 @@ def outcome(last: float, end: float) -> str:
     return "rise" if end > last else "fall"
 
 
-@bentoml.service(service_class=Service, description="Forecasts a stock's next closes from its recent ones.")
+@bentoml.service(service_class=Service)
 class StockForecast(Runner):
-    """Forecasts stock closes."""
+    """Forecast a stock's next closes from its recent ones."""
 
-    model = served(NAME, CONTRACT)
-    evaluator = EVALUATOR
+    contract = CONTRACT
+    model = ServedModel(NAME, CONTRACT)
+    evaluator = PathEvaluator(NAME, WINDOW, HORIZON)
     sample = to_array(AllSeries.model_validate(EXAMPLE).series)
 
-    @bentoml.api(route="/stock-forecast/forecast", input_spec=AllSeries)
-    async def forecast(self, series: list[Series]) -> Annotated[list[Forecast], ContentType("application/json")]:
+    @endpoint("/stock-forecast/forecast", AllSeries, Forecast, many=True)
+    async def forecast(self, asked: AllSeries) -> list[dict[str, Any]]:
         """Forecast the next closes of stocks.
 
         Each series gets a path of as many days as its horizon says. Nine closes in ten should lie in their day's
         interval.
         """
-        rows = to_array(series)
-        predicted = await self.run(rows, [_subject(one.ticker, one.as_of) for one in series])
+        rows = to_array(asked.series)
+        predicted = await self.run(rows, [_subject(one.ticker, one.as_of) for one in asked.series])
         outputs = _shortest(predicted.outputs).reshape(len(rows), 3, HORIZON)
         forecasts = [
-            _path(predicted.by, *path[:, : one.horizon].tolist()) for one, path in zip(series, outputs, strict=True)
+            _path(predicted.by, *path[:, : one.horizon].tolist())
+            for one, path in zip(asked.series, outputs, strict=True)
         ]
         ends = [path["path"][-1]["close"] for path in forecasts]
         predicted.by.metrics.answered(len(rows), map(outcome, rows[:, -1].tolist(), ends), [])
-        return answer(predicted.identify(forecasts))
+        return predicted.identify(forecasts)
 
-    @bentoml.api(route="/stock-forecast/forecast-from", input_spec=ForecastFrom)
-    async def forecast_from(
-        self, ticker: str, as_of: date, horizon: int
-    ) -> Annotated[ForecastBesideActual, ContentType("application/json")]:
+    @endpoint("/stock-forecast/forecast-from", ForecastFrom, ForecastBesideActual, many=False)
+    async def forecast_from(self, asked: ForecastFrom) -> dict[str, Any]:
         """Forecast from the closes that are kept, as if it were that day.
 
         The forecast knows of no later day. Beside it stand the actual closes, as far as they are known.
         """
-        past, after = await run_in_threadpool(_kept, ticker, as_of, horizon)
+        past, after = await run_in_threadpool(_kept, asked.ticker, asked.as_of, asked.horizon)
         rows = np.array([past.values], dtype=np.float32)
-        predicted = await self.run(rows, [Subject(ticker, past.days[-1])])
+        predicted = await self.run(rows, [Subject(asked.ticker, past.days[-1])])
         (path,) = _shortest(predicted.outputs).reshape(1, 3, HORIZON)
-        forecast = _path(predicted.by, *path[:, :horizon].tolist())
+        forecast = _path(predicted.by, *path[:, : asked.horizon].tolist())
         predicted.by.metrics.answered(1, [outcome(past.values[-1], forecast["path"][-1]["close"])], [])
         beside = zip_longest(forecast["path"], after.days, after.values)
         forecast["path"] = [step | {"day": day, "actual": actual} for step, day, actual in beside]
-        about = {"ticker": ticker, "as_of": past.days[-1], "last_close": past.values[-1]}
+        about = {"ticker": asked.ticker, "as_of": past.days[-1], "last_close": past.values[-1]}
         (identified,) = predicted.identify([about | forecast])
-        return answer(identified)
+        return identified
 
     def outcomes(self, rows: Floats, outputs: Floats) -> list[str]:
         lasts, ends = rows[:, -1].tolist(), outputs[:, HORIZON - 1].tolist()

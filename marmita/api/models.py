@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from marmita.contract.schema import Answer
+from marmita.contract.answers import Answer
 from marmita.registry.card import Card, Headline
 from marmita.registry.store import PackedModel
 from marmita.runtime.slot import ModelSlot

@@ -15,8 +15,8 @@ from pydantic.json_schema import models_json_schema
 
 from marmita.api import record_document
 from marmita.api.models import ServedModelInFull, ServedModels
+from marmita.contract.answers import Error
 from marmita.contract.openapi import ERRORS, Inference, errors, example, json_of, reference
-from marmita.contract.schema import Error
 from marmita.oip import document
 
 _PROBES = {

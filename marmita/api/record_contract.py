@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from marmita.contract import schema
-from marmita.contract.schema import MAX_ROWS, Answer, Strict, Ticker
+from marmita.contract.answers import Answer
+from marmita.contract.requests import MAX_ROWS, RequestBody, Strict
+from marmita.records.prices.bars import Ticker
 
 _SINGLE: list[JsonValue] = [{"type": "string"}, {"type": "number"}]
 
@@ -26,7 +27,7 @@ class TruthOf(Strict):
     )
 
 
-class Labels(schema.Request):
+class Labels(RequestBody):
     """What turned out to be true."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_LABELS]})
@@ -86,7 +87,7 @@ class ModelQuality(Answer):
     notes: list[str] = Field(description="What the figures can't say, and why")
 
 
-class LoadPrices(schema.Request):
+class LoadPrices(RequestBody):
     """Which prices to fetch."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_LOAD]})

@@ -15,8 +15,8 @@ from marmita.api.record_contract import (
     ShepherdState,
     StoredPrices,
 )
+from marmita.contract.answers import Error
 from marmita.contract.openapi import errors, example, json_of, reference
-from marmita.contract.schema import Error
 
 REQUESTS: tuple[type[BaseModel], ...] = (Labels, LoadPrices)
 ANSWERS: tuple[type[BaseModel], ...] = (LabelsAdded, ModelQuality, PricesLoaded, ShepherdState, StoredPrices)

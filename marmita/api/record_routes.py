@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from marmita.api.auth import ApiKeys
 from marmita.api.record_contract import Labels, LabelsAdded, LoadPrices, PriceOfDay, PricesLoaded, StoredPrices
+from marmita.contract.answers import Answer
 from marmita.contract.errors import RequestError
-from marmita.contract.schema import Answer
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.predictions import labels
 from marmita.records.predictions.recorder import FLUSH_S

@@ -1,4 +1,4 @@
-"""What an operator does by hand with what the house remembers: `python -m marmita`."""
+"""Make, serve and look after models."""
 
 import argparse
 import json
@@ -6,11 +6,12 @@ import sys
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
 
-import bentoml
 from bentoml.exceptions import BentoMLException
 
+from marmita import discovery
+from marmita.cli import bento, new, train
+from marmita.discovery import DiscoveryError
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.operations import decisions, training_runs
 from marmita.records.predictions import retention
@@ -22,14 +23,12 @@ from marmita.registry import startup, store, tracking
 from marmita.runtime.slot import current
 from marmita.settings import settings, span
 
-MODELS = ("fetal_health", "wine_quality", "stock_forecast")
-
 
 def main() -> None:
     try:
         options = _options()
         options.run(options)
-    except (BentoMLException, DatabaseDownError, PricesError, ValueError) as error:
+    except (BentoMLException, DatabaseDownError, DiscoveryError, PricesError, ValueError) as error:
         sys.exit(f"error: {error}")
 
 
@@ -46,9 +45,7 @@ def _quality(options: argparse.Namespace) -> None:
         print(json.dumps(quality.history(database(), options.model, most=100), indent=2))
         return
     startup.find_those_of_the_bento()
-    service: Any = import_module(f"bentos.{options.model}.service")
-    runner = next(one.inner for one in vars(service).values() if isinstance(one, bentoml.Service))
-    print(json.dumps(current(runner).measure(database(), options.window).as_dict(), indent=2))
+    print(json.dumps(current(discovery.runner(options.model)).measure(database(), options.window).as_dict(), indent=2))
 
 
 def _promote(options: argparse.Namespace) -> None:
@@ -70,6 +67,11 @@ def _tell(champion: store.PackedModel) -> None:
         print(said)
 
 
+def _tags(options: argparse.Namespace) -> None:
+    found = (store.champion(name) for name in options.models or discovery.names())
+    print(" ".join(model.tag for model in found if model))
+
+
 def _runs(options: argparse.Namespace) -> None:
     for run in training_runs.latest(database(), options.model):
         took = f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "until now"
@@ -79,7 +81,7 @@ def _runs(options: argparse.Namespace) -> None:
 def _shepherd(options: argparse.Namespace) -> None:
     if not all(find_spec(room) for room in ("marmita.shepherd", "training")):
         raise ValueError("there is no shepherd here: it needs what trains the models, and an image that serves has not")
-    sys.exit(import_module("marmita.shepherd.controller").run(MODELS, options.once))
+    sys.exit(import_module("marmita.shepherd.controller").run(discovery.names(), options.once))
 
 
 def _decisions(options: argparse.Namespace) -> None:
@@ -114,41 +116,48 @@ def _days(text: str) -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m marmita", description=__doc__)
-    rooms = parser.add_subparsers(required=True)
+    parser = argparse.ArgumentParser(prog="marmita", description=__doc__)
+    commands = parser.add_subparsers(required=True)
 
-    prices = rooms.add_parser("prices", help="the prices of stocks").add_subparsers(required=True)
+    new.add(commands)
+    train.add(commands)
+    bento.add(commands)
+    prices = commands.add_parser("prices", help="the prices of stocks").add_subparsers(required=True)
     load = prices.add_parser("load", help="fetch those that are missing")
     load.add_argument("ticker")
     load.add_argument("start", type=date.fromisoformat, help="the first day, as 2012-01-03")
     load.add_argument("end", type=date.fromisoformat, help="the last day")
     load.set_defaults(run=_load_prices)
 
-    figures = rooms.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
-    figures.add_argument("model", choices=MODELS)
+    figures = commands.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
+    figures.add_argument("model", choices=discovery.names())
     figures.add_argument("--window", type=_window, default=settings().quality_window, help="such as 90m, 24h, 7d")
     figures.add_argument("--history", action="store_true", help="what was measured before, the newest first")
     figures.set_defaults(run=_quality)
 
-    history = rooms.add_parser("runs", help="the last training runs, and what came of them")
-    history.add_argument("model", choices=MODELS, nargs="?")
+    history = commands.add_parser("runs", help="the last training runs, and what came of them")
+    history.add_argument("model", choices=discovery.names(), nargs="?")
     history.set_defaults(run=_runs)
 
-    promote = rooms.add_parser("promote", help="make a version the champion: services take it up within seconds")
+    promote = commands.add_parser("promote", help="make a version the champion: services take it up within seconds")
     promote.add_argument("tag", help="such as wine_quality:xf2cl6wbqsz7aaav")
     promote.set_defaults(run=_promote)
-    rollback = rooms.add_parser("rollback", help="make the version before the champion the champion again")
-    rollback.add_argument("model", choices=MODELS)
+    rollback = commands.add_parser("rollback", help="make the version before the champion the champion again")
+    rollback.add_argument("model", choices=discovery.names())
     rollback.set_defaults(run=_rollback)
 
-    shepherd = rooms.add_parser("shepherd", help="look after the models: retrain those that are old or wrong too often")
+    tags = commands.add_parser("tags", help="the champions' tags")
+    tags.add_argument("models", nargs="*", metavar="MODEL")
+    tags.set_defaults(run=_tags)
+
+    shepherd = commands.add_parser("shepherd", help="retrain models that are old or wrong too often")
     shepherd.add_argument("--once", action="store_true", help="one round, and not one after the other")
     shepherd.set_defaults(run=_shepherd)
     past = shepherd.add_subparsers().add_parser("history", help="what was decided, and what came of it")
-    past.add_argument("--model", choices=MODELS)
+    past.add_argument("--model", choices=discovery.names())
     past.set_defaults(run=_decisions)
 
-    records = rooms.add_parser("database", help="where it is kept").add_subparsers(required=True)
+    records = commands.add_parser("database", help="where it is kept").add_subparsers(required=True)
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
     about = "delete predictions with their labels, and measurements; decisions only if they are a year old too"
     forget = records.add_parser("forget", help=about)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from marmita.contract.schema import Error, ErrorDetail
+from marmita.contract.answers import Error, ErrorDetail
 
 _SHOWN = 20
 """More single errors than this help nobody."""

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from pydantic_core import from_json, to_json
 
 from marmita.contract.errors import RequestError
-from marmita.contract.schema import MAX_ROWS, Floats
+from marmita.contract.requests import MAX_ROWS
+from marmita.contract.rows import Floats
 
 DATATYPE = "FP32"
 _TYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}

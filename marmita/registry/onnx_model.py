@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import onnxruntime
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 
 onnxruntime.disable_telemetry_events()
 

@@ -1,6 +1,7 @@
 """Which version of a model a service begins with: the store's champion, or the one that its Bento was built with."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from marmita import settings
-from marmita.contract.schema import same_interface
+from marmita.contract.rows import same_interface
 from marmita.registry import store
 from marmita.registry.store import PackedModel
 
@@ -21,12 +22,16 @@ BENTO = Path(__file__).resolve().parents[3] / "bento.yaml"
 log = logging.getLogger("bentoml.marmita")
 
 
-class StoredChampion(BentoModel):  # type: ignore[misc]  # it has no types
-    """A model of the store in BentoML's home. BentoML itself would look among those of the Bento only."""
+class ServedModel(BentoModel):
+    """The version of a model that a service starts with. It is looked up when it is needed, not when it is named."""
+
+    def __init__(self, name: str, contract: Mapping[str, Any]) -> None:
+        super().__init__(tag=name)
+        object.__setattr__(self, "_contract", contract)
 
     @property
     def stored(self) -> bentoml.Model:
-        return store.at_home().get(self.tag)
+        return first_version(self.tag.name, self._contract)
 
     def resolve(self, *_: object) -> bentoml.Model:
         return self.stored
@@ -47,11 +52,11 @@ def _inside_bento() -> bool:
     return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
 
 
-def served(name: str, contract: dict[str, Any]) -> BentoModel:
-    """The model that a service begins with.
+def first_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
+    """Return the version that a service starts with: the store's champion, or that of its Bento.
 
-    It is looked at before anything is started, so that a service that can't work says so at once and ends. One that
-    has a model in its Bento to fall back on does not: as while it runs, a champion that is not fit is passed over.
+    A service that has a model in its Bento to fall back on passes over a champion that is not fit, as it does while it
+    runs. One that has none says what is wrong and ends.
     """
     if not follows():
         return _of_the_bento(name, contract)
@@ -66,20 +71,20 @@ def served(name: str, contract: dict[str, Any]) -> BentoModel:
     return _of_the_bento(name, contract)
 
 
-def _champion(name: str, contract: dict[str, Any]) -> BentoModel:
+def _champion(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
     found = store.champion(name)
     if found is None:
         raise NotFound(
             f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {_retrain(name)}"
         )
-    return StoredChampion(_fit(found, contract).tag)
+    return store.at_home().get(_fit(found, contract).tag)
 
 
-def _of_the_bento(name: str, contract: dict[str, Any]) -> BentoModel:
-    return BentoModel(_fit(_packed_in_bento(name), contract).tag)
+def _of_the_bento(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
+    return bentoml.models.get(_fit(_packed_in_bento(name), contract).tag)
 
 
-def _fit(found: PackedModel, contract: dict[str, Any]) -> PackedModel:
+def _fit(found: PackedModel, contract: Mapping[str, Any]) -> PackedModel:
     if not same_interface(found.contract, contract):
         was = f"{found.tag} was trained with another contract than this code has"
         raise BentoMLException(f"{was}. Run: {_retrain(found.name)}")

@@ -23,7 +23,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 
 log = logging.getLogger("bentoml.marmita")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.oip.codec import Signature, ValueBounds
 from marmita.registry.store import PackedModel
 from marmita.runtime.batching import Batcher, Batching

@@ -2,21 +2,21 @@
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-from bentoml._internal.context import server_context
 from bentoml.models import BentoModel
 from pydantic_core import to_json
-from starlette.responses import Response
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.records.predictions.bundles import PredictionRequest, Subject
 from marmita.records.predictions.recorder import Kept
 from marmita.records.quality.evaluators import Evaluator
 from marmita.records.recording import recorder
+from marmita.runtime.endpoints import Endpoint, endpoints_of
 from marmita.runtime.loaded_model import LoadedModel, flatten
 from marmita.runtime.slot import its_own
 from marmita.telemetry import logs
@@ -30,7 +30,7 @@ class Predicted(NamedTuple):
     kept: Kept | None = None
 
     def identify(self, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The answers to the rows, each with the id by which its row can be labelled."""
+        """Return the answers to the rows, each with the id by which its row can be labelled."""
         if self.kept is not None:
             id, first = self.kept
             for row, answer in enumerate(answers, start=first):
@@ -39,11 +39,14 @@ class Predicted(NamedTuple):
 
 
 class Runner(ABC):
-    """The base of a model's service. A subclass adds its model, its judge, a sample and its route."""
+    """The base of a model's service. A subclass adds its contract, its evaluator, a sample and its endpoints."""
 
     model: ClassVar[BentoModel]
+    """The version that it starts with."""
+    contract: ClassVar[Mapping[str, Any]]
+    """What the model takes: a packed model of another contract is not served."""
     evaluator: ClassVar[Evaluator]
-    """Says what is kept of the model's predictions means, and how good they were."""
+    """Says what is recorded of the model's predictions means, and how good they were."""
     sample: ClassVar[Floats]
     """Rows that the model must be able to answer to be called ready."""
 
@@ -57,8 +60,15 @@ class Runner(ABC):
         """The version that answers now. Another one may answer the next request."""
         return self._current.load()
 
+    def routes(self) -> Mapping[str, Callable[[bytes], Awaitable[bytes]]]:
+        """Return what answers at each typed path: the request's body in, the answer in JSON out."""
+        return {path: partial(self._answer, endpoint) for path, endpoint in endpoints_of(type(self)).items()}
+
+    async def _answer(self, endpoint: Endpoint, body: bytes) -> bytes:
+        return to_json(await endpoint.handle(self, endpoint.read(body)))
+
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
-        """What the model says to these rows, kept if predictions are to be kept."""
+        """Return what the model says to these rows, recorded if predictions are to be recorded."""
         served = self.served
         if self._recorder is None:
             return Predicted(served, await served.run(rows))
@@ -68,7 +78,7 @@ class Runner(ABC):
         return Predicted(served, outputs, self._recorder.record(served.name, served.version, request))
 
     async def predict(self, rows: Floats) -> Predicted:
-        """The model's bare outputs, counted as those of its own route are."""
+        """Return the model's bare outputs, counted as those of its own routes are."""
         predicted = await self.run(rows)
         unusual = predicted.by.unusual(rows)
         predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
@@ -76,20 +86,9 @@ class Runner(ABC):
 
     @abstractmethod
     def outcomes(self, rows: Floats, outputs: Floats) -> Iterable[str]:
-        """The class or bucket in which each answer is counted."""
+        """Return the class or bucket in which each answer is counted."""
 
     async def __is_ready__(self) -> bool:
-        """Ready is who can answer: the model is asked, past the queue."""
+        """Tell whether the model answers its sample: it is asked directly, past the queue."""
         outputs = await asyncio.to_thread(self.served.model, self.sample)
         return bool(np.isfinite(outputs).all())
-
-
-def answer(rows: Any) -> Any:
-    """Rows of plain values as the answer to whoever asked over HTTP. From a runner to the door they go as they are.
-
-    BentoML would make a model of each row, validate it, take it apart again and write it with Python's own JSON: half
-    of what a request with a thousand rows costs.
-    """
-    if isinstance(rows, Response) or server_context.service_type == "service":
-        return rows
-    return Response(to_json(rows), media_type="application/json")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from bentoml.exceptions import BentoMLException
 
-from marmita.contract.schema import Floats, same_interface
+from marmita.contract.rows import Floats, same_interface
 from marmita.records.database.database import Database
 from marmita.records.quality import quality
 from marmita.records.quality.evaluators import Evaluator

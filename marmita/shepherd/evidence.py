@@ -8,7 +8,7 @@ from typing import Any
 
 from bentoml.exceptions import BentoMLException
 
-from marmita.contract.schema import same_interface
+from marmita.contract.rows import same_interface
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.predictions import labels

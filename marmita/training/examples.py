@@ -1,6 +1,7 @@
 """The rows that a model is made from, and those of them that no model may see before it is judged."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -9,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats, Row, features
 from marmita.registry.card import Data
-from marmita.training.rows import FOLDER as FOLDER
 from marmita.training.rows import is_held_out
 
 SEED = 7
@@ -54,6 +54,31 @@ class Examples(Generic[Truth]):
             rows_held_out=int(np.sum(self.held_out)),
             labels_read=self.labels_read,
         )
+
+
+def from_table(
+    table: pd.DataFrame,
+    row: type[Row],
+    truths: npt.NDArray[Truth],
+    *,
+    headers: Mapping[str, str] | None = None,
+    source: str,
+    licence: str,
+) -> Examples[Truth]:
+    """Return the rows of a table as examples. `headers` are the table's names of features, where they differ.
+
+    The model sees single precision: what it is served with.
+    """
+    columns = [(headers or {}).get(name, name) for name in features(row)]
+    rows = table[columns].to_numpy(dtype=np.float64)
+    return Examples(
+        features=rows.astype(np.float32),
+        truths=truths,
+        held_out=held_out(rows),
+        source=source,
+        licence=licence,
+        fingerprint=fingerprint(table),
+    )
 
 
 def held_out(rows: Doubles) -> Mask:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.records.predictions import labelled_rows
 from marmita.records.quality.evaluators import Evaluator, keys
 from marmita.records.recording import database
@@ -20,12 +20,11 @@ def with_labels(
     evaluator: Evaluator,
     contract: Mapping[str, Any],
     valid: Callable[[Doubles], Mask],
-    first: int,
 ) -> Examples[Truth]:
     """The reference rows, and beside them those of the records whose truth was told.
 
-    `first` is what the reference file calls the truth that the records call 0. A row that the file has keeps the file's
-    truth, as its rows were judged with more care, and as the rows on which models are compared must not change.
+    A row that the file has keeps the file's truth: its rows were judged with more care, and the rows on which models
+    are compared must not change.
     """
     reference = replace(reference, labels_read=datetime.now(UTC))
     with database().reading() as session:
@@ -45,7 +44,7 @@ def with_labels(
     _say(int(np.sum(taken)), counts, found.older)
     if not taken.any():
         return reference
-    return _joined(reference, found.rows[taken], found.truths[taken] + first)
+    return _joined(reference, found.rows[taken], found.truths[taken])
 
 
 def _within(rows: Floats, contract: Mapping[str, Any]) -> Mask:

@@ -11,7 +11,7 @@ import numpy as np
 from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 
-from marmita.contract.schema import Floats, same_interface
+from marmita.contract.rows import Floats, same_interface
 from marmita.registry import store
 from marmita.registry.card import Card, Data, GateVerdict, Headline
 from marmita.registry.onnx_model import OnnxModel

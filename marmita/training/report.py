@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+ScoreLine = tuple[str, str, str, str]
+"""A line of the README's scores: the model, the score, its value, and that of the baselines."""
+
 
 def table(title: str, columns: Sequence[str], lines: Mapping[str, Mapping[str, float]]) -> str:
     """One line a model, one column a score. A score that a model does not have is left out."""

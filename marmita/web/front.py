@@ -23,8 +23,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from marmita.contract.answers import Error
 from marmita.contract.errors import RequestError, unified
-from marmita.contract.schema import Error
 from marmita.oip.routes import TensorRoutes
 from marmita.settings import Settings
 from marmita.telemetry import logs, metrics

@@ -8,22 +8,16 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
+from marmita import discovery
 from marmita.registry.store import PackedModel
-
-SERVICES = {
-    "fetal_health": ("bentos.fetal_health.service", "FetalHealth"),
-    "wine_quality": ("bentos.wine_quality.service", "WineQuality"),
-    "stock_forecast": ("bentos.stock_forecast.service", "StockForecast"),
-    "marmita": ("service", "Marmita"),
-}
 
 
 @pytest.fixture(scope="session")
 def services(champions: dict[str, PackedModel]) -> dict[str, Any]:
     """All services by name. They can be imported only when there are models to serve."""
-    from importlib import import_module
+    from service import Marmita
 
-    return {name: getattr(import_module(module), attr) for name, (module, attr) in SERVICES.items()}
+    return {name: discovery.service(name) for name in discovery.names()} | {"marmita": Marmita}
 
 
 @contextmanager

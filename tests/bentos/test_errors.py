@@ -8,6 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bentos.stock_forecast.contract import WINDOW
+from marmita.runtime.tables import TableRunner
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
 
 JSON = {"content-type": "application/json"}
@@ -211,7 +212,7 @@ def test_a_fault_inside_is_a_500_that_tells_nothing(
     def explode(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("bentos.wine_quality.service.to_array", explode)
+    monkeypatch.setattr(TableRunner, "run", explode)
 
     answer = client.post(SCORE, json=wines(1))
 

@@ -10,7 +10,6 @@ import httpx
 import psycopg
 import pytest
 
-from marmita.training import rows
 from tests.e2e.crowd import LOST, REFUSED, crowd
 from tests.e2e.server import Server, metric_samples, serve, until
 from tests.records.postgres import Postgres
@@ -89,7 +88,7 @@ def test_each_route_says_by_which_id_its_rows_can_be_labelled(own_home: Path, to
             (id, place), (same, next_place) = (answer["id"].split("-") for answer in (first, second))
             assert (same, int(next_place)) == (id, int(place) + 1)
             assert label(server, {first["id"]: truth, second["id"]: truth}).status_code == 200
-        tensor = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": list(rows.wines()[0].values())}
+        tensor = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": list(wines(1)["wines"][0].values())}
         answer = ask(server, "/v2/models/wine_quality/infer", {"inputs": [tensor]})
         assert label(server, {answer["parameters"]["prediction_id"]: 5}).status_code == 200
 

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ TOPOLOGIES = pytest.mark.parametrize("topology", ["colocated", "split"])
 @pytest.fixture(scope="module")
 def challenger(champions: dict[str, PackedModel]) -> PackedModel:
     """Another version, which is not the champion."""
-    packed = wine_quality.train(replace(samples.WINE_QUALITY, seed=11))
+    packed = wine_quality.TRAINING.train(**samples.WINE_QUALITY, seed=11)
     store.promote(champions[NAME])
     return packed
 

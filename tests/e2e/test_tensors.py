@@ -18,7 +18,7 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import InferenceServerException
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.registry.store import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import Server, serve, wait_until_ready

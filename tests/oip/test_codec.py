@@ -19,7 +19,8 @@ from bentoml.exceptions import ServiceUnavailable
 from starlette.applications import Starlette
 
 from marmita.contract.errors import RequestError
-from marmita.contract.schema import MAX_ROWS, Floats
+from marmita.contract.requests import MAX_ROWS
+from marmita.contract.rows import Floats
 from marmita.oip.codec import Asked, Signature, ValueBounds, read, write
 from marmita.oip.routes import Model, RemoteModel, Reply, TensorRoutes
 from marmita.settings import Settings

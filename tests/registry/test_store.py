@@ -47,7 +47,7 @@ def test_a_tag_holds_everything_and_shows_its_score(champions: dict[str, PackedM
 
 def test_a_store_without_champion_says_how_to_make_one(empty_store: Path) -> None:
     with pytest.raises(NotFound, match="python -m training\\.wine_quality"):
-        startup.served("wine_quality", {})
+        startup.first_version("wine_quality", {})
 
 
 def test_only_a_promoted_version_is_served(champions: dict[str, PackedModel], empty_store: Path) -> None:
@@ -56,9 +56,9 @@ def test_only_a_promoted_version_is_served(champions: dict[str, PackedModel], em
 
     assert store.champion("wine_quality") is None
     store.promote(first)
-    assert str(startup.served("wine_quality", first.contract).tag) == first.tag
+    assert str(startup.first_version("wine_quality", first.contract).tag) == first.tag
     store.promote(second)
-    assert str(startup.served("wine_quality", first.contract).tag) == second.tag
+    assert str(startup.first_version("wine_quality", first.contract).tag) == second.tag
     assert str(bentoml.models.get("wine_quality:latest").tag) == second.tag
     assert [str(model.tag) for model in bentoml.models.list()].count(first.tag) == 1
 
@@ -76,7 +76,7 @@ def test_another_contract_is_refused(champions: dict[str, PackedModel], empty_st
     store.promote(packed)
 
     with pytest.raises(BentoMLException, match="another contract"):
-        startup.served("wine_quality", packed.contract | {"features": packed.contract["features"][::-1]})
+        startup.first_version("wine_quality", packed.contract | {"features": packed.contract["features"][::-1]})
 
 
 def test_other_words_for_the_same_features_are_not(champions: dict[str, PackedModel], empty_store: Path) -> None:
@@ -84,7 +84,7 @@ def test_other_words_for_the_same_features_are_not(champions: dict[str, PackedMo
     store.promote(packed)
     reworded = [feature | {"description": "in other words", "high": 1e6} for feature in packed.contract["features"]]
 
-    assert str(startup.served("wine_quality", packed.contract | {"features": reworded}).tag) == packed.tag
+    assert str(startup.first_version("wine_quality", packed.contract | {"features": reworded}).tag) == packed.tag
 
 
 def test_a_version_that_was_not_promoted_is_named_with_the_reason(
@@ -93,7 +93,7 @@ def test_a_version_that_was_not_promoted_is_named_with_the_reason(
     packed = repack(champions["wine_quality"])
 
     with pytest.raises(NotFound, match=f"{packed.tag}, was not promoted"):
-        startup.served("wine_quality", packed.contract)
+        startup.first_version("wine_quality", packed.contract)
 
 
 def test_damage_is_noticed(champions: dict[str, PackedModel], empty_store: Path) -> None:
@@ -103,11 +103,11 @@ def test_damage_is_noticed(champions: dict[str, PackedModel], empty_store: Path)
     compiled.write_bytes(compiled.read_bytes()[:-1])
 
     with pytest.raises(BentoMLException, match="damaged"):
-        startup.served("wine_quality", packed.contract)
+        startup.first_version("wine_quality", packed.contract)
 
     compiled.unlink()
     with pytest.raises(BentoMLException, match="can't be read"):
-        startup.served("wine_quality", packed.contract)
+        startup.first_version("wine_quality", packed.contract)
 
 
 def test_a_failed_packing_leaves_nothing(champions: dict[str, PackedModel], empty_store: Path) -> None:

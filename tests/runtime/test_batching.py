@@ -8,7 +8,7 @@ import pytest
 from bentoml.exceptions import ServiceUnavailable
 from pydantic import ValidationError
 
-from marmita.contract.schema import Floats
+from marmita.contract.rows import Floats
 from marmita.runtime.batching import Batcher, Batching
 from marmita.telemetry import logs
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from bentos.wine_quality.evaluator import EVALUATOR
+from marmita import discovery
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
 from marmita.records.predictions import labels
@@ -32,7 +32,7 @@ def test_labels_that_were_told_while_the_champion_was_trained_are_new(
     (champion.path / "card.json").write_text(json.dumps(card))
     id = ask(database, np.ones((3, 11), "<f4"), np.full(3, 5.0), datetime.now(UTC), champion.version, model=WINE)
     with database.writing() as session:
-        labels.add(session, {WINE: EVALUATOR}, [(f"{id}-{row}", 5) for row in range(3)])
+        labels.add(session, {WINE: discovery.runner(WINE).evaluator}, [(f"{id}-{row}", 5) for row in range(3)])
         session.execute(update(Label).values(at=made - DAY))
 
     assert look(WINE, "", database, DAY).material == TableMaterial(new)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from bentos.wine_quality.evaluator import EVALUATOR
+from marmita import discovery
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.database.tables import Decision, Lease
 from marmita.records.operations import decisions, training_runs
@@ -35,7 +35,7 @@ def drift(database: Database, champion: PackedModel, labelled: int) -> None:
     rows = np.random.default_rng(1).uniform(50, 60, (size, width)).astype("<f4")
     id = ask(database, rows, np.full(size, 5.0), datetime.now(UTC), champion.version, model=WINE)
     with database.writing() as session:
-        labels.add(session, {WINE: EVALUATOR}, [(f"{id}-{row}", 5) for row in range(labelled)])
+        labels.add(session, {WINE: discovery.runner(WINE).evaluator}, [(f"{id}-{row}", 5) for row in range(labelled)])
 
 
 @ON_BOTH

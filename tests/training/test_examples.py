@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from marmita.records.quality.reference import describe
-from marmita.training.examples import FOLDER, held_out
-from training import fetal_health, wine_quality
+from marmita.training.examples import held_out
+from training import DATA, fetal_health, wine_quality
 
 
 def test_the_reference_data_is_what_the_readme_says() -> None:
-    readme = (FOLDER / "README.md").read_text()
+    readme = (DATA / "README.md").read_text()
 
-    for file in FOLDER.glob("*.csv"):
+    for file in DATA.glob("*.csv"):
         assert f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}" in readme
 
 

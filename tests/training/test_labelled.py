@@ -1,16 +1,14 @@
 """Labelled rows of the records join the reference file, and nothing that is wrong with them gets in."""
 
-import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bentos.fetal_health.evaluator import EVALUATOR as EXAMS
-from bentos.wine_quality.contract import NAME
-from bentos.wine_quality.evaluator import EVALUATOR as WINES
-from marmita.contract.schema import Floats
+from marmita import discovery
+from marmita.contract.rows import Floats
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
 from marmita.registry import store
@@ -19,6 +17,11 @@ from marmita.training.examples import held_out
 from tests import samples
 from tests.records.grades import ask, label
 from training import fetal_health, wine_quality
+
+NAME = "wine_quality"
+EXAMS: Any
+WINES: Any
+EXAMS, WINES = (discovery.runner(name).evaluator for name in ("fetal_health", "wine_quality"))
 
 
 @pytest.fixture
@@ -52,9 +55,9 @@ def test_labelled_rows_join_and_the_card_says_how_many(
     assert reference.described().labels_read is None
 
     before = datetime.now(UTC)
-    both = wine_quality.read_with_labels()
+    both = wine_quality.TRAINING.read_with_labels()
     after = datetime.now(UTC)
-    card = wine_quality.train(samples.WINE_QUALITY, both).card
+    card = wine_quality.TRAINING.train(both, **samples.WINE_QUALITY).card
 
     assert card.data.labels_read is not None
     assert before <= card.data.labels_read <= after
@@ -72,9 +75,9 @@ def test_labelled_rows_join_and_the_card_says_how_many(
 
 def test_the_same_records_give_the_same_data_and_another_label_other_data(records: Database) -> None:
     id = keep(records, wines(3), [5, 6, 7])
-    first, again = wine_quality.read_with_labels(), wine_quality.read_with_labels()
+    first, again = wine_quality.TRAINING.read_with_labels(), wine_quality.TRAINING.read_with_labels()
     label(records, (f"{id}-0", 8), evaluator=WINES)
-    changed = wine_quality.read_with_labels()
+    changed = wine_quality.TRAINING.read_with_labels()
 
     assert first.fingerprint == again.fingerprint != changed.fingerprint
     assert np.array_equal(first.features, again.features)
@@ -87,8 +90,8 @@ def test_a_row_that_the_reference_file_has_is_not_doubled_and_keeps_the_files_tr
     reference = wine_quality.read()
     keep(records, reference.features[:5], [0] * 5)
 
-    assert wine_quality.read_with_labels() is not None
-    assert wine_quality.read_with_labels().fingerprint == reference.fingerprint
+    assert wine_quality.TRAINING.read_with_labels() is not None
+    assert wine_quality.TRAINING.read_with_labels().fingerprint == reference.fingerprint
     said = capsys.readouterr().out
     assert "no labelled rows in the records to learn from: the reference file is all there is" in said
     assert "left out: 5 are in the reference file" in said
@@ -104,7 +107,7 @@ def test_what_can_not_be_right_is_left_out_and_counted(records: Database, capsys
     damaged = ask(records, wines(1, seed=1), [0], model=NAME, inputs=b"half")
     label(records, (f"{damaged}-0", 5), evaluator=WINES)
 
-    taken = wine_quality.read_with_labels()
+    taken = wine_quality.TRAINING.read_with_labels()
 
     assert np.array_equal(taken.features[1359:], rows[[0, 2]])
     said = capsys.readouterr().out
@@ -121,9 +124,9 @@ def test_classes_are_told_apart_as_the_reference_file_does(records: Database) ->
     with records.writing() as session:
         session.get_one(Label, (id, 3, 0)).value = 0.5
 
-    exams = fetal_health.read_with_labels()
+    exams = fetal_health.TRAINING.read_with_labels()
 
-    assert exams.truths[len(fetal_health.read().truths) :].tolist() == [1, 2, 3]
+    assert exams.truths[len(fetal_health.read().truths) :].tolist() == [0, 1, 2]
     assert exams.truths.dtype == np.int64
 
 
@@ -133,10 +136,10 @@ def test_exams_of_any_values_can_be_learnt_from(records: Database, empty_store: 
     factors = np.random.default_rng(0).uniform(0.99, 1, (300, known.features.shape[1]))
     rows = (known.features[:300] * factors).astype(np.float32)
     id = ask(records, rows, np.zeros(300), model=EXAMS.model)
-    truths = [EXAMS.classes[label - 1] for label in known.truths[:300]]
+    truths = [EXAMS.classes[label] for label in known.truths[:300]]
     label(records, *((f"{id}-{row}", truth) for row, truth in enumerate(truths)), evaluator=EXAMS)
 
-    packed = fetal_health.train(samples.FETAL_HEALTH, both := fetal_health.read_with_labels())
+    packed = fetal_health.TRAINING.train(both := fetal_health.TRAINING.read_with_labels(), **samples.FETAL_HEALTH)
 
     assert len(both.features) > len(known.features) + 250
     assert packed.card.compiled_difference < 1e-5
@@ -146,12 +149,12 @@ def test_champion_and_candidate_are_judged_on_the_same_rows_the_new_ones_include
     records: Database, empty_store: Path
 ) -> None:
     """The champion knows nothing of a world in which all new wines are excellent. The candidate has learnt it."""
-    recipe = dataclasses.replace(samples.WINE_QUALITY, trees=30, iterations=60)
-    champion = wine_quality.train(recipe)
+    recipe = samples.WINE_QUALITY | {"trees": 30, "iterations": 60}
+    champion = wine_quality.TRAINING.train(**recipe)
     store.promote(champion)
     keep(records, wines(600), [10.0] * 600)
 
-    candidate = wine_quality.train(recipe, both := wine_quality.read_with_labels()).card
+    candidate = wine_quality.TRAINING.train(both := wine_quality.TRAINING.read_with_labels(), **recipe).card
 
     unseen, truth = both.unseen
     mae = float(np.abs(champion.compiled()(unseen)[:, 0] - truth).mean())

@@ -1,37 +1,32 @@
 """The scripts: the same seed the same scores, honest scores, and only what is right is packed."""
 
-import dataclasses
 import math
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import bentoml
 import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from marmita import discovery
 from marmita.registry import startup, store
 from marmita.registry.onnx_model import OnnxModel
 from marmita.registry.store import PackedModel
 from marmita.training import packing
+from marmita.training.classifier import calibration_error
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.packing import HeldOut, NotTheSameError
+from marmita.training.regressor import WithInterval, conformal
 from tests import samples
-from training import fetal_health, wine_quality
+from training import wine_quality
 from training.stock_forecast import path_scores, prices, train
 from training.stock_forecast.windows import OUTPUTS, Recipe, windows
 
-TRAIN: dict[str, Callable[[], PackedModel]] = {
-    "fetal_health": lambda: fetal_health.train(samples.FETAL_HEALTH),
-    "wine_quality": lambda: wine_quality.train(samples.WINE_QUALITY),
-    "stock_forecast": lambda: train.train(samples.STOCK_FORECAST),
-}
 
-
-@pytest.mark.parametrize("name", TRAIN)
+@pytest.mark.parametrize("name", samples.SMALL)
 def test_the_same_seed_gives_the_same_scores(champions: dict[str, PackedModel], empty_store: Path, name: str) -> None:
-    again = TRAIN[name]()
+    again = discovery.training(name).train(**samples.SMALL[name])
 
     first = champions[name].card
     assert again.card.held_out == first.held_out
@@ -41,17 +36,17 @@ def test_the_same_seed_gives_the_same_scores(champions: dict[str, PackedModel], 
 
 
 def test_another_seed_gives_another_model(champions: dict[str, PackedModel], empty_store: Path) -> None:
-    other = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, seed=8))
+    other = wine_quality.TRAINING.train(**(samples.WINE_QUALITY | {"seed": 8}))
 
     assert other.card.held_out != champions["wine_quality"].card.held_out
     assert other.card.data == champions["wine_quality"].card.data
 
 
-@pytest.mark.parametrize("name", TRAIN)
+@pytest.mark.parametrize("name", samples.SMALL)
 def test_a_script_ends_with_scores_beside_the_baselines(
     empty_store: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    packed = TRAIN[name]()
+    packed = discovery.training(name).train(**samples.SMALL[name])
 
     said = capsys.readouterr().out
     assert packed.tag in said
@@ -60,19 +55,19 @@ def test_a_script_ends_with_scores_beside_the_baselines(
 
 
 def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
-    good = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=60, iterations=150))
+    good = wine_quality.TRAINING.train(**(samples.WINE_QUALITY | {"trees": 60, "iterations": 150}))
     assert good.card.verdict.promoted
 
-    worse = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=1, iterations=2))
+    worse = wine_quality.TRAINING.train(**(samples.WINE_QUALITY | {"trees": 1, "iterations": 2}))
 
     assert not worse.card.verdict.promoted
     assert store.champion("wine_quality") == good
     assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
-    assert str(startup.served("wine_quality", good.contract).tag) == good.tag
+    assert str(startup.first_version("wine_quality", good.contract).tag) == good.tag
 
 
 def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_store: Path) -> None:
-    poor = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=1, iterations=2))
+    poor = wine_quality.TRAINING.train(**(samples.WINE_QUALITY | {"trees": 1, "iterations": 2}))
 
     assert not poor.card.verdict.promoted
     assert "does not beat its baselines" in poor.card.verdict.reason
@@ -81,26 +76,27 @@ def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_
 
 @pytest.mark.parametrize("file", ["compiled.onnx", "card.json", "contract.json"])
 def test_a_damaged_champion_does_not_stand_in_the_way(empty_store: Path, file: str) -> None:
-    recipe = dataclasses.replace(samples.WINE_QUALITY, trees=60, iterations=150)
-    damaged = wine_quality.train(recipe)
+    recipe = samples.WINE_QUALITY | {"trees": 60, "iterations": 150}
+    damaged = wine_quality.TRAINING.train(**recipe)
     (damaged.path / file).write_text("{}")
 
-    again = wine_quality.train(recipe)
+    again = wine_quality.TRAINING.train(**recipe)
 
     assert again.card.verdict.promoted
     assert store.champion("wine_quality") == again
 
 
 def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = wine_quality.compiled
+    convert = wine_quality.TRAINING.convert
 
-    def moved(fitted: Any, interval: wine_quality.ConformalInterval) -> bytes:
-        return compiled(fitted, wine_quality.ConformalInterval(interval.low + 2e-4, interval.high))
+    def moved(fitted: WithInterval) -> bytes:
+        interval = replace(fitted.interval, low=fitted.interval.low + 2e-4)
+        return convert(replace(fitted, interval=interval))
 
-    monkeypatch.setattr(wine_quality, "compiled", moved)
+    monkeypatch.setattr(wine_quality.TRAINING, "convert", moved)
 
     with pytest.raises(NotTheSameError, match="nothing is packed"):
-        wine_quality.train(samples.WINE_QUALITY)
+        wine_quality.TRAINING.train(**samples.WINE_QUALITY)
     assert list(empty_store.iterdir()) == []
 
 
@@ -124,7 +120,7 @@ def test_no_value_changes_sides_when_a_threshold_is_compiled() -> None:
     values = np.concatenate([below, near, above])
     questions = np.stack([generator.permutation(values) for _ in range(3)], axis=1)
 
-    compiled = OnnxModel(to_bytes(to_graph(model, [model], 3)))
+    compiled = OnnxModel(to_bytes(to_graph(model, 3)))
 
     assert compiled(questions)[:, 0] == pytest.approx(model.predict(questions), abs=1e-5)
 
@@ -132,21 +128,21 @@ def test_no_value_changes_sides_when_a_threshold_is_compiled() -> None:
 def test_half_of_the_misses_may_lie_on_either_side() -> None:
     residuals = np.random.default_rng(0).normal(size=20_000)
 
-    interval = wine_quality.conformal(residuals[:10_000])
+    interval = conformal(residuals[:10_000])
 
     assert interval.coverage(residuals[10_000:]) == pytest.approx(0.9, abs=0.01)
     assert interval.low == pytest.approx(-1.645, abs=0.06)
     assert interval.high == pytest.approx(1.645, abs=0.06)
     with pytest.raises(ValueError, match="too few"):
-        wine_quality.conformal(residuals[:10])
+        conformal(residuals[:10])
 
 
 def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
-    labels = np.array([1] * 8 + [2] * 2)
+    labels = np.array([0] * 8 + [1] * 2)
     earned = np.tile([0.8, 0.2, 0.0], (10, 1))
 
-    assert fetal_health.calibration_error(labels, earned) == pytest.approx(0)
-    assert fetal_health.calibration_error(labels, np.tile([1.0, 0.0, 0.0], (10, 1))) == pytest.approx(0.2)
+    assert calibration_error(labels, earned) == pytest.approx(0)
+    assert calibration_error(labels, np.tile([1.0, 0.0, 0.0], (10, 1))) == pytest.approx(0.2)
 
 
 def test_persistence_scores_as_persistence() -> None:

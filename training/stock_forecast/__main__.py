@@ -1,6 +1,6 @@
 """`python -m training.stock_forecast`."""
 
-from training.stock_forecast.train import main
+from training.stock_forecast import TRAINING
 
 if __name__ == "__main__":
-    main()
+    TRAINING.main()

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from marmita.registry.card import Card
 from marmita.training.examples import Doubles
-from marmita.training.report import table
+from marmita.training.report import ScoreLine, table
 from training.stock_forecast.windows import COVERAGE, QUANTILES, Samples, moves, volatility
 
 PERSISTENCE = "persistence"
@@ -110,3 +111,34 @@ def show(mine: dict[str, Any], baselines: dict[str, dict[str, Any]], verdict: st
     print(table("of the whole path", ["pinball_percent"], {"this model": mine, **baselines}))
     print()
     print(verdict)
+
+
+def score_lines(card: Card) -> list[ScoreLine]:
+    """Return the lines of the table of scores, and in a sentence what the forecaster is worth."""
+    days, still, walk = card.held_out["days"], card.baselines["persistence"], card.baselines["random walk"]
+    first, last = days[0], days[-1]
+    return [
+        (
+            "stock forecast",
+            f"quantile loss of the path, % of the close, {card.data.rows_held_out} unseen windows (overlapping)",
+            f"**{card.held_out['pinball_percent']:.3f}**",
+            f"{walk['pinball_percent']:.3f} random walk, {still['pinball_percent']:.3f} persistence",
+        ),
+        ("", "MASE, first and tenth day", f"{first['mase']:.3f} and {last['mase']:.3f}", _mases(still["days"])),
+        ("", "closes inside the 90 % interval, by day", _range(days), f"{_range(walk['days'])} random walk"),
+        (
+            "",
+            "direction right, mean of the days",
+            f"{np.mean([day['direction'] for day in days]):.3f}",
+            f"{np.mean([day['rises'] for day in days]):.3f} always up",
+        ),
+    ]
+
+
+def _range(days: list[dict[str, float]]) -> str:
+    coverages = [day["coverage"] for day in days]
+    return f"{min(coverages):.3f} to {max(coverages):.3f}"
+
+
+def _mases(days: list[dict[str, float]]) -> str:
+    return f"{days[0]['mase']:.3f} and {days[-1]['mase']:.3f} persistence"

@@ -13,7 +13,8 @@ from marmita.records.prices import yahoo
 from marmita.records.prices.bars import PricesError as PricesError
 from marmita.records.prices.bars import ticker_of
 from marmita.records.recording import database
-from marmita.training.examples import FOLDER, Doubles, fingerprint
+from marmita.training.examples import Doubles, fingerprint
+from training import DATA
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Closes:
     fingerprint: str
 
 
-def read(path: Path = FOLDER / "msft_daily.csv") -> Closes:
+def read(path: Path = DATA / "msft_daily.csv") -> Closes:
     """The reference file: MSFT, 2000 to 2013. Its `Close` halves when a share is split, its `Adj Close` does not."""
     table = pd.read_csv(path, parse_dates=["Date"], index_col="Date")
     return _checked(table["Adj Close"], f"{path.name}: MSFT, Quandl WIKI", "public domain")

@@ -10,11 +10,12 @@ import numpy as np
 from bentos.stock_forecast.contract import CONTRACT, HORIZON, NAME, WINDOW
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.prices.time_split import CALIBRATION_SHARE, TRAINING_SHARE, first_unseen
-from marmita.registry.card import Data, Headline
+from marmita.registry.card import Card, Data, Headline
 from marmita.registry.store import PackedModel
 from marmita.training.examples import Doubles
 from marmita.training.packing import Candidate, HeldOut, pack
 from marmita.training.reference import reference
+from marmita.training.report import ScoreLine
 from marmita.training.run import arguments, remembered
 from training.stock_forecast import fine_tuning, prices
 from training.stock_forecast.path_scores import (
@@ -26,6 +27,7 @@ from training.stock_forecast.path_scores import (
     pinball,
     plainly,
     random_walk,
+    score_lines,
     scores,
     show,
 )
@@ -172,8 +174,8 @@ def _options() -> argparse.Namespace:
 
 
 def pictures(packed: PackedModel, closes: prices.Closes, recipe: Recipe) -> dict[str, "Figure"]:
-    """What is drawn of a model where its runs are compared."""
-    from marmita.training import figures
+    """Draw what there is to see of a model."""
+    from training.stock_forecast import figures
 
     unseen = windows(split(closes).unseen, recipe)
     return {"forecast": figures.forecast(packed, unseen, [len(unseen.last) * part // 8 for part in (1, 4, 7)])}
@@ -194,5 +196,22 @@ def main() -> None:
         sys.exit(f"error: {error}. Nothing was saved.")
 
 
-if __name__ == "__main__":
-    main()
+class ForecasterTraining:
+    """How the forecaster is made, for those who know trainings only."""
+
+    name = NAME
+
+    def train(self, **parameters: int) -> PackedModel:
+        return train(Recipe(window=WINDOW, horizon=HORIZON, **parameters))
+
+    def pictures(self, packed: PackedModel) -> dict[str, "Figure"]:
+        return pictures(packed, prices.read(), Recipe(window=WINDOW, horizon=HORIZON))
+
+    def score_lines(self, card: Card) -> list[ScoreLine]:
+        return score_lines(card)
+
+    def main(self) -> None:
+        main()
+
+
+TRAINING = ForecasterTraining()

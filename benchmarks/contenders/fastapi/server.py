@@ -2,10 +2,19 @@
 
 import numpy as np
 
+from benchmarks.contenders.fastapi.contract import (
+    HORIZON,
+    WINDOW,
+    AllSeries,
+    Forecast,
+    Interval,
+    Step,
+    Wine,
+    Wines,
+    WineScore,
+)
 from benchmarks.contenders.fastapi.door import application
 from benchmarks.contenders.fastapi.models import Model
-from bentos.stock_forecast.contract import HORIZON, WINDOW, AllSeries, Forecast, Step
-from bentos.wine_quality.contract import Interval, Wine, Wines, WineScore
 
 FEATURES = list(Wine.model_fields)
 FLAT = 0.005

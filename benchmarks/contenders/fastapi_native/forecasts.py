@@ -6,8 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from benchmarks.contenders.fastapi.contract import WINDOW, AllSeries, Forecast, Step
 from benchmarks.contenders.fastapi.door import application
-from bentos.stock_forecast.contract import WINDOW, AllSeries, Forecast, Step
 
 app = application()
 path = Path(os.environ["BENCH_FORECASTER"])

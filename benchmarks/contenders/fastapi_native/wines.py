@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel
 
+from benchmarks.contenders.fastapi.contract import Wines
 from benchmarks.contenders.fastapi.door import application
-from bentos.wine_quality.contract import Wines
 
 
 class Score(BaseModel):

@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import AfterValidator, Field
 
 TICKER = r"^[A-Z0-9^][A-Z0-9.^=-]{0,31}$"
 """What a ticker looks like, as Yahoo Finance writes it."""
@@ -56,6 +58,11 @@ def ticker_of(text: str) -> str:
     if not re.fullmatch(TICKER, ticker):
         raise ValueError("a ticker has at most 32 characters, letters, digits and . ^ = -, such as MSFT or BRK-B")
     return ticker
+
+
+Ticker = Annotated[
+    str, AfterValidator(ticker_of), Field(description="The stock, as Yahoo Finance calls it", examples=["MSFT"])
+]
 
 
 def within(bars: Iterable[Bar], spans: Sequence[Span]) -> list[Bar]:

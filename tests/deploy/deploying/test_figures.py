@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from marmita.contract.schema import MAX_ROWS
+from marmita.contract.requests import MAX_ROWS
 from marmita.records.database.database import Database, default_url
 from marmita.records.predictions.bundles import _MOST_ROWS, _OVERHEAD, Bundle, PredictionRequest, write
 from marmita.records.predictions.recorder import FLUSH_S, LAST_WORDS_S

@@ -7,15 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bentos.fetal_health.evaluator import EVALUATOR as EXAMS
-from bentos.wine_quality.evaluator import EVALUATOR
+from marmita import discovery
 from marmita.records.quality import drift
 from marmita.records.quality.drift import FEWEST_ROWS, Drift, chance, compare
 from marmita.records.quality.evaluators import Evaluator, ValueEvaluator
 from marmita.records.quality.reference import describe
 from marmita.registry.store import PackedModel
-from marmita.training import rows as reference_data
+from marmita.training import rows
 from marmita.training.reference import reference
+from tests import samples
+
+EXAMS: Any
+EVALUATOR: Any
+EXAMS, EVALUATOR = (discovery.runner(name).evaluator for name in ("fetal_health", "wine_quality"))
 
 Floats = npt.NDArray[np.float32]
 
@@ -39,7 +43,7 @@ ONE = ValueEvaluator("one", ("x",), target="y", low=0, high=1)
 @pytest.fixture(scope="module")
 def reds() -> Floats:
     """Each distinct red wine once."""
-    wines = {tuple(wine.values()) for wine in reference_data.wines()}
+    wines = {tuple(wine.values()) for wine in samples.wines(10_000)["wines"]}
     return np.array(sorted(wines), dtype=np.float32)
 
 
@@ -172,7 +176,7 @@ def test_a_packed_model_that_is_asked_what_it_was_made_for_raises_no_alarm(
 ) -> None:
     """Rows that it has not seen, answered by what is served: single precision and all."""
     evaluator: Evaluator = {"fetal_health": EXAMS, "wine_quality": EVALUATOR}[name]
-    unseen = reference_data.unseen(reference_data.exams() if evaluator is EXAMS else reference_data.wines())
+    unseen = rows.unseen(samples.exams(10_000)["exams"] if evaluator is EXAMS else samples.wines(10_000)["wines"])
     asked = np.array([list(row.values()) for row in unseen], dtype=np.float32)
 
     found = drift.watch(evaluator, champions[name].reference, asked, champions[name].compiled()(asked))

@@ -2,13 +2,12 @@
 
 import json
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bentos.fetal_health.evaluator import EVALUATOR as EXAMS
-from bentos.stock_forecast.evaluator import EVALUATOR as STOCKS
-from bentos.wine_quality.evaluator import EVALUATOR as WINES
+from marmita import discovery
 from marmita.records.quality.evaluators import Answered, ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.registry.store import PackedModel
@@ -17,6 +16,11 @@ UNKNOWN = np.nan
 COLOURS = ClassEvaluator("colours", ("x",), ("red", "green", "blue"))
 GRADES = ValueEvaluator("grades", ("x",), target="grade", low=0, high=10)
 PATHS = PathEvaluator("paths", window=5, horizon=2)
+
+EXAMS: Any
+STOCKS: Any
+WINES: Any
+EXAMS, STOCKS, WINES = (discovery.runner(name).evaluator for name in ("fetal_health", "stock_forecast", "wine_quality"))
 
 
 def scores(evaluator: Evaluator, answered: Answered) -> dict[tuple[str, str], float | None]:
@@ -101,7 +105,7 @@ def test_a_forecasters_error_is_held_against_that_of_no_change_on_the_same_days(
     assert PATHS.error_ratio(path([52, 54], [45, 45], [55, 55], [51, UNKNOWN], last=50), held_out) == pytest.approx(2)
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_nothing_labelled_is_no_score_and_no_error(evaluator: Evaluator) -> None:
     nothing = Answered(
         np.empty((0, evaluator.width), np.float32),
@@ -116,7 +120,7 @@ def test_nothing_labelled_is_no_score_and_no_error(evaluator: Evaluator) -> None
     assert evaluator.independent(nothing.rows).tolist() == []
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_what_is_watched_goes_by_the_names_of_the_reference(
     champions: dict[str, PackedModel], evaluator: Evaluator
 ) -> None:
@@ -130,7 +134,7 @@ def test_what_is_watched_goes_by_the_names_of_the_reference(
     assert all(values.shape == (2,) and values.dtype == np.float64 for values in watched.values())
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_a_models_card_has_the_error_that_labels_are_compared_with(
     champions: dict[str, PackedModel], evaluator: Evaluator
 ) -> None:
@@ -144,7 +148,7 @@ def test_a_models_card_has_the_error_that_labels_are_compared_with(
 
 
 @pytest.mark.parametrize(
-    ("judge", "truth", "read"),
+    ("evaluator", "truth", "read"),
     [
         (EXAMS, "suspect", [(0, 1.0)]),
         (WINES, 6, [(0, 6.0)]),
@@ -221,7 +225,7 @@ NOT_TRUE_OF_THIS = (
 
 
 @pytest.mark.parametrize(
-    ("judge", "truth"),
+    ("evaluator", "truth"),
     [*product((EXAMS, WINES, STOCKS), NOT_TRUE_OF_ANY), *NOT_TRUE_OF_THIS],
     ids=lambda value: value.model if isinstance(value, Evaluator) else value[:20].encode("unicode_escape").decode(),
 )

@@ -1,32 +1,17 @@
-"""What the fetal-health classifier takes and gives: features of a cardiotocogram in, its class out."""
+"""Cardiotocograms: features of the trace in, the state of the fetus out."""
 
-from typing import Any, Literal
+import bentoml
+from pydantic import ConfigDict
 
-from pydantic import ConfigDict, Field
+from marmita.contract.rows import Row, also_known_as, feature
+from marmita.runtime.tables import Classifier, serves
+from marmita.service import Service
 
-from marmita.contract.schema import (
-    Answer,
-    PredictionId,
-    Request,
-    Rows,
-    Strict,
-    also_known_as,
-    describe,
-    example,
-    feature,
-    most_keys,
-)
-
-NAME = "fetal_health"
 HEADERS = {"baseline_value": "baseline value"}
 """The data set's own column names, where they differ from ours."""
 
-Status = Literal["normal", "suspect", "pathological"]
-STATUSES: tuple[Status, ...] = ("normal", "suspect", "pathological")
-"""The classes in the order of the data set's labels 1, 2, 3 and of the model's outputs."""
 
-
-class Exam(Strict):
+class Exam(Row):
     """The features of one cardiotocogram."""
 
     model_config = ConfigDict(alias_generator=also_known_as(HEADERS))
@@ -68,32 +53,13 @@ class Exam(Strict):
     )
 
 
-EXAMPLE: dict[str, Any] = {"exams": [example(Exam)]}
-CONTRACT: dict[str, Any] = {"features": describe(Exam)}
+@bentoml.service(service_class=Service)
+@serves(Exam, route="/fetal-health/classify", rows="exams", operation="classify")
+class FetalHealth(Classifier):
+    """Classify cardiotocograms.
 
+    Each exam gets its most probable class and the probabilities of all three.
+    """
 
-class Exams(Request):
-    """Cardiotocograms to classify."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-    most_keys = most_keys(Exam)
-
-    exams: Rows[Exam] = Field(description="The exams, one answer for each")
-
-
-class Probabilities(Answer):
-    """How probable each class is. They add up to one."""
-
-    normal: float
-    suspect: float
-    pathological: float
-
-
-class ExamStatus(Answer):
-    """The class of an exam."""
-
-    status: Status = Field(description="The most probable class")
-    probabilities: Probabilities
-    unusual: list[str] = Field(description="Features outside the range seen in training: take the class with care")
-    model: str = Field(description="The version that answered", examples=["fetal_health:xf2cl6wbqsz7aaav"])
-    id: PredictionId = None
+    target = "status"
+    classes = ("normal", "suspect", "pathological")

@@ -1,23 +1,12 @@
-"""What the wine-quality regressor takes and gives: laboratory values of a red wine in, a taster's score out."""
+"""Red wines: laboratory values in, the score that tasters would give out."""
 
-from typing import Any
+import bentoml
+from pydantic import ConfigDict
 
-from pydantic import ConfigDict, Field
+from marmita.contract.rows import Row, also_known_as, feature
+from marmita.runtime.tables import Regressor, serves
+from marmita.service import Service
 
-from marmita.contract.schema import (
-    Answer,
-    PredictionId,
-    Request,
-    Rows,
-    Strict,
-    also_known_as,
-    describe,
-    example,
-    feature,
-    most_keys,
-)
-
-NAME = "wine_quality"
 HEADERS = {
     "fixed_acidity": "fixed acidity",
     "volatile_acidity": "volatile acidity",
@@ -30,7 +19,7 @@ HEADERS = {
 """The data set's own column names, where they differ from ours."""
 
 
-class Wine(Strict):
+class Wine(Row):
     """One red wine's laboratory values."""
 
     model_config = ConfigDict(alias_generator=also_known_as(HEADERS))
@@ -48,32 +37,16 @@ class Wine(Strict):
     alcohol: float = feature("Alcohol", unit="% by volume", low=0, high=100, example=9.4)
 
 
-EXAMPLE: dict[str, Any] = {"wines": [example(Wine)]}
-CONTRACT: dict[str, Any] = {"features": describe(Wine)}
+@bentoml.service(service_class=Service)
+@serves(Wine, route="/wine-quality/score", rows="wines", operation="score")
+class WineQuality(Regressor):
+    """Score red wines.
 
+    Each wine gets the score that tasters would give it, from 0 to 10, and an interval that holds the true score
+    of nine wines in ten.
+    """
 
-class Wines(Request):
-    """Wines to score."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
-    most_keys = most_keys(Wine)
-
-    wines: Rows[Wine] = Field(description="The wines, one answer for each")
-
-
-class Interval(Answer):
-    """Where the true score lies, with a stated probability."""
-
-    low: float
-    high: float
-    coverage: float = Field(description="The share of wines whose true score lies inside", examples=[0.9])
-
-
-class WineScore(Answer):
-    """The score that tasters would give to a wine."""
-
-    quality: float = Field(description="Between 0, very bad, and 10, excellent", examples=[5.6])
-    interval: Interval
-    unusual: list[str] = Field(description="Features outside the range seen in training: take the score with care")
-    model: str = Field(description="The version that answered", examples=["wine_quality:xf2cl6wbqsz7aaav"])
-    id: PredictionId = None
+    target = "quality"
+    about_target = "Between 0, very bad, and 10, excellent"
+    answer_name = "WineScore"
+    low, high = 0, 10

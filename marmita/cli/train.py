@@ -1,4 +1,4 @@
-"""Train all models, one after the other: `python -m training`.
+"""`marmita train`: train models, one after the other.
 
 Each is trained in a process of its own, so that none inherits another's threads and memory.
 """
@@ -6,21 +6,25 @@ Each is trained in a process of its own, so that none inherits another's threads
 import argparse
 import subprocess
 import sys
-from importlib import import_module
+from collections.abc import Sequence
 from time import perf_counter
-from typing import Any
 
 from bentoml.exceptions import BentoMLException
 
-from marmita.contract.schema import same_interface
+from marmita import discovery
+from marmita.contract.rows import same_interface
 from marmita.registry.store import champion
 
-MODELS = ("fetal_health", "wine_quality", "stock_forecast")
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("train", help="train models, and promote those that are better")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(discovery.names())}; or all")
+    parser.add_argument("--missing", action="store_true", help="only models that have no champion to serve")
+    parser.set_defaults(run=_run)
 
 
 def servable(name: str) -> bool:
-    """Whether the model has a champion that today's code can serve. What is wrong with a damaged one is said."""
-    module: Any = import_module(f"bentos.{name}.contract")
+    """Tell whether a model has a champion that this code can serve. What is wrong with a damaged one is printed."""
     try:
         found = champion(name)
         if found is None:
@@ -29,10 +33,10 @@ def servable(name: str) -> bool:
     except BentoMLException as error:
         print(f"The champion of {name} can't be served: {error}", flush=True)
         return False
-    return same_interface(found.contract, module.CONTRACT)
+    return same_interface(found.contract, discovery.runner(name).contract)
 
 
-def train(models: list[str]) -> int:
+def train(models: Sequence[str]) -> int:
     """Train these models. The first one that fails, or leaves nothing to serve, ends it."""
     for place, name in enumerate(models, start=1):
         print(f"[{place}/{len(models)}] python -m training.{name}", flush=True)
@@ -47,12 +51,9 @@ def train(models: list[str]) -> int:
     return 0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__)
-    parser.add_argument("--missing", action="store_true", help="only the models that have no champion to serve")
-    options = parser.parse_args()
-    sys.exit(train([name for name in MODELS if not (options.missing and servable(name))]))
-
-
-if __name__ == "__main__":
-    main()
+def _run(options: argparse.Namespace) -> None:
+    if unknown := set(options.models) - set(discovery.names()):
+        raise ValueError(f"there is no model {', '.join(sorted(unknown))}: there are {', '.join(discovery.names())}")
+    chosen = options.models or discovery.names()
+    if status := train([name for name in chosen if not (options.missing and servable(name))]):
+        sys.exit(status)

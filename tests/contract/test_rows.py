@@ -1,31 +1,31 @@
 """Contracts are complete: whoever reads one knows what to send."""
 
-import importlib
-from typing import Any
+import json
 
 import pytest
 from pydantic import BaseModel
 
-from bentos.fetal_health.contract import Exam
-from bentos.wine_quality.contract import Wine
-from marmita.contract.schema import describe, example, features, to_array
+from bentos.fetal_health import Exam
+from bentos.wine_quality import Wine
+from marmita import discovery
+from marmita.contract.rows import describe, example, features, to_array
+from marmita.runtime.endpoints import endpoints_of
 
 NAMES = ["fetal_health", "wine_quality", "stock_forecast"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_is_valid(name: str) -> None:
-    contract: Any = importlib.import_module(f"bentos.{name}.contract")
-    request = {"fetal_health": "Exams", "wine_quality": "Wines", "stock_forecast": "AllSeries"}[name]
-
-    assert getattr(contract, request).model_validate(contract.EXAMPLE)
+    for endpoint in endpoints_of(discovery.runner(name)).values():
+        (sent,) = endpoint.request.model_json_schema()["examples"]
+        assert endpoint.request.model_validate_json(json.dumps(sent))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_importing_a_contract_needs_no_model(name: str) -> None:
-    contract: Any = importlib.import_module(f"bentos.{name}.contract")
+    contract = discovery.runner(name).contract
 
-    assert len(contract.CONTRACT["features"]) == {"fetal_health": 21, "wine_quality": 11, "stock_forecast": 60}[name]
+    assert len(contract["features"]) == {"fetal_health": 21, "wine_quality": 11, "stock_forecast": 60}[name]
 
 
 @pytest.mark.parametrize("row", [Exam, Wine])

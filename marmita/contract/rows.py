@@ -1,0 +1,158 @@
+"""Rows of described features: the contract of a model that takes a table.
+
+A contract is the one place that names a model's features, their units, ranges and examples. The service takes its
+validation from it, OpenAPI its descriptions, training its columns.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter, itemgetter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AliasChoices, AliasGenerator, BaseModel, Field, create_model
+from pydantic_core import from_json
+
+from marmita.contract.requests import MAX_ROWS, RequestBody, Rows, Strict, most_keys
+
+Floats = npt.NDArray[np.float32]
+"""Rows on their way into a model, or its outputs on their way out: always two dimensions."""
+
+_NUMBERS = frozenset({int, float})
+
+
+class Row(Strict):
+    """One row of a table: a subclass declares each feature with `feature`, in the order that the model takes."""
+
+
+def feature(about: str, *, unit: str, low: float, high: float, example: float) -> Any:
+    """Describe one feature. `low` and `high` bound what can exist at all; a row beyond them is an error."""
+    return Field(
+        ge=low,
+        le=high,
+        strict=True,
+        allow_inf_nan=False,
+        description=f"{about} ({unit})",
+        examples=[example],
+        json_schema_extra={"unit": unit},
+    )
+
+
+def also_known_as(headers: Mapping[str, str]) -> AliasGenerator:
+    """Let features go by the data set's own column names too."""
+
+    def names(field: str) -> AliasChoices:
+        return AliasChoices(field, *([headers[field]] if field in headers else []))
+
+    return AliasGenerator(validation_alias=names)
+
+
+def features(row: type[BaseModel]) -> list[str]:
+    """Return the names of a row's features, in the order in which the model takes them."""
+    return list(row.model_fields)
+
+
+def example(row: type[BaseModel]) -> dict[str, Any]:
+    """Return a row that can be sent as it is."""
+    return {name: (field.examples or [None])[0] for name, field in row.model_fields.items()}
+
+
+def describe(row: type[BaseModel]) -> list[dict[str, Any]]:
+    """Return the contract as data: what is packed with a model, and what a loaded model is held against."""
+    properties = row.model_json_schema(by_alias=False)["properties"]
+    return [
+        {
+            "name": name,
+            "unit": schema.get("unit"),
+            "low": schema.get("minimum"),
+            "high": schema.get("maximum"),
+            "description": schema["description"],
+        }
+        for name, schema in properties.items()
+    ]
+
+
+def same_interface(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether a model with one contract can be asked by the other: the same features, order and units.
+
+    Words and bounds may differ.
+    """
+    return _interface(one) == _interface(other)
+
+
+def _interface(contract: Mapping[str, Any]) -> dict[str, Any]:
+    return {**contract, "features": [(feature["name"], feature["unit"]) for feature in contract.get("features", [])]}
+
+
+def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:
+    """Return rows of a contract as the array that a model takes."""
+    values = attrgetter(*names)
+    return np.array([values(row) for row in rows], dtype=np.float32).reshape(len(rows), len(names))
+
+
+class RowsReader:
+    """Reads the body of a request that holds rows, `{"<field>": [{...}, ...]}`, as one array.
+
+    Rows of plain numbers within their bounds, as nearly all are, become an array without an object for each row. Any
+    other body goes to the request's class, which takes it or says what is wrong with it.
+    """
+
+    def __init__(self, row: type[Row], request: type[RequestBody], field: str) -> None:
+        self._names = features(row)
+        self._field = field
+        self._request = request
+        self._values = _values_of(self._names)
+        described = describe(row)
+        self._low, self._high = (np.array([one[end] for one in described], np.float64) for end in ("low", "high"))
+
+    def __call__(self, body: bytes) -> Floats:
+        numbers = self._numbers(body)
+        return self.validated(self._request.model_validate_json(body)) if numbers is None else numbers
+
+    def validated(self, request: RequestBody) -> Floats:
+        """Return the array of a request that was validated."""
+        return to_array(getattr(request, self._field), self._names)
+
+    def _numbers(self, body: bytes) -> Floats | None:
+        """Return the rows, or None if the request's class must have a look."""
+        if max(body.count(b":"), body.count(b",")) > self._request.most_keys:
+            return None
+        try:
+            request = from_json(body, allow_inf_nan=False)
+            (rows,) = request.values()
+            if self._field not in request or not 1 <= len(rows) <= MAX_ROWS:
+                return None
+            values = list(map(self._values, rows))
+            if set(map(len, rows)) != {len(self._names)} or not _NUMBERS.issuperset(map(type, chain(*values))):
+                return None
+            array = np.array(values, np.float64)
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+            return None
+        within = (array >= self._low) & (array <= self._high)
+        return array.astype(np.float32) if np.count_nonzero(within) == within.size else None
+
+
+def _values_of(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    """Return what takes the values of these names out of a row, in their order."""
+    if len(names) == 1:
+        return lambda row: (row[names[0]],)
+    getter: Any = itemgetter
+    values: Callable[[Mapping[str, Any]], tuple[Any, ...]] = getter(*names)
+    return values
+
+
+def rows_request(row: type[Row], field: str) -> type[RequestBody]:
+    """Return the class of requests that hold rows under this field, with an example that can be sent."""
+    rows = (Rows[row], Field(description="The rows, one answer for each"))  # type: ignore[valid-type]
+    fields: dict[str, Any] = {field: rows}
+    made = create_model(
+        "".join(part.capitalize() for part in field.split("_")),
+        __base__=RequestBody,
+        __module__=row.__module__,
+        __doc__=f"Rows to answer: {(row.__doc__ or row.__name__).strip().partition('.')[0]}.",
+        **fields,
+    )
+    made.most_keys = most_keys(row)
+    made.model_config["json_schema_extra"] = {"examples": [{field: [example(row)]}]}
+    return made

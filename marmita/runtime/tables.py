@@ -1,0 +1,188 @@
+"""Runners of models that take a table: a classifier or a regressor is its row and a few words."""
+
+import inspect
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from pydantic import Field, create_model
+
+from marmita.contract.answers import Answer, Interval, PredictionId
+from marmita.contract.rows import Floats, Row, RowsReader, describe, example, features, rows_request, to_array
+from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
+from marmita.registry.startup import ServedModel
+from marmita.runtime.endpoints import Endpoint, api
+from marmita.runtime.loaded_model import flatten
+from marmita.runtime.runner import Predicted, Runner
+
+_DIGITS = {"probability": 6, "value": 4}
+
+T = TypeVar("T", bound="TableRunner")
+
+
+class TableRunner(Runner):
+    """The base of runners that answer each row of a table."""
+
+    row: ClassVar[type[Row]]
+    target: ClassVar[str]
+    """What is predicted, by the name of the answer's field."""
+    about_target: ClassVar[str]
+    answer_name: ClassVar[str] = ""
+    """The name of the answer in OpenAPI. Empty: the row's and the target's names."""
+
+    async def answer_rows(self, rows: Floats) -> list[dict[str, Any]]:
+        """Answer each row, with the features that are outside the range seen in training."""
+        predicted = await self.run(rows)
+        unusual = predicted.by.unusual(rows)
+        predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
+        found = self._answers(predicted)
+        for answer, names in zip(found, unusual, strict=True):
+            answer["unusual"] = names
+            answer["model"] = predicted.by.tag
+        return predicted.identify(found)
+
+    @abstractmethod
+    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
+        """Return what is said of each row, in the names of the answer."""
+
+    @classmethod
+    @abstractmethod
+    def make_evaluator(cls, model: str) -> Evaluator:
+        """Return what evaluates this model's predictions."""
+
+    @classmethod
+    @abstractmethod
+    def answer_fields(cls) -> dict[str, Any]:
+        """Return the fields of the answer beside those that all answers have."""
+
+
+class Classifier(TableRunner):
+    """A model that gives the probability of each class."""
+
+    target = "class"
+    about_target = "The most probable class"
+    classes: ClassVar[Sequence[str]]
+    """In the order of the model's outputs."""
+
+    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
+        probabilities = np.round(predicted.outputs.astype(float), _DIGITS["probability"]).tolist()
+        target, classes = self.target, self.classes
+        return [
+            {target: best, "probabilities": dict(zip(classes, each, strict=True))}
+            for best, each in zip(self.outcomes(predicted.outputs, predicted.outputs), probabilities, strict=True)
+        ]
+
+    def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
+        return [self.classes[best] for best in outputs.argmax(axis=1).tolist()]
+
+    @classmethod
+    def make_evaluator(cls, model: str) -> Evaluator:
+        return ClassEvaluator(model, features(cls.row), cls.classes)
+
+    @classmethod
+    def answer_fields(cls) -> dict[str, Any]:
+        each: dict[str, Any] = dict.fromkeys(cls.classes, (float, ...))
+        probabilities = create_model(
+            f"{cls.row.__name__}Probabilities",
+            __base__=Answer,
+            __module__=cls.__module__,
+            __doc__="How probable each class is. They add up to one.",
+            **each,
+        )
+        return {
+            cls.target: (Literal[tuple(cls.classes)], Field(description=cls.about_target)),
+            "probabilities": (probabilities, ...),
+        }
+
+
+class Regressor(TableRunner):
+    """A model that gives a number with the two ends of its interval."""
+
+    target = "value"
+    about_target = "The predicted value"
+    low: ClassVar[float]
+    high: ClassVar[float]
+    """The least and the greatest value that a label may have."""
+
+    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
+        values = np.round(predicted.outputs.astype(float), _DIGITS["value"]).tolist()
+        coverage, target = predicted.by.reference["coverage"], self.target
+        return [
+            {target: value, "interval": {"low": low, "high": high, "coverage": coverage}} for value, low, high in values
+        ]
+
+    def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
+        return [f"{value:.0f}" for value in np.round(outputs[:, 0].astype(float), _DIGITS["value"]).tolist()]
+
+    @classmethod
+    def make_evaluator(cls, model: str) -> Evaluator:
+        return ValueEvaluator(model, features(cls.row), cls.target, cls.low, cls.high)
+
+    @classmethod
+    def answer_fields(cls) -> dict[str, Any]:
+        return {cls.target: (float, Field(description=cls.about_target)), "interval": (Interval, ...)}
+
+
+def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Callable[[type[T]], type[T]]:
+    """Make a class the runner of a model that takes these rows.
+
+    `rows` is the field of the request that holds them, `operation` the route's name in OpenAPI: without one, the
+    route's last word and the model's name.
+    """
+
+    def decorate(service_class: type[T]) -> type[T]:
+        model = model_name(service_class)
+        service_class.row = row
+        service_class.contract = contract = {"features": describe(row)}
+        service_class.model = ServedModel(model, contract)
+        service_class.evaluator = service_class.make_evaluator(model)
+        service_class.sample = to_array([row.model_validate(example(row))], features(row))
+        endpoint = _endpoint(service_class, route, rows, operation or f"{_last_word(route)}_{model}")
+        setattr(service_class, endpoint.operation, api(endpoint))
+        return service_class
+
+    return decorate
+
+
+def model_name(service_class: type) -> str:
+    """Return the name that a model has in the store, in routes and in metrics: `wine_quality` for `WineQuality`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", service_class.__name__).lower()
+
+
+def _endpoint(service_class: type[TableRunner], route: str, rows: str, operation: str) -> Endpoint:
+    request = rows_request(service_class.row, rows)
+    read = RowsReader(service_class.row, request, rows)
+    return Endpoint(
+        path=route,
+        operation=operation,
+        about=inspect.cleandoc(service_class.__doc__ or operation),
+        request=request,
+        answer=_answer(service_class),
+        many=True,
+        handle=service_class.answer_rows,
+        read=read,
+        take=read.validated,
+    )
+
+
+def _answer(service_class: type[TableRunner]) -> type[Answer]:
+    name = service_class.answer_name or f"{service_class.row.__name__}{service_class.target.capitalize()}"
+    unusual = Field(description="Features outside the range seen in training: take the answer with care")
+    model = Field(description="The version that answered", examples=[f"{model_name(service_class)}:xf2cl6wbqsz7aaav"])
+    fields: dict[str, Any] = {
+        **service_class.answer_fields(),
+        "unusual": (list[str], unusual),
+        "model": (str, model),
+        "id": (PredictionId, None),
+    }
+    about = f"The answer to one row: {service_class.about_target[:1].lower()}{service_class.about_target[1:]}."
+    made: type[Answer] = create_model(
+        name, __base__=Answer, __module__=service_class.__module__, __doc__=about, **fields
+    )
+    return made
+
+
+def _last_word(route: str) -> str:
+    return route.rpartition("/")[2].replace("-", "_")

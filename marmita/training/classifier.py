@@ -1,0 +1,140 @@
+"""Training a classifier: scikit-learn's probabilities, calibrated or not, scored beside baselines."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from onnx.utils import Extractor
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+from sklearn.model_selection import StratifiedKFold
+
+from marmita.contract.rows import features
+from marmita.registry.card import Card
+from marmita.registry.store import PackedModel
+from marmita.runtime.tables import Classifier
+from marmita.training.conversion import scaler_options, to_bytes, to_graph
+from marmita.training.examples import Doubles, Examples, Mask
+from marmita.training.report import ScoreLine, table
+from marmita.training.table import TableTraining
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CALIBRATION_BINS = 10
+
+Labels = npt.NDArray[np.int64]
+"""The places of classes among the service's classes."""
+
+
+class ClassifierTraining(TableTraining[np.int64]):
+    """How one classifier is made. Truths are the places of classes among the service's classes."""
+
+    metric = "macro_f1"
+    task = "classification"
+    shown = ("macro_f1", "log_loss", "calibration_error")
+    folds = {"folds": 5, "shufflings": 3}  # noqa: RUF012
+
+    def __init__(
+        self,
+        service: Any,
+        read: Callable[[], Examples[np.int64]],
+        model: Callable[..., Any],
+        baselines: Callable[[], Mapping[str, Any]],
+        *,
+        metric: str = "",
+        convert: Callable[[Any], bytes] | None = None,
+    ) -> None:
+        super().__init__(service, read, model, baselines, metric=metric)
+        runner: type[Classifier] = service.inner
+        self.classes = tuple(runner.classes)
+        self._convert = convert
+
+    def predict(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:
+        return np.asarray(fitted.predict_proba(rows), dtype=np.float64)
+
+    def scores(self, truths: Labels, predicted: Doubles) -> dict[str, Any]:
+        places = range(len(self.classes))
+        best = predicted.argmax(axis=1)
+        whole = predicted / predicted.sum(axis=1, keepdims=True)
+        by_class = precision_recall_fscore_support(truths, best, labels=places, zero_division=0)
+        return {
+            "macro_f1": float(np.mean(by_class[2])),
+            "log_loss": float(log_loss(truths, whole, labels=places)),
+            "calibration_error": calibration_error(truths, predicted),
+            "classes": {
+                name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "rows": int(rows)}
+                for name, precision, recall, f1, rows in zip(self.classes, *by_class, strict=True)
+            },
+            "confusion": confusion_matrix(truths, best, labels=places).tolist(),
+        }
+
+    def convert(self, fitted: Any) -> bytes:
+        if self._convert:
+            return self._convert(fitted)
+        options = scaler_options(fitted) | {id(fitted): {"zipmap": False}}
+        graph = to_graph(fitted, len(features(self.runner.row)), options=options)
+        return to_bytes(Extractor(graph).extract_model(["features"], ["probabilities"]))
+
+    def valid(self, truths: Doubles) -> Mask:
+        return np.isin(truths, range(len(self.classes)))
+
+    def pictures(self, packed: PackedModel) -> dict[str, "Figure"]:
+        from marmita.training import figures
+
+        return {"confusion": figures.confusion(packed, self.classes)}
+
+    def score_lines(self, card: Card) -> list[ScoreLine]:
+        mine, folded, baselines = card.held_out, card.cross_validation, card.baselines
+        best = card.headline.baseline
+        others = [best, *(name for name in baselines if name != best)]
+        beaten = ", ".join(f"{baselines[name]['macro_f1']:.3f} {name}" for name in others)
+        held_out = f"macro-F1, {card.data.rows_held_out} held-out rows"
+        lines = [
+            (card.model.replace("_", " "), held_out, f"**{mine['macro_f1']:.3f}**", beaten),
+            ("", "macro-F1, cross-validated", f"{folded['macro_f1']:.3f}", ""),
+        ]
+        recalls = baselines[best]["classes"]
+        lines += [
+            ("", f"recall of {name}", f"{each['recall']:.3f}", f"{recalls[name]['recall']:.3f}")
+            for name, each in mine["classes"].items()
+        ]
+        shown = {"log_loss": "log loss", "calibration_error": "expected calibration error"}
+        lines += [("", word, f"{mine[key]:.3f}", f"{baselines[best][key]:.3f}") for key, word in shown.items()]
+        return lines
+
+    def _splits(self, folds: Mapping[str, int], seed: int) -> list[Any]:
+        """One shuffling moves the score by half a point either way, so there are several."""
+        count = folds["shufflings"]
+        return [StratifiedKFold(folds["folds"], shuffle=True, random_state=seed * count + one) for one in range(count)]
+
+    @property
+    def _method(self) -> str:
+        return "predict_proba"
+
+    @property
+    def _higher_is_better(self) -> bool:
+        return self.metric_name == "macro_f1"
+
+    def _reference(self, rows: npt.NDArray[Any], outputs: Doubles) -> dict[str, Any]:
+        return self._statistics(rows, dict(zip(self.classes, outputs.T, strict=True)))
+
+    def _summarize(
+        self, held_out: dict[str, Any], by_baseline: Mapping[str, dict[str, Any]], folded: dict[str, Any]
+    ) -> None:
+        super()._summarize(held_out, by_baseline, folded)
+        print()
+        print(table("by class", ["precision", "recall", "f1", "rows"], held_out["classes"]))
+        print()
+        print("Held-out rows by true class (line) and predicted class (column):")
+        for name, counts in zip(self.classes, held_out["confusion"], strict=True):
+            print(f"  {name:<14}" + "".join(f"{count:>6}" for count in counts))
+
+
+def calibration_error(labels: Labels, probabilities: Doubles) -> float:
+    """Return the expected calibration error: how far confidence is from accuracy, over bins of equal width."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    gaps = np.bincount(place, weights=right - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(labels))

@@ -1,0 +1,165 @@
+"""Training a regressor: a value with a conformal interval, scored beside baselines."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx.common.data_types import FloatTensorType
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+from sklearn.model_selection import KFold
+
+from marmita.contract.rows import features
+from marmita.registry.card import Card
+from marmita.registry.store import PackedModel
+from marmita.runtime.tables import Regressor
+from marmita.training.conversion import scaler_options, to_bytes, to_graph
+from marmita.training.examples import Doubles, Mask
+from marmita.training.report import ScoreLine
+from marmita.training.table import TableTraining
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COVERAGE = 0.90
+
+
+@dataclass(frozen=True)
+class ConformalInterval:
+    """What is added to a value to get the two ends of its interval."""
+
+    low: float
+    high: float
+
+    def coverage(self, residuals: Doubles) -> float:
+        return float(np.mean((residuals >= self.low) & (residuals <= self.high)))
+
+
+@dataclass(frozen=True)
+class WithInterval:
+    """A fitted estimator and the interval of its values."""
+
+    estimator: Any
+    interval: ConformalInterval
+
+
+class RegressorTraining(TableTraining[np.float64]):
+    """How one regressor is made."""
+
+    metric = "mae"
+    task = "regression"
+    shown = ("mae", "rmse", "r2")
+    folds = {"folds": 5, "residual_folds": 10}  # noqa: RUF012
+
+    def predict(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:
+        return np.asarray(fitted.predict(rows), dtype=np.float64)
+
+    def native(self, fitted: WithInterval) -> Any:
+        return fitted.estimator
+
+    def outputs(self, fitted: WithInterval, rows: npt.NDArray[Any]) -> Doubles:
+        values, interval = self.predict(fitted.estimator, rows), fitted.interval
+        return np.column_stack([values, values + interval.low, values + interval.high])
+
+    def scores(self, truths: Doubles, predicted: Doubles) -> dict[str, Any]:
+        return {
+            "mae": float(mean_absolute_error(truths, predicted)),
+            "rmse": float(root_mean_squared_error(truths, predicted)),
+            "r2": float(r2_score(truths, predicted)),
+        }
+
+    def convert(self, fitted: WithInterval) -> bytes:
+        target = self.runner.target
+        graph = to_graph(
+            fitted.estimator,
+            len(features(self.runner.row)),
+            final_types=[(target, FloatTensorType([None, 1]))],
+            options=scaler_options(fitted.estimator),
+        )
+        for name, offset in asdict(fitted.interval).items():
+            _add_offset(graph.graph, target, name, offset)
+        return to_bytes(graph)
+
+    def valid(self, truths: Doubles) -> Mask:
+        runner: type[Regressor] = self.runner  # type: ignore[assignment]
+        within: Mask = (truths >= runner.low) & (truths <= runner.high)
+        return within
+
+    def pictures(self, packed: PackedModel) -> dict[str, "Figure"]:
+        from marmita.training import figures
+
+        return {"values": figures.values(packed, *self.read().unseen)}
+
+    def score_lines(self, card: Card) -> list[ScoreLine]:
+        mine, folded, baselines = card.held_out, card.cross_validation, card.baselines
+        best = card.headline.baseline
+        others = [best, *(name for name in baselines if name != best)]
+        beaten = ", ".join(f"{baselines[name]['mae']:.3f} {name}" for name in others)
+        held_out = f"MAE, {card.data.rows_held_out} held-out rows"
+        return [
+            (card.model.replace("_", " "), held_out, f"**{mine['mae']:.3f}**", beaten),
+            ("", "RMSE", f"{mine['rmse']:.3f}", f"{baselines[best]['rmse']:.3f}"),
+            ("", "R²", f"{mine['r2']:.3f}", f"{baselines[best]['r2']:.3f}"),
+            ("", "MAE and R², cross-validated", f"{folded['mae']:.3f} and {folded['r2']:.3f}", ""),
+            ("", f"rows inside the {COVERAGE:.0%} interval", f"{mine['interval_coverage']:.3f}", ""),
+        ]
+
+    def _fit(
+        self, recipe: Mapping[str, Any], rows: npt.NDArray[Any], truths: Doubles, folds: Mapping[str, int]
+    ) -> WithInterval:
+        print(f"  fitting the interval on out-of-fold residuals, {folds['residual_folds']} folds")
+        split = KFold(folds["residual_folds"], shuffle=True, random_state=int(recipe["seed"]))
+        interval = conformal(truths - self._fold(recipe, rows, truths, split))
+        return WithInterval(super()._fit(recipe, rows, truths, folds), interval)
+
+    def _predictions(self, outputs: Doubles) -> Doubles:
+        return outputs[:, 0]
+
+    def _more_scores(self, truths: Doubles, outputs: Doubles) -> dict[str, Any]:
+        low, high = outputs[:, 1], outputs[:, 2]
+        return {
+            "interval_coverage": float(np.mean((truths >= low) & (truths <= high))),
+            "interval_width": float(np.mean(high - low)),
+        }
+
+    def _splits(self, folds: Mapping[str, int], seed: int) -> list[Any]:
+        return [KFold(folds["folds"], shuffle=True, random_state=seed)]
+
+    @property
+    def _method(self) -> str:
+        return "predict"
+
+    @property
+    def _higher_is_better(self) -> bool:
+        return self.metric_name == "r2"
+
+    def _reference(self, rows: npt.NDArray[Any], outputs: Doubles) -> dict[str, Any]:
+        return self._statistics(rows, {self.runner.target: outputs[:, 0]}, coverage=COVERAGE)
+
+    def _summarize(
+        self, held_out: dict[str, Any], by_baseline: Mapping[str, dict[str, Any]], folded: dict[str, Any]
+    ) -> None:
+        super()._summarize(held_out, by_baseline, folded)
+        print(
+            f"The {COVERAGE:.0%} interval holds {held_out['interval_coverage']:.1%} of the held-out rows; "
+            f"it is {held_out['interval_width']:.2f} wide."
+        )
+
+
+def conformal(residuals: Doubles) -> ConformalInterval:
+    """Return an interval that leaves at most half of the misses on either side, with room for the row yet to come."""
+    ordered = np.sort(residuals)
+    spare = int((len(ordered) + 1) * (1 - COVERAGE) / 2)
+    if spare < 1:
+        raise ValueError(f"{len(ordered)} residuals are too few for an interval of {COVERAGE:.0%}")
+    return ConformalInterval(low=float(ordered[spare - 1]), high=float(ordered[-spare]))
+
+
+def _add_offset(graph: onnx.GraphProto, target: str, name: str, offset: float) -> None:
+    constant = np.array([offset], dtype=np.float32)
+    graph.initializer.append(numpy_helper.from_array(constant, f"{name}_offset"))
+    graph.node.append(helper.make_node("Add", [target, f"{name}_offset"], [name], name=name))
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]))
