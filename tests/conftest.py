@@ -36,7 +36,8 @@ tempfile.tempdir = None  # read TMPDIR again
 for name in [name for name in os.environ if name.startswith("MARMITA_") or name.startswith("BENTOML_CONFIG")]:
     del os.environ[name]
 
-from marmita.registry import store  # noqa: E402
+from marmita.registry.champions import champion, promote  # noqa: E402
+from marmita.registry.packed_model import PackedModel  # noqa: E402
 from tests import samples, sharing  # noqa: E402
 from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
 
@@ -56,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing
 
 
 @pytest.fixture(scope="session")
-def champions() -> dict[str, store.PackedModel]:
+def champions() -> dict[str, PackedModel]:
     """Three models, trained small and made champions whatever they are worth. One worker trains them for all."""
     trained, own = RUN / "champions", HOME / "bentoml" / "models"
     with (RUN / "champions.lock").open("w") as lock:
@@ -65,7 +66,7 @@ def champions() -> dict[str, store.PackedModel]:
             train_champions()
             shutil.copytree(own, trained)
     shutil.copytree(trained, own, dirs_exist_ok=True)
-    found = [store.champion(name) for name in ("fetal_health", "wine_quality", "stock_forecast")]
+    found = [champion(name) for name in ("fetal_health", "wine_quality", "stock_forecast")]
     return {model.name: model for model in found if model}
 
 
@@ -78,7 +79,7 @@ def train_champions() -> None:
         wine_quality.train(samples.WINE_QUALITY),
         train.train(samples.STOCK_FORECAST),
     ):
-        store.promote(model)
+        promote(model)
 
 
 @pytest.fixture(scope="session")
@@ -105,14 +106,13 @@ def postgresql_url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def empty_store(tmp_path: Path) -> Iterator[Path]:
     """A store with nothing in it, in the place of the run's own."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
-    from bentoml._internal.models import ModelStore
+    from marmita.internals.bentoml import BentoMLContainer, use_model_store
 
     before = BentoMLContainer.model_store_dir.get(), BentoMLContainer.model_store.get()
     folder = tmp_path / "home" / "models"
     folder.mkdir(parents=True)
     BentoMLContainer.model_store_dir.set(str(folder))
-    BentoMLContainer.model_store.set(ModelStore(folder))
+    use_model_store(folder)
     yield folder
     BentoMLContainer.model_store_dir.set(before[0])
     BentoMLContainer.model_store.set(before[1])

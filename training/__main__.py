@@ -13,7 +13,7 @@ from typing import Any
 from bentoml.exceptions import BentoMLException
 
 from marmita.contract.schema import same_interface
-from marmita.registry.store import champion
+from marmita.registry.champions import champion
 
 MODELS = ("fetal_health", "wine_quality", "stock_forecast")
 

@@ -23,7 +23,7 @@ from bentos.wine_quality.contract import CONTRACT, HEADERS, NAME, Wine
 from bentos.wine_quality.evaluator import EVALUATOR
 from marmita.contract.schema import Floats, features
 from marmita.registry.card import Headline
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import FOLDER, SEED, Doubles, Examples, fingerprint, held_out
 from marmita.training.labelled import with_labels

@@ -3,7 +3,7 @@
 import sys
 
 from marmita.cli.main import MODELS
-from marmita.registry.store import champion
+from marmita.registry.champions import champion
 
 
 def main() -> None:

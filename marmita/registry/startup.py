@@ -13,8 +13,9 @@ from bentoml.models import BentoModel
 
 from marmita import settings
 from marmita.contract.schema import same_interface
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.internals.bentoml import model_store
+from marmita.registry import champions, packed_model
+from marmita.registry.packed_model import PackedModel
 
 BENTO = Path(__file__).resolve().parents[3] / "bento.yaml"
 
@@ -26,7 +27,7 @@ class StoredChampion(BentoModel):  # type: ignore[misc]  # it has no types
 
     @property
     def stored(self) -> bentoml.Model:
-        return store.at_home().get(self.tag)
+        return model_store().get(self.tag)
 
     def resolve(self, *_: object) -> bentoml.Model:
         return self.stored
@@ -67,7 +68,7 @@ def served(name: str, contract: dict[str, Any]) -> BentoModel:
 
 
 def _champion(name: str, contract: dict[str, Any]) -> BentoModel:
-    found = store.champion(name)
+    found = champions.champion(name)
     if found is None:
         raise NotFound(
             f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {_retrain(name)}"
@@ -93,7 +94,7 @@ def _retrain(name: str) -> str:
 
 def _why_none(name: str) -> str:
     try:
-        newest = store.packed(name)
+        newest = packed_model.get(name)
     except BentoMLException:
         return ""
     return f": the newest version, {newest.tag}, was not promoted ({newest.card.verdict.reason})"

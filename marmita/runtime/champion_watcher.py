@@ -8,7 +8,7 @@ from time import monotonic
 
 from bentoml.exceptions import BentoMLException
 
-from marmita.registry import store
+from marmita.registry import champions, packed_model
 from marmita.runtime.slot import ModelSlot
 from marmita.telemetry import metrics
 from marmita.web.lifespan import LifespanHook
@@ -49,7 +49,7 @@ class ChampionWatcher(LifespanHook):
 
     def look(self, model: ModelSlot, loop: asyncio.AbstractEventLoop) -> None:
         name = model.packed.name
-        version = store.champion_version(name)
+        version = champions.champion_version(name)
         if version is None or version == model.packed.version:
             metrics.refuses(name, False)
             return
@@ -57,7 +57,7 @@ class ChampionWatcher(LifespanHook):
         if monotonic() - self._refused.get(tag, -AGAIN_S) < AGAIN_S:
             return
         try:
-            served = model.tried(store.packed(tag))
+            served = model.tried(packed_model.get(tag))
         except Exception as error:
             # Whatever it is that the new champion can't do, the old one still can.
             self._refused[tag] = monotonic()

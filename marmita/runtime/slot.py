@@ -11,7 +11,7 @@ from marmita.contract.schema import Floats, same_interface
 from marmita.records.database.database import Database
 from marmita.records.quality import quality
 from marmita.records.quality.evaluators import Evaluator
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batching
 from marmita.runtime.loaded_model import LoadedModel
 from marmita.telemetry import metrics

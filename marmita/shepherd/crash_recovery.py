@@ -7,7 +7,7 @@ from bentoml.exceptions import BentoMLException
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, training_runs
-from marmita.registry import store
+from marmita.registry import champions
 from marmita.shepherd.retraining import Outcome, outcome_of
 
 log = logging.getLogger("bentoml.marmita")
@@ -43,7 +43,7 @@ def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
 def _champion_since(decision: Decision) -> str | None:
     """The champion, if it was made since the decision was."""
     try:
-        champion = store.champion(decision.model)
+        champion = champions.champion(decision.model)
         return champion.tag if champion and champion.card.made >= decision.at else None
     except BentoMLException:
         return None

@@ -17,8 +17,8 @@ from marmita.records.prices.time_split import first_unseen
 from marmita.records.quality.evaluators import Evaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.quality.quality import Quality
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry import champions
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.slot import measure
 
 
@@ -96,7 +96,7 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
 def fit(model: str, contract: dict[str, Any]) -> tuple[PackedModel | None, str]:
     """The champion, if today's code can serve it, or why there is none."""
     try:
-        found = store.champion(model)
+        found = champions.champion(model)
         if found is None:
             return None, "the store has none"
         found.check()

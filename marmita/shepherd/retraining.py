@@ -11,7 +11,7 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import TrainingRun
 from marmita.records.operations import decisions, training_runs
 from marmita.records.predictions.bundles import new_id
-from marmita.registry import store
+from marmita.registry import champions
 from marmita.shepherd import subprocesses
 from marmita.shepherd.evidence import Evidence, PriceMaterial
 from marmita.shepherd.subprocesses import Limits
@@ -133,6 +133,6 @@ def _ways(evidence: Evidence) -> Iterator[tuple[str, ...]]:
 
 def _champion_version(model: str) -> str | None:
     try:
-        return store.champion_version(model)
+        return champions.champion_version(model)
     except (BentoMLException, OSError):
         return None

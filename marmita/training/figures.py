@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from bentos.fetal_health.contract import STATUSES
 from marmita.contract.schema import Floats
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
 from training.stock_forecast.windows import Samples
 

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from bentos.stock_forecast.contract import HORIZON, WINDOW
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel, champion
+from marmita.registry.champions import champion
+from marmita.registry.packed_model import PackedModel
 from marmita.training import figures
 from training.__main__ import MODELS
 from training.stock_forecast import prices, train

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 
 SERVICES = {
     "fetal_health": ("bentos.fetal_health.service", "FetalHealth"),

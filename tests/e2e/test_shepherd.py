@@ -14,7 +14,7 @@ import pytest
 
 from marmita.records.operations import leases, training_runs
 from marmita.records.operations.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.field import WINE, Field
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
 from tests.samples import SCORE, wines

@@ -10,8 +10,9 @@ import pytest
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.leases import SHEPHERD, Claim
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry import packed_model
+from marmita.registry.champions import promote
+from marmita.registry.packed_model import PackedModel
 from marmita.settings import Settings
 from marmita.shepherd.reconcile import ReconcileCycle
 from tests.records.conftest import database as database
@@ -83,8 +84,8 @@ def served(champions: dict[str, PackedModel], empty_store: Path) -> Callable[[st
     def copied(name: str) -> PackedModel:
         source = champions[name]
         shutil.copytree(source.path, empty_store / name / source.version)
-        packed = store.packed(source.tag)
-        store.promote(packed)
+        packed = packed_model.get(source.tag)
+        promote(packed)
         return packed
 
     return copied

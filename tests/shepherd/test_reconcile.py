@@ -18,8 +18,8 @@ from marmita.records.operations.leases import SHEPHERD, Claim
 from marmita.records.predictions import labels
 from marmita.records.prices import prices
 from marmita.records.prices.bars import PricesError
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.champions import champion
+from marmita.registry.packed_model import PackedModel
 from marmita.settings import Settings
 from marmita.shepherd.reconcile import LEFT_OPEN, ReconcileCycle
 from marmita.shepherd.retraining import LeaseLostError
@@ -42,26 +42,26 @@ def drift(database: Database, champion: PackedModel, labelled: int) -> None:
 def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
     assert shepherd.go()
 
-    champion = store.champion(WINE)
-    assert champion is not None
+    packed = champion(WINE)
+    assert packed is not None
     (decision,) = decisions.latest(shepherd.database)
-    assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, champion.tag)
+    assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, packed.tag)
     assert decision.evidence["champion"] is None
     (run,) = training_runs.known(shepherd.database, decision.runs)
-    assert (run.status, run.tag) == (training_runs.PROMOTED, champion.tag)
+    assert (run.status, run.tag) == (training_runs.PROMOTED, packed.tag)
     assert shepherd.asked == [("--with-labels",)]
 
     assert shepherd.go()
     assert shepherd.decided()[:2] == (LEAVE, LEFT)
-    assert store.champion(WINE) == champion
+    assert champion(WINE) == packed
 
 
 @ON_BOTH
 def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
-    champion = served(WINE)
-    drift(shepherd.database, champion, labelled=19)
+    packed = served(WINE)
+    drift(shepherd.database, packed, labelled=19)
     assert shepherd.go()
     action, outcome, why = shepherd.decided()
     assert (action, outcome) == (LEAVE, LEFT)
@@ -69,10 +69,10 @@ def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
     assert "19 rows were labelled since it was made, 1 too few" in why
     assert shepherd.asked == []
 
-    drift(shepherd.database, champion, labelled=1)
+    drift(shepherd.database, packed, labelled=1)
     assert shepherd.go()
     assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
-    assert store.champion(WINE) != champion
+    assert champion(WINE) != packed
 
     assert shepherd.go()
     assert shepherd.decided()[0] == LEAVE
@@ -81,12 +81,12 @@ def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
 def test_after_a_retraining_in_vain_the_next_one_waits(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
-    champion = served(WINE)
-    drift(shepherd.database, champion, labelled=20)
+    packed = served(WINE)
+    drift(shepherd.database, packed, labelled=20)
 
     assert shepherd.go("reject")
     assert shepherd.decided()[:2] == (RETRAIN, REJECTED)
-    assert store.champion(WINE) == champion
+    assert champion(WINE) == packed
     assert shepherd.go("promote")
     assert shepherd.decided()[0] == LEAVE
     assert "a retraining since it was made brought no better one" in shepherd.decided()[2]
@@ -143,10 +143,10 @@ def test_a_training_that_could_not_say_that_it_won_has_won(
 
     assert shepherd.go("promote and fail")
 
-    champion = store.champion(WINE)
-    assert champion is not None
+    packed = champion(WINE)
+    assert packed is not None
     (decision,) = decisions.latest(shepherd.database)
-    assert (decision.outcome, decision.tag) == (PROMOTED, champion.tag)
+    assert (decision.outcome, decision.tag) == (PROMOTED, packed.tag)
 
 
 def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) -> None:
@@ -168,7 +168,7 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
     shepherd: Shepherd, served: Callable[[str], PackedModel], champions: dict[str, PackedModel]
 ) -> None:
     shepherd.packs(champions[STOCK])
-    champion = served(STOCK)
+    packed = served(STOCK)
     keep(shepherd.database, walk(200))
     stored = ("--source", "stored", "--ticker", TICKER)
 
@@ -178,7 +178,7 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
     assert "it is stale" in why
     assert "prices could not be refreshed" in why
     assert shepherd.asked == [(*stored, "--fine-tune"), stored]
-    assert store.champion(STOCK) == champion
+    assert champion(STOCK) == packed
     assert len(training_runs.known(shepherd.database, decisions.latest(shepherd.database)[0].runs)) == 2
 
     shepherd.asked.clear()

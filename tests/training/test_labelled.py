@@ -13,7 +13,7 @@ from bentos.wine_quality.evaluator import EVALUATOR as WINES
 from marmita.contract.schema import Floats
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
-from marmita.registry import store
+from marmita.registry.champions import promote
 from marmita.training import labelled
 from marmita.training.examples import held_out
 from tests import samples
@@ -148,7 +148,7 @@ def test_champion_and_candidate_are_judged_on_the_same_rows_the_new_ones_include
     """The champion knows nothing of a world in which all new wines are excellent. The candidate has learnt it."""
     recipe = dataclasses.replace(samples.WINE_QUALITY, trees=30, iterations=60)
     champion = wine_quality.train(recipe)
-    store.promote(champion)
+    promote(champion)
     keep(records, wines(600), [10.0] * 600)
 
     candidate = wine_quality.train(recipe, both := wine_quality.read_with_labels()).card

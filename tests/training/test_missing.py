@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.champions import champion
+from marmita.registry.packed_model import PackedModel
 from tests import samples
 from training import __main__ as command
 from training import wine_quality
@@ -56,7 +56,7 @@ def test_a_damaged_champion_is_made_again(
     empty_store: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code() == 0
-    damaged = store.champion("wine_quality")
+    damaged = champion("wine_quality")
     assert damaged is not None
     (damaged.path / "contract.json").write_text("half of it {")
     capsys.readouterr()
@@ -66,7 +66,7 @@ def test_a_damaged_champion_is_made_again(
     assert trained == ["training.wine_quality"] * 2
     said = capsys.readouterr().out
     assert f"The champion of wine_quality can't be served: {damaged.tag} is not a packed model" in said
-    assert store.champion("wine_quality") != damaged
+    assert champion("wine_quality") != damaged
     assert command.servable("wine_quality")
 
 

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from marmita.registry import startup, store
+from marmita.registry import packed_model, startup
+from marmita.registry.champions import champion, promote
 from marmita.registry.onnx_model import OnnxModel
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import packing
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.packing import HeldOut, NotTheSameError
@@ -66,7 +67,7 @@ def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
     worse = wine_quality.train(dataclasses.replace(samples.WINE_QUALITY, trees=1, iterations=2))
 
     assert not worse.card.verdict.promoted
-    assert store.champion("wine_quality") == good
+    assert champion("wine_quality") == good
     assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
     assert str(startup.served("wine_quality", good.contract).tag) == good.tag
 
@@ -76,7 +77,7 @@ def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_
 
     assert not poor.card.verdict.promoted
     assert "does not beat its baselines" in poor.card.verdict.reason
-    assert store.champion("wine_quality") is None
+    assert champion("wine_quality") is None
 
 
 @pytest.mark.parametrize("file", ["compiled.onnx", "card.json", "contract.json"])
@@ -88,7 +89,7 @@ def test_a_damaged_champion_does_not_stand_in_the_way(empty_store: Path, file: s
     again = wine_quality.train(recipe)
 
     assert again.card.verdict.promoted
-    assert store.champion("wine_quality") == again
+    assert champion("wine_quality") == again
 
 
 def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +107,7 @@ def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monk
 
 def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, PackedModel]) -> None:
     wines = wine_quality.read()
-    compiled = (champions["wine_quality"].path / store.COMPILED).read_bytes()
+    compiled = (champions["wine_quality"].path / packed_model.COMPILED).read_bytes()
     expected = np.full((len(wines.unseen[0]), 3), math.nan)
 
     with pytest.raises(NotTheSameError):
@@ -164,14 +165,14 @@ def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
     empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train.train(samples.STOCK_FORECAST)
-    store.promote(first)
+    promote(first)
     monkeypatch.setattr(train, "first_unseen", lambda days: int(0.755 * days))
 
     second = train.train(samples.STOCK_FORECAST)
 
     assert not second.card.verdict.promoted
     assert "can't be compared" in second.card.verdict.reason
-    assert store.champion("stock_forecast") == first
+    assert champion("stock_forecast") == first
 
 
 @pytest.mark.parametrize(

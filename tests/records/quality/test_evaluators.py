@@ -11,7 +11,7 @@ from bentos.stock_forecast.evaluator import EVALUATOR as STOCKS
 from bentos.wine_quality.evaluator import EVALUATOR as WINES
 from marmita.records.quality.evaluators import Answered, ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 
 UNKNOWN = np.nan
 COLOURS = ClassEvaluator("colours", ("x",), ("red", "green", "blue"))
