@@ -97,7 +97,7 @@ def _upgrade(_: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    count = retention.forget(database(), datetime.now(UTC) - timedelta(days=options.days))
+    count = retention.delete_old(database(), datetime.now(UTC) - timedelta(days=options.days))
     print(f"{count} requests forgotten")
 
 

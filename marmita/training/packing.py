@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 
-from marmita.contract.schema import Floats, same_interface
+from marmita.contract.schema import Floats
 from marmita.registry import champions, packed_model
 from marmita.registry.card import Card, Data, GateVerdict, Headline
+from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
 from marmita.registry.onnx_model import OnnxModel
 from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
@@ -129,14 +129,12 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> Packe
 def _comparable_champion(candidate: Candidate) -> PackedModel | None:
     """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
     try:
-        champion = champions.champion(candidate.name)
-        if champion is None:
-            return None
-        champion.check()
-    except BentoMLException as error:
+        return servable_champion(candidate.name, candidate.contract)
+    except NoChampionError:
+        return None
+    except NotServableError as error:
         print(f"\nToday's champion is not compared: {error}")
         return None
-    return champion if same_interface(champion.contract, candidate.contract) else None
 
 
 def _score(champion: PackedModel | None, candidate: Candidate) -> tuple[str, float] | None:

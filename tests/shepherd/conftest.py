@@ -38,12 +38,12 @@ class Shepherd:
         self.asked: list[tuple[str, ...]] = []
         self._patch = patch
 
-    def go(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
+    def run(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
         self._patch.setenv("STAND_IN_DOES", does)
         settings = Settings(retrain_min_labels=20, **given)
         return ReconcileCycle(
             self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])
-        ).go()
+        ).run()
 
     def packs(self, model: PackedModel) -> None:
         """What training makes once more."""

@@ -9,7 +9,7 @@ import pytest
 from bentos.fetal_health.evaluator import EVALUATOR as EXAMS
 from bentos.stock_forecast.evaluator import EVALUATOR as STOCKS
 from bentos.wine_quality.evaluator import EVALUATOR as WINES
-from marmita.records.quality.evaluators import Answered, ClassEvaluator, Evaluator, ValueEvaluator
+from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, LabelledAnswers, ValueEvaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.registry.packed_model import PackedModel
 
@@ -19,14 +19,14 @@ GRADES = ValueEvaluator("grades", ("x",), target="grade", low=0, high=10)
 PATHS = PathEvaluator("paths", window=5, horizon=2)
 
 
-def scores(evaluator: Evaluator, answered: Answered) -> dict[tuple[str, str], float | None]:
+def scores(evaluator: Evaluator, answered: LabelledAnswers) -> dict[tuple[str, str], float | None]:
     return {(score, part): value for score, part, value in evaluator.score(answered)}
 
 
-def coloured(*said_and_true: tuple[int, float]) -> Answered:
+def coloured(*said_and_true: tuple[int, float]) -> LabelledAnswers:
     outputs = np.array([np.eye(3)[said] for said, _ in said_and_true], dtype=np.float32).reshape(-1, 3)
     truths = np.array([[true] for _, true in said_and_true]).reshape(-1, 1)
-    return Answered(np.zeros((len(outputs), 1), np.float32), outputs, truths)
+    return LabelledAnswers(np.zeros((len(outputs), 1), np.float32), outputs, truths)
 
 
 def test_a_classifier_is_scored_by_class() -> None:
@@ -54,16 +54,18 @@ def test_a_classifiers_error_is_a_multiple_of_the_one_on_held_out_rows() -> None
 
 def test_a_regressor_is_scored_with_its_interval() -> None:
     outputs = np.array([[5, 4, 6], [6, 5, 7], [7, 6, 8]], dtype=np.float32)
-    answered = Answered(np.zeros((3, 1), np.float32), outputs, np.array([[5.0], [8.0], [UNKNOWN]]))
+    answered = LabelledAnswers(np.zeros((3, 1), np.float32), outputs, np.array([[5.0], [8.0], [UNKNOWN]]))
 
     assert scores(GRADES, answered) == {("mae", "all"): 1.0, ("mse", "all"): 2.0, ("coverage", "all"): 0.5}
     assert GRADES.error_ratio(answered, {"mae": 0.4}) == pytest.approx(2.5)
     assert GRADES.confusion(answered) is None
 
 
-def path(closes: list[float], lows: list[float], highs: list[float], truths: list[float], last: float) -> Answered:
+def path(
+    closes: list[float], lows: list[float], highs: list[float], truths: list[float], last: float
+) -> LabelledAnswers:
     window = np.array([[100, 100, 100, 100, last]], dtype=np.float32)
-    return Answered(window, np.array([closes + lows + highs], dtype=np.float32), np.array([truths]))
+    return LabelledAnswers(window, np.array([closes + lows + highs], dtype=np.float32), np.array([truths]))
 
 
 def test_a_forecaster_is_scored_by_day() -> None:
@@ -101,9 +103,9 @@ def test_a_forecasters_error_is_held_against_that_of_no_change_on_the_same_days(
     assert PATHS.error_ratio(path([52, 54], [45, 45], [55, 55], [51, UNKNOWN], last=50), held_out) == pytest.approx(2)
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_nothing_labelled_is_no_score_and_no_error(evaluator: Evaluator) -> None:
-    nothing = Answered(
+    nothing = LabelledAnswers(
         np.empty((0, evaluator.width), np.float32),
         np.empty((0, evaluator.outputs), np.float32),
         np.empty((0, evaluator.steps)),
@@ -116,7 +118,7 @@ def test_nothing_labelled_is_no_score_and_no_error(evaluator: Evaluator) -> None
     assert evaluator.independent(nothing.rows).tolist() == []
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_what_is_watched_goes_by_the_names_of_the_reference(
     champions: dict[str, PackedModel], evaluator: Evaluator
 ) -> None:
@@ -130,12 +132,14 @@ def test_what_is_watched_goes_by_the_names_of_the_reference(
     assert all(values.shape == (2,) and values.dtype == np.float64 for values in watched.values())
 
 
-@pytest.mark.parametrize("judge", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
+@pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_a_models_card_has_the_error_that_labels_are_compared_with(
     champions: dict[str, PackedModel], evaluator: Evaluator
 ) -> None:
     truths = np.full((1, evaluator.steps), 2.0)
-    wrong = Answered(np.ones((1, evaluator.width), np.float32), np.zeros((1, evaluator.outputs), np.float32), truths)
+    wrong = LabelledAnswers(
+        np.ones((1, evaluator.width), np.float32), np.zeros((1, evaluator.outputs), np.float32), truths
+    )
 
     found = evaluator.error_ratio(wrong, champions[evaluator.model].card.held_out)
 
@@ -144,7 +148,7 @@ def test_a_models_card_has_the_error_that_labels_are_compared_with(
 
 
 @pytest.mark.parametrize(
-    ("judge", "truth", "read"),
+    ("evaluator", "truth", "read"),
     [
         (EXAMS, "suspect", [(0, 1.0)]),
         (WINES, 6, [(0, 6.0)]),
@@ -221,7 +225,7 @@ NOT_TRUE_OF_THIS = (
 
 
 @pytest.mark.parametrize(
-    ("judge", "truth"),
+    ("evaluator", "truth"),
     [*product((EXAMS, WINES, STOCKS), NOT_TRUE_OF_ANY), *NOT_TRUE_OF_THIS],
     ids=lambda value: value.model if isinstance(value, Evaluator) else value[:20].encode("unicode_escape").decode(),
 )
