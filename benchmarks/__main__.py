@@ -11,7 +11,7 @@ from benchmarks.places import RESULTS, SOME_RESULTS
 from benchmarks.results import Settings
 from benchmarks.servers import Models
 from benchmarks.suite import SCENARIOS, run, write
-from marmita.registry.store import champion
+from marmita.registry.champions import champion
 
 
 def main() -> None:

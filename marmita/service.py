@@ -22,6 +22,7 @@ from marmita.api.models import catalog
 from marmita.api.record_routes import HANDLERS, RecordRoutes
 from marmita.api.shepherd import shepherd
 from marmita.contract.openapi import Inference
+from marmita.hooks import LifespanHook
 from marmita.oip.routes import TensorRoutes
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.recording import RecorderShutdown, database
@@ -34,7 +35,6 @@ from marmita.runtime.slot import ModelSlot, begun
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
 from marmita.web.front import Front, Inner, paths
-from marmita.web.lifespan import LifespanHook
 from marmita.web.topology import hold_on, tensor_models
 
 _A_DAY_S = 86_400.0

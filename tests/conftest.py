@@ -36,7 +36,8 @@ tempfile.tempdir = None  # read TMPDIR again
 for name in [name for name in os.environ if name.startswith("MARMITA_") or name.startswith("BENTOML_CONFIG")]:
     del os.environ[name]
 
-from marmita.registry import store  # noqa: E402
+from marmita.registry.champions import champion, promote  # noqa: E402
+from marmita.registry.packed_model import PackedModel  # noqa: E402
 from tests import samples, sharing  # noqa: E402
 from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
 
@@ -56,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> sharing
 
 
 @pytest.fixture(scope="session")
-def champions() -> dict[str, store.PackedModel]:
+def champions() -> dict[str, PackedModel]:
     """Three models, trained small and made champions whatever they are worth. One worker trains them for all."""
     trained, own = RUN / "champions", HOME / "bentoml" / "models"
     with (RUN / "champions.lock").open("w") as lock:
@@ -65,7 +66,7 @@ def champions() -> dict[str, store.PackedModel]:
             train_champions()
             shutil.copytree(own, trained)
     shutil.copytree(trained, own, dirs_exist_ok=True)
-    found = [store.champion(name) for name in samples.SMALL]
+    found = [champion(name) for name in samples.SMALL]
     return {model.name: model for model in found if model}
 
 
@@ -73,7 +74,7 @@ def train_champions() -> None:
     from marmita import discovery
 
     for name, parameters in samples.SMALL.items():
-        store.promote(discovery.training(name).train(**parameters))
+        promote(discovery.training(name).train(**parameters))
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from marmita.contract.answers import Answer
 from marmita.registry.card import Card, Headline
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.slot import ModelSlot
 
 

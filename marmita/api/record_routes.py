@@ -65,7 +65,7 @@ class RecordRoutes:
             raise RequestError(HTTPStatus.NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
         return answer(LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown))
 
-    def _label(self, given: list[tuple[str, Any]]) -> labels.Added:
+    def _label(self, given: list[tuple[str, Any]]) -> labels.LabelCounts:
         evaluators = {name: model.evaluator for name, model in self._models.items()}
         with self._database().reading() as session:
             unknown = labels.unknown(session, [id for id, _ in given])

@@ -19,7 +19,8 @@ from marmita.records.prices import loading
 from marmita.records.prices.prices import PricesError
 from marmita.records.quality import quality
 from marmita.records.recording import database
-from marmita.registry import startup, store, tracking
+from marmita.registry import champions, packed_model, startup, tracking
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.slot import current
 from marmita.settings import settings, span
 
@@ -49,26 +50,26 @@ def _quality(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    packed = store.packed(options.tag)
+    packed = packed_model.get(options.tag)
     packed.check()
-    store.promote(packed)
+    champions.promote(packed)
     print(f"{packed.tag} is the champion")
     _tell(packed)
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    packed = store.roll_back(options.model)
+    packed = champions.roll_back(options.model)
     print(f"{packed.tag} is the champion again")
     _tell(packed)
 
 
-def _tell(champion: store.PackedModel) -> None:
+def _tell(champion: PackedModel) -> None:
     if said := tracking.name_champion(champion.tag):
         print(said)
 
 
 def _tags(options: argparse.Namespace) -> None:
-    found = (store.champion(name) for name in options.models or discovery.names())
+    found = (champions.champion(name) for name in options.models or discovery.names())
     print(" ".join(model.tag for model in found if model))
 
 
@@ -98,7 +99,7 @@ def _upgrade(_: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    count = retention.forget(database(), datetime.now(UTC) - timedelta(days=options.days))
+    count = retention.delete_old(database(), datetime.now(UTC) - timedelta(days=options.days))
     print(f"{count} requests forgotten")
 
 

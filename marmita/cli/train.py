@@ -9,11 +9,8 @@ import sys
 from collections.abc import Sequence
 from time import perf_counter
 
-from bentoml.exceptions import BentoMLException
-
 from marmita import discovery
-from marmita.contract.rows import same_interface
-from marmita.registry.store import champion
+from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,14 +23,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def servable(name: str) -> bool:
     """Tell whether a model has a champion that this code can serve. What is wrong with a damaged one is printed."""
     try:
-        found = champion(name)
-        if found is None:
-            return False
-        found.check()
-    except BentoMLException as error:
+        servable_champion(name, discovery.runner(name).contract)
+    except NoChampionError:
+        return False
+    except NotServableError as error:
         print(f"The champion of {name} can't be served: {error}", flush=True)
         return False
-    return same_interface(found.contract, discovery.runner(name).contract)
+    return True
 
 
 def train(models: Sequence[str]) -> int:

@@ -71,14 +71,14 @@ class RecordMetrics:
     def dropped(self, rows: int, reason: str) -> None:
         _dropped.labels(reason).inc(rows)
 
-    def waiting(self, rows: int) -> None:
+    def queued(self, rows: int) -> None:
         _waiting.set(rows)
 
     def reachable(self, yes: bool) -> None:
         _reachable().set(int(yes))
 
 
-def measured(quality: Quality) -> None:
+def show_quality(quality: Quality) -> None:
     """Show what was measured last. What could not be said this time is not a number."""
     model = quality.model
     _window_rows.labels(model).set(quality.rows)
@@ -94,7 +94,7 @@ def measured(quality: Quality) -> None:
     _measured_at.labels(model).set_to_current_time()
 
 
-def shepherd(decided_at: datetime | None, failures: Mapping[str, int]) -> None:
+def show_shepherd(decided_at: datetime | None, failures: Mapping[str, int]) -> None:
     """Show when a shepherd last came to a decision, if ever one did, and how its retrainings go. Its lease says less:
     one that hangs renews it, and so does one of which every round fails.
     """

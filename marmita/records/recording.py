@@ -1,15 +1,14 @@
-"""The house's memory in this process, as the settings say."""
+"""The database and the recorder of this process, as the settings say."""
 
 from functools import cache
 from pathlib import Path
 
-from bentoml._internal.configuration.containers import BentoMLContainer
-
+from marmita.hooks import LifespanHook
+from marmita.internals.bentoml import bentoml_home
 from marmita.records.database.database import Database, default_url
 from marmita.records.metrics import RecordMetrics
 from marmita.records.predictions.recorder import Recorder
 from marmita.settings import settings
-from marmita.web.lifespan import LifespanHook
 
 
 @cache
@@ -18,8 +17,8 @@ def database() -> Database:
     return Database(settings().database_url.get_secret_value() or default_url(_file().parent))
 
 
-def remembers() -> bool:
-    """Whether there is anything to remember: nobody needs a database that nobody uses."""
+def uses_database() -> bool:
+    """Whether there is anything to record or to read: a database that is not used is not made."""
     named = settings().database_url.get_secret_value()
     return settings().record != "off" or bool(named) or _file().exists()
 
@@ -45,4 +44,4 @@ class RecorderShutdown(LifespanHook):
 
 def _file() -> Path:
     """Where records are kept if no other database is named."""
-    return Path(BentoMLContainer.bentoml_home.get(), "records.db")
+    return bentoml_home() / "records.db"

@@ -13,9 +13,10 @@ from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from marmita import settings
-from marmita.contract.rows import same_interface
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.internals.bentoml import model_store
+from marmita.registry import packed_model
+from marmita.registry.fitness import NoChampionError, NotServableError, check_servable, servable_champion
+from marmita.registry.packed_model import PackedModel
 
 BENTO = Path(__file__).resolve().parents[3] / "bento.yaml"
 
@@ -72,24 +73,19 @@ def first_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
 
 
 def _champion(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
-    found = store.champion(name)
-    if found is None:
-        raise NotFound(
-            f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {_retrain(name)}"
-        )
-    return store.at_home().get(_fit(found, contract).tag)
+    try:
+        return model_store().get(servable_champion(name, contract).tag)
+    except NoChampionError:
+        said = f"There is no champion of the model {name} to serve{_why_none(name)}. Make one with: {_retrain(name)}"
+        raise NotFound(said) from None
+    except NotServableError as error:
+        raise BentoMLException(f"{error}. Run: {_retrain(name)}") from None
 
 
 def _of_the_bento(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
-    return bentoml.models.get(_fit(_packed_in_bento(name), contract).tag)
-
-
-def _fit(found: PackedModel, contract: Mapping[str, Any]) -> PackedModel:
-    if not same_interface(found.contract, contract):
-        was = f"{found.tag} was trained with another contract than this code has"
-        raise BentoMLException(f"{was}. Run: {_retrain(found.name)}")
-    found.verify()
-    return found
+    found = _packed_in_bento(name)
+    check_servable(found, contract)
+    return bentoml.models.get(found.tag)
 
 
 def _retrain(name: str) -> str:
@@ -98,7 +94,7 @@ def _retrain(name: str) -> str:
 
 def _why_none(name: str) -> str:
     try:
-        newest = store.packed(name)
+        newest = packed_model.get(name)
     except BentoMLException:
         return ""
     return f": the newest version, {newest.tag}, was not promoted ({newest.card.verdict.reason})"

@@ -8,7 +8,7 @@ import numpy as np
 
 from marmita.contract.rows import Floats
 from marmita.oip.codec import Signature, ValueBounds
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batcher, Batching
 from marmita.telemetry.metrics import ModelMetrics
 

@@ -1,101 +1,116 @@
-"""What is done every now and then with what the house remembers."""
+"""Maintenance jobs: measuring models, labelling forecasts and deleting old records, each at an interval of its own."""
 
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
-from functools import partial
-from pathlib import Path
-from threading import Event, Thread
+from functools import cached_property, partial
 from time import monotonic
+from typing import IO
 
-from bentoml._internal.configuration.containers import BentoMLContainer
-
+from marmita.hooks import LifespanHook
+from marmita.internals.bentoml import metrics_folder
+from marmita.periodic import Periodic
 from marmita.records import metrics
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.operations import decisions
 from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
-from marmita.records.recording import remembers
+from marmita.records.recording import uses_database
 from marmita.runtime.slot import ModelSlot
 from marmita.settings import Settings
-from marmita.web.lifespan import LifespanHook
 
-SAVE_EVERY_S = 600.0
-"""What Prometheus is told every minute need not be kept as often by the database."""
-LABEL_EVERY_S = 300.0
-FORGET_EVERY_S = 3600.0
+SAVE_INTERVAL_S = 600.0
+"""Figures go to Prometheus every minute. The database need not keep them as often."""
+LABEL_INTERVAL_S = 300.0
+RETENTION_INTERVAL_S = 3600.0
 
 log = logging.getLogger("bentoml.marmita")
 
 
+@dataclass
+class MaintenanceJob:
+    """One job, and when it is due next."""
+
+    name: str
+    run: Callable[[], None]
+    interval_s: float = 0.0
+    """0: each time that jobs are looked at."""
+    due: float = 0.0
+
+
 class MaintenanceJobs(LifespanHook):
-    """Measures, labels and forgets, in one worker of a service at a time, and in a thread of its own, so that a slow
-    database keeps nobody waiting. Models are measured while predictions are kept; what is too old is forgotten anyway.
+    """Runs the maintenance jobs, in one worker of a service at a time, and in a thread of its own, so that a slow
+    database delays no request. Models are measured while predictions are recorded; old records are always deleted.
     """
 
     def __init__(self, models: Sequence[ModelSlot], database: Database, settings: Settings) -> None:
         self._database = database
-        self._every_s = settings.quality_every_s
         self._window = settings.quality_window
-        self._keep = timedelta(days=settings.record_days)
+        self._retention = timedelta(days=settings.record_days)
         self._measured: dict[str, quality.Quality] = {}
         self._down = False
-        self._ending = Event()
+        self._names = [model.packed.name for model in models]
         measured = models if settings.record != "off" else []
-        self._chores: dict[Callable[[], None], float] = dict.fromkeys(
-            [partial(self._measure, one) for one in measured], 0
-        )
-        self._names = [one.packed.name for one in models]
-        self._chores[self._watch_shepherd] = 0
-        self._chores |= {self._save: SAVE_EVERY_S, self._label: LABEL_EVERY_S, self._forget: FORGET_EVERY_S}
+        self._jobs = [
+            *(MaintenanceJob(f"quality of {model.packed.name}", partial(self._measure, model)) for model in measured),
+            MaintenanceJob("shepherd metrics", self._watch_shepherd),
+            MaintenanceJob("quality history", self._save, SAVE_INTERVAL_S),
+            MaintenanceJob("labelling", self._label, LABEL_INTERVAL_S),
+            MaintenanceJob("retention", self._delete_old, RETENTION_INTERVAL_S),
+        ]
+        self._thread = Periodic("maintenance", self._run_due, settings.quality_every_s)
 
     def begin(self) -> None:
-        Thread(target=self._run, name="housekeeping", daemon=True).start()
+        self._thread.start()
 
     def end(self) -> None:
-        self._ending.set()
+        self._thread.stop()
 
-    def _run(self) -> None:
-        due = dict.fromkeys(self._chores, 0.0)
-        folder = Path(BentoMLContainer.prometheus_multiproc_dir.get())
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f"housekeeping-{os.getppid()}").open("wb") as mine:
-            while not self._ending.wait(self._every_s):
-                if not remembers():
-                    continue
-                try:
-                    flock(mine, LOCK_EX | LOCK_NB)  # whoever has it keeps it; the system takes it back from the dead
-                except BlockingIOError:
-                    continue
-                for chore, every_s in self._chores.items():
-                    if monotonic() >= due[chore] and self._done(chore):
-                        due[chore] = monotonic() + every_s
+    def _run_due(self) -> None:
+        if not uses_database() or not self._is_elected():
+            return
+        for job in self._jobs:
+            if monotonic() >= job.due and self._is_done(job):
+                job.due = monotonic() + job.interval_s
 
-    def _done(self, chore: Callable[[], None]) -> bool:
-        """Whether it could be done. One that can't is no reason to leave out the others."""
+    def _is_elected(self) -> bool:
+        """Whether this worker runs the jobs. The one that has the lock keeps it, until the system takes it back."""
         try:
-            chore()
+            flock(self._lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    @cached_property
+    def _lock(self) -> IO[bytes]:
+        return (metrics_folder() / f"maintenance-{os.getppid()}").open("wb")
+
+    def _is_done(self, job: MaintenanceJob) -> bool:
+        """Run a job. Return False if it is to be retried the next time. A job that fails holds up no other."""
+        try:
+            job.run()
         except DatabaseDownError as error:
             if not self._down:
-                log.warning("the house can't be kept, as the database is down: %s", error)
+                log.warning("maintenance job %s skipped: the database is down: %s", job.name, error)
             self._down = True
             return False
         except Exception:
-            log.exception("a chore could not be done")
+            log.exception("maintenance job %s failed", job.name)
             return True  # and is not tried again before its time
         self._down = False
         return True
 
     def _measure(self, model: ModelSlot) -> None:
         measured = model.measure(self._database, self._window)
-        metrics.measured(measured)
+        metrics.show_quality(measured)
         self._measured[measured.model] = measured
 
     def _watch_shepherd(self) -> None:
         failures = decisions.failures(self._database, self._names)
-        metrics.shepherd(decisions.last_made(self._database), failures)
+        metrics.show_shepherd(decisions.last_made(self._database), failures)
 
     def _save(self) -> None:
         for measured in self._measured.values():
@@ -105,6 +120,6 @@ class MaintenanceJobs(LifespanHook):
         if count := labels.label_all(self._database):
             log.info("prices have labelled %d steps of forecasts", count)
 
-    def _forget(self) -> None:
-        if count := retention.forget(self._database, datetime.now(UTC) - self._keep):
-            log.info("forgot %d requests that were older than %d days", count, self._keep.days)
+    def _delete_old(self) -> None:
+        if count := retention.delete_old(self._database, datetime.now(UTC) - self._retention):
+            log.info("deleted %d requests that were older than %d days", count, self._retention.days)

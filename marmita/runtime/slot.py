@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from bentoml.exceptions import BentoMLException
 
-from marmita.contract.rows import Floats, same_interface
+from marmita.contract.rows import Floats
 from marmita.records.database.database import Database
 from marmita.records.quality import quality
 from marmita.records.quality.evaluators import Evaluator
-from marmita.registry.store import PackedModel
+from marmita.registry.fitness import NotServableError, check_servable
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batching
 from marmita.runtime.loaded_model import LoadedModel
 from marmita.telemetry import metrics
@@ -38,16 +38,14 @@ class ModelSlot:
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
         return self.served
 
-    def tried(self, packed: PackedModel) -> LoadedModel:
-        """Another version, loaded and found fit to be served in the place of this one. Raises if it is not."""
-        if not same_interface(packed.contract, self.packed.contract):
-            raise BentoMLException(f"{packed.tag} was trained with another contract than this code has")
-        packed.check()
-        served = LoadedModel(packed, self._batching)
-        answers = served.model(self._sample)
+    def load_fit(self, packed: PackedModel) -> LoadedModel:
+        """Load another version, to be served in the place of this one. Raise `NotServableError` if it is not fit."""
+        check_servable(packed, self.packed.contract)
+        loaded = LoadedModel(packed, self._batching)
+        answers = loaded.model(self._sample)
         if answers.shape != (len(self._sample), self.evaluator.outputs) or not np.isfinite(answers).all():
-            raise BentoMLException(f"{packed.tag} does not answer its sample")
-        return served
+            raise NotServableError(f"{packed.tag} does not answer its sample")
+        return loaded
 
     def take(self, served: LoadedModel) -> None:
         """Serve it. Requests that are under way end with the version that they began with."""

@@ -16,15 +16,15 @@ from marmita.settings import settings
 from marmita.shepherd import crash_recovery, shutdown
 from marmita.shepherd.reconcile import ReconcileCycle
 from marmita.shepherd.retraining import Command, LeaseLostError, training_command
-from marmita.shepherd.shutdown import TOLD, ShutdownRequested
+from marmita.shepherd.shutdown import ShutdownRequested
 from marmita.telemetry.logs import JsonFormatter
 
-_TURN_S = 3.0
+_POLL_S = 3.0
 """So often one that waits for its turn asks whether it has come."""
 _STEP_S = 0.5
-_AGAIN_S = 60.0
+_RETRY_S = 60.0
 """So soon after a round for which the database was not there the next one begins."""
-_LAST_WORDS_S = 3.0
+_CLEANUP_S = 3.0
 """So long the end is held up by a database that does not answer. The next shepherd then tidies up."""
 
 log = logging.getLogger("bentoml.marmita")
@@ -35,79 +35,79 @@ def run(models: Sequence[str], once: bool, command: Command = training_command) 
     _log_as_json()
     try:
         with shutdown.listening():
-            return _once(models, command) if once else _again_and_again(models, command)
+            return _run_once(models, command) if once else _run_until_shutdown(models, command)
     except ShutdownRequested:
-        log.info(TOLD)
+        log.info(shutdown.REASON)
         return 0
 
 
-def _once(models: Sequence[str], command: Command) -> int:
+def _run_once(models: Sequence[str], command: Command) -> int:
     with _claimed() as claim:
         if not claim.take():
-            log.info("nothing is to be done here: %s", _who())
+            log.info("nothing is to be done here: %s", _describe_holder())
             return 0
         try:
-            return 0 if _round(claim, models, command).go() else 1
+            return 0 if _cycle(claim, models, command).run() else 1
         except LeaseLostError as error:
             log.error("%s", error)
             return 1
 
 
-def _again_and_again(models: Sequence[str], command: Command) -> NoReturn:
+def _run_until_shutdown(models: Sequence[str], command: Command) -> NoReturn:
     while True:
         with _claimed() as claim:
-            _wait_for_turn(claim)
+            _wait_for_lease(claim)
             log.info("at work as %s", claim.holder)
             try:
-                _work(claim, _round(claim, models, command))
+                _run_cycles(claim, _cycle(claim, models, command))
             except LeaseLostError as error:
                 log.error("%s", error)
             except DatabaseDownError as error:
                 log.warning("the database can't be used: %s", error)
-        time.sleep(_TURN_S)
+        time.sleep(_POLL_S)
 
 
-def _wait_for_turn(claim: Claim) -> None:
+def _wait_for_lease(claim: Claim) -> None:
     said = ""
     while True:
         shutdown.check()
         try:
             if claim.take():
                 return
-            if (says := _who()) != said:
+            if (says := _describe_holder()) != said:
                 log.info("waiting: %s", says)
                 said = says
         except DatabaseDownError as error:
             log.warning("the database can't be used: %s", error)
-        time.sleep(_TURN_S)
+        time.sleep(_POLL_S)
 
 
-def _work(claim: Claim, round: ReconcileCycle) -> None:
+def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
     """One round after the other, as long as the lease is there."""
     every_s = settings().shepherd_every.total_seconds()
     while not claim.lost:
         shutdown.check()
-        next_round = time.monotonic() + every_s
+        next_cycle = time.monotonic() + every_s
         try:
-            round.go()
+            cycle.run()
         except LeaseLostError:
             raise
         except DatabaseDownError as error:
-            next_round = time.monotonic() + min(every_s, _AGAIN_S)
+            next_cycle = time.monotonic() + min(every_s, _RETRY_S)
             log.warning("this round was not finished, as the database can't be used: %s", error)
         except Exception:
             log.exception("this round came to nothing: the next one is in %.0f s", every_s)
-        while not claim.lost and time.monotonic() < next_round:
+        while not claim.lost and time.monotonic() < next_cycle:
             shutdown.check()
             time.sleep(_STEP_S)
     raise LeaseLostError("the lease was lost between two rounds")
 
 
-def _round(claim: Claim, models: Sequence[str], command: Command) -> ReconcileCycle:
+def _cycle(claim: Claim, models: Sequence[str], command: Command) -> ReconcileCycle:
     return ReconcileCycle(database(), settings(), models, claim, command)
 
 
-def _who() -> str:
+def _describe_holder() -> str:
     holder = leases.look(database(), SHEPHERD)
     return (
         f"{holder.name} is at work since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder else "another one is at work"
@@ -122,13 +122,13 @@ def _claimed() -> Iterator[Claim]:
         yield claim
     except ShutdownRequested:
         if not claim.lost:
-            _try_to(lambda: crash_recovery.close(database(), TOLD))
+            _try_briefly(lambda: crash_recovery.close_interrupted(database(), shutdown.REASON))
         raise
     finally:
-        _try_to(claim.close if claim.lost else claim.release)
+        _try_briefly(claim.close if claim.lost else claim.release)
 
 
-def _try_to(do: Callable[[], object]) -> None:
+def _try_briefly(do: Callable[[], object]) -> None:
     """Do it, but don't wait for long: the database may not answer."""
 
     def attempt() -> None:
@@ -137,9 +137,9 @@ def _try_to(do: Callable[[], object]) -> None:
         except Exception as error:
             log.warning("not all could be tidied up: %s", error)
 
-    last_words = Thread(target=attempt, daemon=True)
-    last_words.start()
-    last_words.join(_LAST_WORDS_S)
+    cleanup = Thread(target=attempt, daemon=True)
+    cleanup.start()
+    cleanup.join(_CLEANUP_S)
 
 
 def _log_as_json() -> None:

@@ -1,4 +1,4 @@
-"""What a shepherd has left open that was killed, or that is told to end, and how it is closed."""
+"""Crash recovery: closing what a shepherd left open that was killed, or that shuts down."""
 
 import logging
 
@@ -7,13 +7,16 @@ from bentoml.exceptions import BentoMLException
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, training_runs
-from marmita.registry import store
+from marmita.registry import champions
 from marmita.shepherd.retraining import Outcome, outcome_of
+
+REASON = "the shepherd that decided this ended before it was done"
+"""What is said of decisions that a shepherd left open when it was killed."""
 
 log = logging.getLogger("bentoml.marmita")
 
 
-def close(database: Database, why: str) -> int:
+def close_interrupted(database: Database, why: str) -> int:
     """Close all decisions that are open, and the training runs that came of them. Only who has the lease may: then they
     are all its own, or those of one that is gone. Returns how many there were.
     """
@@ -43,7 +46,7 @@ def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
 def _champion_since(decision: Decision) -> str | None:
     """The champion, if it was made since the decision was."""
     try:
-        champion = store.champion(decision.model)
+        champion = champions.champion(decision.model)
         return champion.tag if champion and champion.card.made >= decision.at else None
     except BentoMLException:
         return None

@@ -1,14 +1,12 @@
 """What is known of one model: its champion, how good that still is, and what a new one could learn from."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from typing import Any
 
-from bentoml.exceptions import BentoMLException
-
-from marmita.contract.rows import same_interface
+from marmita import discovery
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.predictions import labels
@@ -17,8 +15,8 @@ from marmita.records.prices.time_split import first_unseen
 from marmita.records.quality.evaluators import Evaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.quality.quality import Quality
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.fitness import NotServableError, servable_champion
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.slot import measure
 
 
@@ -81,9 +79,9 @@ class Evidence:
 
 def look(model: str, ticker: str, database: Database, window: timedelta) -> Evidence:
     """Look at a model, as the store and the records are now."""
-    contract: Any = import_module(f"bentos.{model}.contract")
-    evaluator: Evaluator = import_module(f"bentos.{model}.evaluator").EVALUATOR
-    packed, unfit = fit(model, contract.CONTRACT)
+    runner = discovery.runner(model)
+    evaluator = runner.evaluator
+    packed, unfit = _find_servable(model, runner.contract)
     champion = _measured(packed, evaluator, database, window) if packed else None
     material: PriceMaterial | TableMaterial
     if isinstance(evaluator, PathEvaluator):
@@ -93,18 +91,12 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
     return Evidence(model, champion, unfit, material)
 
 
-def fit(model: str, contract: dict[str, Any]) -> tuple[PackedModel | None, str]:
-    """The champion, if today's code can serve it, or why there is none."""
+def _find_servable(model: str, contract: Mapping[str, Any]) -> tuple[PackedModel | None, str]:
+    """Return the champion, if today's code can serve it, or why there is none."""
     try:
-        found = store.champion(model)
-        if found is None:
-            return None, "the store has none"
-        found.check()
-    except BentoMLException as error:
+        return servable_champion(model, contract), ""
+    except NotServableError as error:
         return None, str(error)
-    if not same_interface(found.contract, contract):
-        return None, f"{found.tag} was trained with another contract than this code has"
-    return found, ""
 
 
 def _measured(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:

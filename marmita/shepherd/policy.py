@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from marmita.records.operations.decisions import LEAVE, RETRAIN
 from marmita.shepherd.evidence import ChampionEvidence, Evidence, PriceMaterial, TableMaterial
 
-MOST_PAUSES = 8
-"""However often retraining was of no use: it is tried again after so many pauses."""
+LONGEST_BACKOFF = 8
+"""The wait after retrainings that were of no use is at most this multiple of the first one."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Policy:
     max_age: timedelta
     error_ratio: float
     min_labels: int
-    pause: timedelta
+    backoff: timedelta
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PolicyDecision:
     reasons: list[str]
 
 
-def decide(evidence: Evidence, bounds: Policy, now: datetime) -> PolicyDecision:
+def decide(evidence: Evidence, policy: Policy, now: datetime) -> PolicyDecision:
     """Retrain a model that can't be served, is too old, is asked about something else, or is wrong too often; unless
     there is nothing new to learn from, the new one could not be compared with it, or it was tried in vain a short while
     ago.
@@ -37,29 +37,29 @@ def decide(evidence: Evidence, bounds: Policy, now: datetime) -> PolicyDecision:
     champion = evidence.champion
     if champion is None:
         return PolicyDecision(RETRAIN, [f"there is no champion that is fit to be served: {evidence.unfit}"])
-    wrong = [*_stale(evidence.material, bounds), *_drifting(champion), *_mistaken(champion, bounds)]
+    wrong = [*_stale(evidence.material, policy), *_drifting(champion), *_mistaken(champion, policy)]
     if not wrong:
-        return PolicyDecision(LEAVE, _well(champion, evidence.material, bounds))
-    obstacles = [*_nothing_new(evidence.material, bounds), *_unfair(evidence.material)]
-    obstacles += _too_soon(champion, bounds, now)
+        return PolicyDecision(LEAVE, _well(champion, evidence.material, policy))
+    obstacles = [*_nothing_new(evidence.material, policy), *_unfair(evidence.material)]
+    obstacles += _too_soon(champion, policy, now)
     return PolicyDecision(LEAVE if obstacles else RETRAIN, [*wrong, *obstacles])
 
 
-def wait(tries: int, pause: timedelta) -> timedelta:
+def backoff(tries: int, first: timedelta) -> timedelta:
     """How long to wait after so many retrainings that were of no use."""
-    pauses: int = min(2 ** (tries - 1), MOST_PAUSES)
-    return pause * pauses
+    multiple: int = min(2 ** (tries - 1), LONGEST_BACKOFF)
+    return first * multiple
 
 
-def _stale(material: PriceMaterial | TableMaterial, bounds: Policy) -> Iterator[str]:
+def _stale(material: PriceMaterial | TableMaterial, policy: Policy) -> Iterator[str]:
     if not isinstance(material, PriceMaterial) or material.newest is None:
         return
     newest = f"there are prices of {material.ticker} up to {material.newest}"
     if material.learnt_until is not None:
-        if material.newest - material.learnt_until >= bounds.max_age:
+        if material.newest - material.learnt_until >= policy.max_age:
             newer = (material.newest - material.learnt_until).days
             yield f"it is stale: {newest}, {newer} days newer than those that it was made from"
-    elif material.judged_from is None or material.newest - material.judged_from >= bounds.max_age:
+    elif material.judged_from is None or material.newest - material.judged_from >= policy.max_age:
         yield f"it is stale: {newest}, and its card does not say up to which day it was made"
 
 
@@ -68,18 +68,18 @@ def _drifting(champion: ChampionEvidence) -> Iterator[str]:
         yield f"it is asked about something else than it was made for: {', '.join(champion.alarms)} drifted"
 
 
-def _mistaken(champion: ChampionEvidence, bounds: Policy) -> Iterator[str]:
+def _mistaken(champion: ChampionEvidence, policy: Policy) -> Iterator[str]:
     if (
         champion.error_ratio is not None
-        and champion.labelled >= bounds.min_labels
-        and champion.error_ratio > bounds.error_ratio
+        and champion.labelled >= policy.min_labels
+        and champion.error_ratio > policy.error_ratio
     ):
-        yield (f"it is wrong too often: {_error(champion)}, and {bounds.error_ratio:g} times is the bound")
+        yield (f"it is wrong too often: {_error(champion)}, and {policy.error_ratio:g} times is the bound")
 
 
-def _nothing_new(material: PriceMaterial | TableMaterial, bounds: Policy) -> Iterator[str]:
+def _nothing_new(material: PriceMaterial | TableMaterial, policy: Policy) -> Iterator[str]:
     if isinstance(material, TableMaterial):
-        lacking = bounds.min_labels - material.new_labels
+        lacking = policy.min_labels - material.new_labels
         if lacking > 0:
             yield (
                 f"there is nothing new to learn from: {material.new_labels} rows were labelled since it was made, "
@@ -105,13 +105,13 @@ def _unfair(material: PriceMaterial | TableMaterial) -> Iterator[str]:
         )
 
 
-def _too_soon(champion: ChampionEvidence, bounds: Policy, now: datetime) -> Iterator[str]:
+def _too_soon(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iterator[str]:
     if champion.last_try is None:
         return
-    again = champion.last_try + wait(champion.tries, bounds.pause)
-    if now < again:
+    next_try = champion.last_try + backoff(champion.tries, policy.backoff)
+    if now < next_try:
         tries = "a retraining" if champion.tries == 1 else f"{champion.tries} retrainings"
-        yield f"{tries} since it was made brought no better one: the next one waits until {again:%Y-%m-%d %H:%M} UTC"
+        yield f"{tries} since it was made brought no better one: the next one waits until {next_try:%Y-%m-%d %H:%M} UTC"
 
 
 def _error(champion: ChampionEvidence) -> str:
@@ -119,14 +119,14 @@ def _error(champion: ChampionEvidence) -> str:
     return f"the error on {champion.labelled} labelled rows is {ratio}"
 
 
-def _well(champion: ChampionEvidence, material: PriceMaterial | TableMaterial, bounds: Policy) -> list[str]:
+def _well(champion: ChampionEvidence, material: PriceMaterial | TableMaterial, policy: Policy) -> list[str]:
     """Why nothing is to be done: what was looked at, and what nobody can say."""
     reasons = []
     if champion.watched:
         reasons.append(f"nothing that it is asked has drifted, as far as {champion.looked_at} rows show")
     else:
         reasons.append(f"nobody can say whether what it is asked has drifted: {champion.looked_at} rows are too few")
-    if champion.error_ratio is None or champion.labelled < bounds.min_labels:
+    if champion.error_ratio is None or champion.labelled < policy.min_labels:
         reasons.append(f"nobody can say whether it is wrong too often: {champion.labelled} labelled rows are too few")
     else:
         reasons.append(_error(champion))

@@ -19,8 +19,6 @@ from marmita.shepherd.price_refresh import refresh
 from marmita.shepherd.retraining import Command, LeaseLostError, Outcome, Trainer, attempts, training_command
 from marmita.shepherd.subprocesses import Limits
 
-LEFT_OPEN = "the shepherd that decided this ended before it was done"
-
 log = logging.getLogger("bentoml.marmita")
 
 
@@ -35,9 +33,9 @@ class ReconcileCycle:
     command: Command = training_command
     fetch: Fetch = field(default=yahoo.fetch)
 
-    def go(self) -> bool:
+    def run(self) -> bool:
         """Whether all went well: no model that could not be looked at, and no retraining that failed."""
-        crash_recovery.close(self.database, LEFT_OPEN)
+        crash_recovery.close_interrupted(self.database, crash_recovery.REASON)
         wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_go_on)
         self._check()
         if count := labels.label_all(self.database):
@@ -51,25 +49,25 @@ class ReconcileCycle:
             self._check()
             ticker = self.settings.shepherd_ticker
             evidence = look(model, ticker, self.database, self.settings.quality_window)
-            verdict = decide(evidence, _bounds(self.settings), datetime.now(UTC))
+            decision = decide(evidence, _policy(self.settings), datetime.now(UTC))
             if isinstance(evidence.material, PriceMaterial) and ticker in wrong_prices:
-                verdict.reasons.append(f"prices could not be refreshed: {wrong_prices[ticker]}")
-            return self._carry_out(evidence, verdict)
+                decision.reasons.append(f"prices could not be refreshed: {wrong_prices[ticker]}")
+            return self._carry_out(evidence, decision)
         except (DatabaseDownError, LeaseLostError):
             raise
         except Exception:
             log.exception("%s could not be looked after", model)
             return False
 
-    def _carry_out(self, evidence: Evidence, verdict: PolicyDecision) -> bool:
-        model, action, reasons = evidence.model, verdict.action, verdict.reasons
+    def _carry_out(self, evidence: Evidence, decision: PolicyDecision) -> bool:
+        model, action, reasons = evidence.model, decision.action, decision.reasons
         log.info("%s: %s: %s", model, action, "; ".join(reasons))
         if action == decisions.LEAVE:
             decisions.begin(self.database, model, action, reasons, evidence.as_dict())
             return True
         tries = attempts(evidence)
         ids = [one.run for one in tries]
-        decision = decisions.begin(self.database, model, action, reasons, evidence.as_dict(), ids)
+        id = decisions.begin(self.database, model, action, reasons, evidence.as_dict(), ids)
         try:
             came = self._trainer().retrain(model, tries)
         except (DatabaseDownError, LeaseLostError):
@@ -78,7 +76,7 @@ class ReconcileCycle:
             came = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
             log.exception("%s could not be retrained", model)
         self._check()
-        decisions.end(self.database, decision, came.outcome, came.detail, came.tag)
+        decisions.end(self.database, id, came.outcome, came.detail, came.tag)
         log.info("%s: %s: %s", model, came.outcome, came.detail)
         return came.outcome != decisions.FAILED
 
@@ -99,10 +97,10 @@ class ReconcileCycle:
         return Trainer(self.database, limits, self._good_until, self.command)
 
 
-def _bounds(settings: Settings) -> Policy:
+def _policy(settings: Settings) -> Policy:
     return Policy(
         max_age=settings.retrain_max_age,
         error_ratio=settings.retrain_error_ratio,
         min_labels=settings.retrain_min_labels,
-        pause=settings.retrain_pause,
+        backoff=settings.retrain_pause,
     )

@@ -11,17 +11,17 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import TrainingRun
 from marmita.records.operations import decisions, training_runs
 from marmita.records.predictions.bundles import new_id
-from marmita.registry import store
+from marmita.registry import champions
 from marmita.shepherd import subprocesses
 from marmita.shepherd.evidence import Evidence, PriceMaterial
 from marmita.shepherd.subprocesses import Limits
-from marmita.shepherd.supervisor import LATE, TOLD
+from marmita.shepherd.supervisor import StopReason
 
 Command = Callable[[str, Sequence[str]], list[str]]
 """How a model is trained: the command, from its name and the arguments of its script."""
 
 _LONGEST_DETAIL = 4_000
-_FORGOTTEN = "what came of it was not remembered"
+_NOT_RECORDED = "what came of it was not remembered"
 
 log = logging.getLogger("bentoml.marmita")
 
@@ -72,19 +72,19 @@ class Trainer:
         before = _champion_version(model)
         command = self.command(model, [*attempt.arguments, "--run", attempt.run])
         log.info("training begins: %s", " ".join(command))
-        ended = subprocesses.run(command, self.limits, self.good_until, lambda line: log.info("%s: %s", model, line))
-        if ended.ended in (LATE, TOLD):
-            raise LeaseLostError(str(ended))
+        result = subprocesses.run(command, self.limits, self.good_until, lambda line: log.info("%s: %s", model, line))
+        if result.stop_reason in (StopReason.LEASE_LOST, StopReason.SHUTDOWN):
+            raise LeaseLostError(str(result))
         how = " ".join(attempt.arguments) or "from the reference file"
         found = self._found(model, attempt, before, how)
-        if ended.well:
-            return found or self._forgotten(attempt, how)
+        if result.succeeded:
+            return found or self._not_recorded(attempt, how)
         if found:  # whatever happened afterwards, as while it was logged elsewhere
-            log.warning("training %s (%s) was done, but %s", model, how, ended)
-            return replace(found, detail=f"{found.detail}; afterwards {ended}")
-        log.error("training %s failed (%s): %s", model, how, ended)
-        training_runs.end_running(self.database, [attempt.run], training_runs.FAILED, str(ended))
-        return Outcome(decisions.FAILED, f"{how}: {ended}")
+            log.warning("training %s (%s) was done, but %s", model, how, result)
+            return replace(found, detail=f"{found.detail}; afterwards {result}")
+        log.error("training %s failed (%s): %s", model, how, result)
+        training_runs.end_running(self.database, [attempt.run], training_runs.FAILED, str(result))
+        return Outcome(decisions.FAILED, f"{how}: {result}")
 
     def _found(self, model: str, attempt: TrainingAttempt, before: str | None, how: str) -> Outcome | None:
         """What the run says came of it; and the store, if the run could not be remembered."""
@@ -94,13 +94,13 @@ class Trainer:
         after = _champion_version(model)
         if after is None or after == before:
             return None
-        training_runs.end_running(self.database, [attempt.run], training_runs.PROMOTED, _FORGOTTEN)
-        return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {_FORGOTTEN}", f"{model}:{after}")
+        training_runs.end_running(self.database, [attempt.run], training_runs.PROMOTED, _NOT_RECORDED)
+        return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {_NOT_RECORDED}", f"{model}:{after}")
 
-    def _forgotten(self, attempt: TrainingAttempt, how: str) -> Outcome:
+    def _not_recorded(self, attempt: TrainingAttempt, how: str) -> Outcome:
         """It went through to its end, and left nothing."""
-        training_runs.end_running(self.database, [attempt.run], training_runs.REJECTED, _FORGOTTEN)
-        return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {_FORGOTTEN}")
+        training_runs.end_running(self.database, [attempt.run], training_runs.REJECTED, _NOT_RECORDED)
+        return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {_NOT_RECORDED}")
 
 
 def attempts(evidence: Evidence) -> list[TrainingAttempt]:
@@ -133,6 +133,6 @@ def _ways(evidence: Evidence) -> Iterator[tuple[str, ...]]:
 
 def _champion_version(model: str) -> str | None:
     try:
-        return store.champion_version(model)
+        return champions.champion_version(model)
     except (BentoMLException, OSError):
         return None

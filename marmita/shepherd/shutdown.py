@@ -6,9 +6,9 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-TOLD = "the shepherd was told to end"
+REASON = "the shepherd was told to end"
 
-_told = Event()
+_requested = Event()
 
 
 class ShutdownRequested(KeyboardInterrupt):
@@ -22,7 +22,7 @@ def listening() -> Iterator[None]:
     def end(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
-        _told.set()
+        _requested.set()
         raise ShutdownRequested
 
     before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
@@ -32,10 +32,10 @@ def listening() -> Iterator[None]:
         with suppress(ShutdownRequested):
             for each, handler in before.items():
                 signal.signal(each, handler)
-        _told.clear()
+        _requested.clear()
 
 
 def check() -> None:
     """End if somebody has said so and was not heard: Python drops what is raised while it tidies up an object."""
-    if _told.is_set():
+    if _requested.is_set():
         raise ShutdownRequested

@@ -1,6 +1,6 @@
-"""Running a command apart from the shepherd: within limits, and never longer than the shepherd itself.
+"""Running a command in a supervised subprocess: within limits, and never longer than the shepherd itself.
 
-A warden of its own stands over each command (`supervisor.py`).
+A supervisor of its own stands over each command (`supervisor.py`).
 """
 
 import json
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 from threading import Thread
 from typing import IO
 
-from marmita.shepherd.supervisor import LATE, MEMORY, TIME, TOLD
+from marmita.shepherd.supervisor import StopReason
 
 FOREVER = float("inf")
 
 _STEP_S = 0.1
 _PATIENCE_S = 3.0
-"""So long a warden that was told to end may take. Then it is killed, and takes the command along."""
+"""So long a supervisor that was told to end may take. Then it is killed, and takes the command along."""
 _LONGEST_LINE = 2_000
 
 log = logging.getLogger("bentoml.marmita")
@@ -37,38 +37,38 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """What came of a command."""
 
     status: int | None
     """Its exit status, or the signal that ended it as a negative number; nothing if it was ended on purpose."""
-    ended: str | None
+    stop_reason: StopReason | None
     """Why it was ended, if it was: it took too much time or memory, or the time of whoever ran it was up."""
     limits: Limits
     last_line: str
     """What it said last. The rest is in the log alone: anybody may read what came of a training."""
 
     @property
-    def well(self) -> bool:
-        return self.status == 0 and self.ended is None
+    def succeeded(self) -> bool:
+        return self.status == 0 and self.stop_reason is None
 
     def __str__(self) -> str:
-        match self.ended:
-            case str() as why if why == TIME:
+        match self.stop_reason:
+            case StopReason.TIMEOUT:
                 how = f"it took longer than {self.limits.seconds:g} s and was ended"
-            case str() as why if why == MEMORY:
+            case StopReason.MEMORY:
                 how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was ended"
-            case str() as why if why == LATE:
+            case StopReason.LEASE_LOST:
                 how = "it was ended, as the shepherd had lost its lease"
-            case str() as why if why == TOLD:
+            case StopReason.SHUTDOWN:
                 how = "it was told to end"
             case _ if self.status is None:
-                how = "its warden was killed, and it with it"
+                how = "its supervisor was killed, and it with it"
             case _ if self.status < 0:
                 how = f"it was killed by {_signal(-self.status)}, as a system does that is out of memory"
             case _:
                 how = f"it ended with the status {self.status}"
-        return how if self.well or not self.last_line else f"{how}: {self.last_line}"
+        return how if self.succeeded or not self.last_line else f"{how}: {self.last_line}"
 
 
 def run(
@@ -76,7 +76,7 @@ def run(
     limits: Limits,
     good_until: Callable[[], float] = lambda: FOREVER,
     say: Callable[[str], None] = log.info,
-) -> Ended:
+) -> CommandResult:
     """Run a command to its end, and hand on what it says line by line.
 
     `good_until` tells until when, by the clock of the leases, the command may go on. It is asked again and again.
@@ -89,7 +89,7 @@ def run(
             os.close(reporting)
         assert process.stdout is not None
         last: list[str] = []
-        reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="apart", daemon=True)
+        reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="command output", daemon=True)
         try:
             reading.start()
             _watch(process, good_until)
@@ -97,8 +97,9 @@ def run(
             _end(process)
             reading.join(_PATIENCE_S)
         said = reported.read()
-    came_of_it = json.loads(said) if said else {"status": None, "ended": None}
-    return Ended(came_of_it["status"], came_of_it["ended"], limits, "".join(last))
+    result = json.loads(said) if said else {"status": None, "stop_reason": None}
+    reason = result["stop_reason"]
+    return CommandResult(result["status"], StopReason(reason) if reason else None, limits, "".join(last))
 
 
 def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subprocess.Popen[bytes]":
@@ -115,12 +116,12 @@ def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subproces
 
 
 def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) -> None:
-    """Tell the warden until when it may go on, until it has ended."""
+    """Tell the supervisor until when it may go on, until it has ended."""
     assert process.stdin is not None
-    told = FOREVER
+    sent = FOREVER
     while process.poll() is None:
-        if (until := good_until()) != told:
-            told = until
+        if (until := good_until()) != sent:
+            sent = until
             with suppress(OSError):  # it has just ended
                 process.stdin.write(b"%f\n" % until)
                 process.stdin.flush()
@@ -128,7 +129,7 @@ def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) 
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a warden, and with it the command, if they have not ended yet."""
+    """End a supervisor, and with it the command, if they have not ended yet."""
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()

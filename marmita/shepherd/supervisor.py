@@ -1,11 +1,11 @@
-"""Stands between a shepherd and a command that it runs.
+"""The supervisor of a command that a shepherd runs.
 
 It is started as `python -m marmita.shepherd.supervisor REPORT SECONDS BYTES COMMAND...`.
 
 Whatever becomes of the shepherd, a crash included, the command and all processes that it has started end with it. They
-end, too, when they take too long or too much memory, and when the shepherd's time is up: it says on the warden's input
-until when it may go on, again and again, and closes it when it ends. What came of it goes as JSON to the file
-descriptor REPORT. The standard library is all that is needed, so that a warden is there at once and takes little.
+end, too, when they take too long or too much memory, and when the shepherd's lease has run out: the shepherd writes on
+the supervisor's input until when the command may go on, and closes it when it ends. The result goes as JSON to the file
+descriptor REPORT. The standard library is all that is needed, so that a supervisor starts at once and takes little.
 """
 
 import ctypes
@@ -17,10 +17,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 
-TIME, MEMORY, TOLD, LATE = "time", "memory", "told", "late"
-"""Why a command was ended."""
+
+class StopReason(StrEnum):
+    """Why a command was stopped."""
+
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    SHUTDOWN = "shutdown"
+    """Whoever ran it is shutting down, or is gone."""
+    LEASE_LOST = "lease_lost"
+
 
 _STEP_S = 0.1
 _WEIGH_EVERY_S = 0.5
@@ -54,22 +63,22 @@ class Supervisor:
             signal.signal(gentle, signal.SIG_IGN)  # the shepherd says when it ends
         begun = time.monotonic()
         child = self._start()
-        ended = None
+        stop_reason = None
         while not self._is_over(child):
-            if ended := self._listen() or self._beyond(time.monotonic() - begun):
+            if stop_reason := self._listen() or self._exceeds(time.monotonic() - begun):
                 break
         end_all()
-        return {"status": self._status, "ended": ended}
+        return {"status": self._status, "stop_reason": stop_reason}
 
     def _start(self) -> int:
-        warden = os.getpid()
+        supervisor = os.getpid()
         child = os.fork()
         if child:
             return child
         try:
             os.setsid()
             _libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != warden:  # it was gone before it could be asked to take this one along
+            if os.getppid() != supervisor:  # it was gone before it could be asked to take this one along
                 os._exit(_NOT_STARTED)
             for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(gentle, signal.SIG_DFL)
@@ -92,24 +101,24 @@ class Supervisor:
                     self._status = os.waitstatus_to_exitcode(status)
         return self._status is not None
 
-    def _listen(self) -> str | None:
+    def _listen(self) -> StopReason | None:
         """Wait a moment for a word from the shepherd."""
         if select.select([0], [], [], _STEP_S)[0]:
             heard = os.read(0, 65_536)
             if not heard:
-                return TOLD
+                return StopReason.SHUTDOWN
             *lines, self._said = (self._said + heard).split(b"\n")
             if lines:
                 self._until = float(lines[-1])
-        return LATE if time.clock_gettime(time.CLOCK_BOOTTIME) >= self._until else None
+        return StopReason.LEASE_LOST if time.clock_gettime(time.CLOCK_BOOTTIME) >= self._until else None
 
-    def _beyond(self, seconds: float) -> str | None:
+    def _exceeds(self, seconds: float) -> StopReason | None:
         if seconds >= self._seconds:
-            return TIME
+            return StopReason.TIMEOUT
         if seconds < self._weigh_at:
             return None
         self._weigh_at = seconds + _WEIGH_EVERY_S
-        return MEMORY if is_too_much(self._most_bytes) else None
+        return StopReason.MEMORY if is_too_much(self._most_bytes) else None
 
 
 def is_too_much(most_bytes: int) -> bool:

@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from marmita.contract.rows import features
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Classifier
 from marmita.training.conversion import scaler_options, to_bytes, to_graph
 from marmita.training.examples import Doubles, Examples, Mask

@@ -17,7 +17,7 @@ import onnx
 from marmita.records.operations import training_runs
 from marmita.registry import tracking
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.run import Pictures
 
 MODEL = "model"

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from marmita.contract.rows import Floats
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
 
 INK, ACCENT, SOFT = "#1d2433", "#c8553d", "#f2c9bd"

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 
-from marmita.contract.rows import Floats, same_interface
-from marmita.registry import store
+from marmita.contract.rows import Floats
+from marmita.registry import champions, packed_model
 from marmita.registry.card import Card, Data, GateVerdict, Headline
+from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
 from marmita.registry.onnx_model import OnnxModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
 from marmita.training.gate import verdict
 
@@ -62,14 +63,14 @@ class Candidate:
     cross_validation: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     flaw: str | None = None
-    went_on_from: store.PackedModel | None = None
+    went_on_from: PackedModel | None = None
     """The champion with whose weights it began, if it did."""
 
 
-def pack(candidate: Candidate) -> store.PackedModel:
+def pack(candidate: Candidate) -> PackedModel:
     """Save a model, and make it the champion if it deserves it."""
     difference = compare(candidate.compiled, candidate.held_out)
-    with store.deciding(candidate.name) as promote:
+    with champions.champion_lock(candidate.name) as promote:
         judged = _judge(candidate)
         packed = _save(candidate, difference, judged)
         if judged.promoted:
@@ -94,7 +95,7 @@ def _judge(candidate: Candidate) -> GateVerdict:
     return verdict(candidate.headline, _score(champion, candidate), flaw)
 
 
-def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> store.PackedModel:
+def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> PackedModel:
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -112,7 +113,7 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> store
         compiled_difference=difference,
         verdict=judged,
     )
-    return store.pack(
+    return packed_model.pack(
         candidate.name,
         native=candidate.native,
         module=candidate.module,
@@ -125,20 +126,18 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> store
     )
 
 
-def _comparable_champion(candidate: Candidate) -> store.PackedModel | None:
+def _comparable_champion(candidate: Candidate) -> PackedModel | None:
     """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
     try:
-        champion = store.champion(candidate.name)
-        if champion is None:
-            return None
-        champion.check()
-    except BentoMLException as error:
+        return servable_champion(candidate.name, candidate.contract)
+    except NoChampionError:
+        return None
+    except NotServableError as error:
         print(f"\nToday's champion is not compared: {error}")
         return None
-    return champion if same_interface(champion.contract, candidate.contract) else None
 
 
-def _score(champion: store.PackedModel | None, candidate: Candidate) -> tuple[str, float] | None:
+def _score(champion: PackedModel | None, candidate: Candidate) -> tuple[str, float] | None:
     """The champion and its score on the candidate's held-out rows."""
     if champion is None:
         return None
@@ -146,7 +145,7 @@ def _score(champion: store.PackedModel | None, candidate: Candidate) -> tuple[st
     return champion.tag, candidate.held_out.score(outputs)
 
 
-def _unfair(champion: store.PackedModel | None, candidate: Candidate) -> str | None:
+def _unfair(champion: PackedModel | None, candidate: Candidate) -> str | None:
     """A champion that has learnt from the days on which a candidate is judged can't be beaten fairly."""
     mine = candidate.data.held_out_from
     theirs = champion.card.data.held_out_from if champion else None
@@ -163,6 +162,6 @@ def _left_behind(candidate: Candidate) -> str | None:
     way of it, from the days on which it is judged.
     """
     origin = candidate.went_on_from
-    if origin is None or store.champion_version(candidate.name) == origin.version:
+    if origin is None or champions.champion_version(candidate.name) == origin.version:
         return None
     return f"it went on from {origin.tag}, which is not the champion any more"

@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 
 from marmita import discovery
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel, champion
+from marmita.registry.champions import champion
+from marmita.registry.packed_model import PackedModel
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- scores: written by `make readme` -->\n", "<!-- end of scores -->\n"

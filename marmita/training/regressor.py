@@ -14,7 +14,7 @@ from sklearn.model_selection import KFold
 
 from marmita.contract.rows import features
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Regressor
 from marmita.training.conversion import scaler_options, to_bytes, to_graph
 from marmita.training.examples import Doubles, Mask

@@ -15,7 +15,7 @@ from functools import lru_cache
 from pydantic_core import to_json
 from starlette.types import Scope
 
-from marmita.web.lifespan import LifespanHook
+from marmita.hooks import LifespanHook
 
 LOGGER = "bentoml.access"
 DELAY_S = 0.1

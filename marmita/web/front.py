@@ -25,11 +25,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from marmita.contract.answers import Error
 from marmita.contract.errors import RequestError, unified
+from marmita.hooks import LifespanHook
 from marmita.oip.routes import TensorRoutes
 from marmita.settings import Settings
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
-from marmita.web.lifespan import LifespanHook, live
+from marmita.web.lifespan import live
 from marmita.web.request_body import FULL, RequestBodies, replay
 from marmita.web.shutdown import FrontShutdown, GracefulShutdown, RunnerShutdown
 

@@ -5,22 +5,13 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from marmita.hooks import LifespanHook
 from marmita.telemetry import metrics
 from marmita.web.shutdown import GracefulShutdown
 
 _COLLECT_AFTER = 10_000
 """New objects until Python looks for cycles among them; 700 by default. A thousand rows are several thousand objects,
 and they leave no cycles behind."""
-
-
-class LifespanHook:
-    """What lives beside the application: from when that has started until the last request is answered."""
-
-    def begin(self) -> None:
-        """Nothing to do, as a rule."""
-
-    def end(self) -> None:
-        """Nothing to do, as a rule."""
 
 
 async def live(

@@ -20,7 +20,7 @@ from benchmarks.results import FIGURES, Measurement, Results, Settings
 from benchmarks.servers import started
 from benchmarks.suite import SCENARIOS, run, write
 from benchmarks.workloads import ONE_WINE
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 
 CONSTANT = next(one for one in CONTENDERS if one.name == "asgi_constant")
 SECONDS = 1.0

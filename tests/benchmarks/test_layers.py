@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from benchmarks import layers
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT
 
 

@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
 from marmita import discovery
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import pytest
 from starlette.testclient import TestClient
 
 from bentos.stock_forecast.contract import WINDOW
-from marmita.runtime.tables import TableRunner
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
 
 JSON = {"content-type": "application/json"}
@@ -212,7 +211,7 @@ def test_a_fault_inside_is_a_500_that_tells_nothing(
     def explode(*_: object) -> None:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr(TableRunner, "run", explode)
+    monkeypatch.setattr(services["wine_quality"].inner, "run", explode)
 
     answer = client.post(SCORE, json=wines(1))
 

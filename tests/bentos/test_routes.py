@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from bentos.stock_forecast.contract import WINDOW
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.bentos.conftest import opened
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
 

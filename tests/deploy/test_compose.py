@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import jsonschema
 import pytest
 
-from marmita.records.predictions.recorder import LAST_WORDS_S
+from marmita.records.predictions.recorder import SHUTDOWN_S
 from marmita.settings import Settings
 from marmita.web.shutdown import NOTICE_S, PATIENCE_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
@@ -226,7 +226,7 @@ def test_the_models_service_runs_as_its_image_wants() -> None:
     assert "/readyz" in service["healthcheck"]["test"][3]
     timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
     longest = float(in_force("MARMITA_BODY_TIMEOUT_S")) + timeout
-    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + longest + LAST_WORDS_S
+    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + longest + SHUTDOWN_S
 
 
 def test_there_are_no_passwords_but_those_that_someone_sets() -> None:

@@ -14,7 +14,7 @@ import yaml
 from marmita.records.database.database import Database, default_url
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.deploy.conftest import program, read_yaml, run, running
 from tests.deploy.monitoring import (
     ALERTMANAGER,

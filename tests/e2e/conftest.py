@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marmita.registry.card import Card
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT, Server, home, serve
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from marmita.records.database.database import Database, default_url
 from marmita.records.database.tables import Decision, Lease
 from marmita.records.operations import decisions
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT, environment
 
 WINE = "wine_quality"

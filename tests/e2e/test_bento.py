@@ -10,7 +10,7 @@ import httpx
 import pytest
 import yaml
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import BENTOML, ROOT, environment, home, metric_samples, serve, until
 from tests.samples import REQUESTS, SCORE, wines
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
 from tests.records.stocks import FIRST, TICKER, days, walk

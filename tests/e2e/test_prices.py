@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from bentos.stock_forecast.contract import WINDOW
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import Server, home, serve
 from tests.records.stocks import FIRST, TICKER, days, walk
 from tests.samples import FORECAST

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from bentoml.exceptions import InvalidArgument
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.telemetry.metrics import DELAY_S
 from tests.e2e.server import Server, readiness, wait_until_ready
 from tests.e2e.volley import volley

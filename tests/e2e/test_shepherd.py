@@ -14,7 +14,7 @@ import pytest
 
 from marmita.records.operations import leases, training_runs
 from marmita.records.operations.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.field import WINE, Field
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
 from tests.samples import SCORE, wines
@@ -118,7 +118,7 @@ def test_a_training_that_fails_is_told_by_the_exit_status_and_in_the_history(fie
     title, line = field.said(1).splitlines()
     assert title.split() == ["time", "(UTC)", "model", "action", "outcome", "reasons"]
     assert line.split()[2:5] == [WINE, "retrain", "failed"]
-    assert line.endswith("there is no champion that is fit to be served: the store has none")
+    assert line.endswith("there is no champion that is fit to be served: the store has no champion of wine_quality")
 
 
 def test_where_nothing_can_be_trained_it_says_so(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, serve
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
 

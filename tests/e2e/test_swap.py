@@ -13,8 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.champions import promote
+from marmita.registry.packed_model import PackedModel
 from tests import samples
 from tests.e2e.crowd import crowd
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
@@ -31,7 +31,7 @@ TOPOLOGIES = pytest.mark.parametrize("topology", ["colocated", "split"])
 def challenger(champions: dict[str, PackedModel]) -> PackedModel:
     """Another version, which is not the champion."""
     packed = wine_quality.TRAINING.train(**samples.WINE_QUALITY, seed=11)
-    store.promote(champions[NAME])
+    promote(champions[NAME])
     return packed
 
 

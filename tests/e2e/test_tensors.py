@@ -19,7 +19,7 @@ from tritonclient.http import InferenceServerClient, InferInput, InferRequestedO
 from tritonclient.utils import InferenceServerException
 
 from marmita.contract.rows import Floats
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import Server, serve, wait_until_ready
 from tests.e2e.test_drain import answers, gone

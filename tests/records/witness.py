@@ -25,7 +25,7 @@ class Witness:
             self.lost[reason] += rows
             self._changed.notify_all()
 
-    def waiting(self, rows: int) -> None:
+    def queued(self, rows: int) -> None:
         with self._changed:
             self.left = rows
             self._changed.notify_all()

@@ -13,8 +13,8 @@ from threading import Barrier, BrokenBarrierError
 import pytest
 from bentoml.exceptions import BentoMLException, NotFound
 
-from marmita.registry import locks, store
-from marmita.registry.store import PackedModel
+from marmita.registry import champions, locks, packed_model
+from marmita.registry.packed_model import PackedModel
 
 NAME = "wine_quality"
 HOLD = "import fcntl, sys; held = open(sys.argv[1], 'a'); fcntl.flock(held, fcntl.LOCK_EX); print(flush=True); input()"
@@ -26,7 +26,7 @@ Make = Callable[[str], PackedModel]
 def make(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Versions of which only the names matter."""
     monkeypatch.setattr(PackedModel, "check", lambda _: None)
-    monkeypatch.setattr(store, "packed", lambda tag: version(tag.partition(":")[2]))
+    monkeypatch.setattr(packed_model, "get", lambda tag: version(tag.partition(":")[2]))
 
     def version(name: str) -> PackedModel:
         folder = empty_store / NAME / name
@@ -48,7 +48,7 @@ def promoted(home: Path) -> list[str]:
 def test_who_promotes_at_the_same_time_forgets_nobody(
     make: Make, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, both_have_read = store._promoted, Barrier(2)
+    read, both_have_read = champions._promoted, Barrier(2)
 
     def slowly(home: Path) -> list[str]:
         found = read(home)
@@ -56,33 +56,33 @@ def test_who_promotes_at_the_same_time_forgets_nobody(
             both_have_read.wait(timeout=0.3)
         return found
 
-    store.promote(make("first"))
-    monkeypatch.setattr(store, "_promoted", slowly)
+    champions.promote(make("first"))
+    monkeypatch.setattr(champions, "_promoted", slowly)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(store.promote, [make("second"), make("third")]))
+        list(pool.map(champions.promote, [make("second"), make("third")]))
 
     assert set(promoted(empty_store)) == {"first", "second", "third"}
-    assert promoted(empty_store)[-1] == store.champion_version(NAME)
+    assert promoted(empty_store)[-1] == champions.champion_version(NAME)
 
 
 def test_a_lock_that_can_not_be_had_is_said_and_goes_with_its_process(
     make: Make, empty_store: Path, impatient: None
 ) -> None:
-    store.promote(make("first"))
-    store.promote(make("second"))
+    champions.promote(make("first"))
+    champions.promote(make("second"))
     lock = empty_store / NAME / ".champion.lock"
     other = subprocess.Popen([sys.executable, "-c", HOLD, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with other:
         assert other.stdout
         other.stdout.readline()
-        for change in (lambda: store.promote(make("third")), lambda: store.roll_back(NAME)):
+        for change in (lambda: champions.promote(make("third")), lambda: champions.roll_back(NAME)):
             with pytest.raises(BentoMLException, match=rf"champion of {NAME}: another process .* {lock} .* try again"):
                 change()
         assert promoted(empty_store) == ["first", "second"]
         other.send_signal(signal.SIGKILL)
         other.wait()
 
-        assert store.roll_back(NAME).version == "first"
+        assert champions.roll_back(NAME).version == "first"
 
 
 def test_a_folder_that_can_not_be_written_to_is_said(make: Make, empty_store: Path) -> None:
@@ -90,7 +90,7 @@ def test_a_folder_that_can_not_be_written_to_is_said(make: Make, empty_store: Pa
     (empty_store / NAME / ".champion.lock").mkdir()
 
     with pytest.raises(BentoMLException, match=r"can't be locked: .*Is a directory"):
-        store.promote(version)
+        champions.promote(version)
 
 
 def test_a_lock_of_a_folder_that_was_deleted_is_none(
@@ -105,43 +105,43 @@ def test_a_lock_of_a_folder_that_was_deleted_is_none(
         flock(held, how)
 
     monkeypatch.setattr(locks, "flock", delete_then_lock)
-    with store.deciding(NAME):
+    with champions.champion_lock(NAME):
         assert (empty_store / NAME / ".champion.lock").exists()
 
 
 def test_who_goes_back_goes_back_from_the_champion_that_he_saw(
     make: Make, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.promote(make("first"))
-    store.promote(make("second"))
-    deciding, third = store.deciding, make("third")
+    champions.promote(make("first"))
+    champions.promote(make("second"))
+    champion_lock, third = champions.champion_lock, make("third")
 
     with monkeypatch.context() as patch:
 
         def after_another(name: str) -> object:
             patch.undo()
-            store.promote(third)
-            return deciding(name)
+            champions.promote(third)
+            return champion_lock(name)
 
-        patch.setattr(store, "deciding", after_another)
+        patch.setattr(champions, "champion_lock", after_another)
         with pytest.raises(BentoMLException, match=f"{NAME}:third has become the champion meanwhile"):
-            store.roll_back(NAME)
-    assert store.champion_version(NAME) == "third"
+            champions.roll_back(NAME)
+    assert champions.champion_version(NAME) == "third"
 
 
 @pytest.mark.parametrize("full", ["champion", "promoted"])
 def test_a_promotion_that_stops_half_way_leaves_a_champion_and_all_before_it(
     make: Make, empty_store: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
-    store.promote(make("first"))
-    store.promote(make("second"))
+    champions.promote(make("first"))
+    champions.promote(make("second"))
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write", stops_at(full))
+        patch.setattr(champions, "write", stops_at(full))
         with pytest.raises(OSError, match="No space"):
-            store.promote(make("third"))
+            champions.promote(make("third"))
 
-    assert store.champion_version(NAME) == ("second" if full == "champion" else "third")
-    assert store.roll_back(NAME).version == ("first" if full == "champion" else "second")
+    assert champions.champion_version(NAME) == ("second" if full == "champion" else "third")
+    assert champions.roll_back(NAME).version == ("first" if full == "champion" else "second")
 
 
 @pytest.mark.parametrize("full", ["champion", "promoted"])
@@ -149,14 +149,14 @@ def test_a_way_back_that_stops_half_way_leaves_a_champion_and_all_before_it(
     make: Make, empty_store: Path, monkeypatch: pytest.MonkeyPatch, full: str
 ) -> None:
     for version in ("first", "second", "third"):
-        store.promote(make(version))
+        champions.promote(make(version))
     with monkeypatch.context() as patch:
-        patch.setattr(store, "write", stops_at(full))
+        patch.setattr(champions, "write", stops_at(full))
         with pytest.raises(OSError, match="No space"):
-            store.roll_back(NAME)
+            champions.roll_back(NAME)
 
-    assert store.champion_version(NAME) == ("third" if full == "champion" else "second")
-    store.promote(make("fourth"))
+    assert champions.champion_version(NAME) == ("third" if full == "champion" else "second")
+    champions.promote(make("fourth"))
     before = ["first", "second", "third"] if full == "champion" else ["first", "second"]
     assert promoted(empty_store) == [*before, "fourth"]
 
@@ -184,12 +184,12 @@ def test_a_file_that_could_not_be_written_leaves_no_draft(tmp_path: Path, monkey
 
 def test_without_an_earlier_champion_there_is_no_way_back_and_no_folder_is_made(make: Make, empty_store: Path) -> None:
     with pytest.raises(NotFound, match="has no champion"):
-        store.roll_back("fetal_health")
+        champions.roll_back("fetal_health")
     assert not (empty_store / "fetal_health").exists()
 
-    store.promote(make("first"))
+    champions.promote(make("first"))
     with pytest.raises(NotFound, match="no earlier champion"):
-        store.roll_back(NAME)
+        champions.roll_back(NAME)
 
 
 def test_two_that_sweep_at_once_do_not_trip_over_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Chores are done when they are due, each whatever becomes of the others."""
+"""Jobs are done when they are due, each whatever becomes of the others."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
-from bentoml._internal.configuration.containers import BentoMLContainer
 
+from marmita.internals.bentoml import BentoMLContainer
 from marmita.records import metrics
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.operations import decisions
@@ -42,7 +42,7 @@ class Fake:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, int]]:
-    """How often each chore was done."""
+    """How often each job was done."""
     counts = {"save": 0, "label": 0, "forget": 0}
 
     def counting(name: str) -> Callable[..., int]:
@@ -54,28 +54,28 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
 
     monkeypatch.setattr(quality, "save", counting("save"))
     monkeypatch.setattr(labels, "label_all", counting("label"))
-    monkeypatch.setattr(retention, "forget", counting("forget"))
-    monkeypatch.setattr(metrics, "measured", lambda _: None)
+    monkeypatch.setattr(retention, "delete_old", counting("forget"))
+    monkeypatch.setattr(metrics, "show_quality", lambda _: None)
     monkeypatch.setattr(decisions, "last_made", lambda _: None)
     monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 0))
-    monkeypatch.setattr(maintenance, "remembers", lambda: True)
+    monkeypatch.setattr(maintenance, "uses_database", lambda: True)
     before = BentoMLContainer.prometheus_multiproc_dir.get()
     BentoMLContainer.prometheus_multiproc_dir.set(str(tmp_path))
     yield counts
     BentoMLContainer.prometheus_multiproc_dir.set(before)
 
 
-def keeping(*models: Fake, record: Literal["off", "all"] = "all") -> MaintenanceJobs:
+def jobs_of(*models: Fake, record: Literal["off", "all"] = "all") -> MaintenanceJobs:
     settings = Settings(record=record, quality_every_s=0.01)
     return MaintenanceJobs(models, Database("sqlite:////proc/nothing.db"), settings)  # type: ignore[arg-type]
 
 
-def test_one_model_that_can_not_be_measured_keeps_no_other_chore_from_being_done(done: dict[str, int]) -> None:
+def test_one_model_that_can_not_be_measured_keeps_no_other_job_from_being_done(done: dict[str, int]) -> None:
     broken, whole = Fake(ValueError("no such thing")), Fake()
-    house = keeping(broken, whole)
-    house.begin()
+    jobs = jobs_of(broken, whole)
+    jobs.begin()
     assert whole.thrice.wait(10)
-    house.end()
+    jobs.end()
 
     assert broken.measured >= 3
     assert done == {"save": 1, "label": 1, "forget": 1}  # the next are due in minutes
@@ -91,11 +91,11 @@ def test_while_the_database_is_down_all_is_tried_again(done: dict[str, int], mon
             thrice.set()
         raise DatabaseDownError("it is gone")
 
-    monkeypatch.setattr(retention, "forget", down)
-    house = keeping()
-    house.begin()
+    monkeypatch.setattr(retention, "delete_old", down)
+    jobs = jobs_of()
+    jobs.begin()
     assert thrice.wait(10)
-    house.end()
+    jobs.end()
 
     assert done["label"] == 1
 
@@ -104,11 +104,11 @@ def test_what_is_too_old_is_forgotten_also_when_nothing_new_is_kept(
     done: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     forgot, model = Event(), Fake()
-    monkeypatch.setattr(retention, "forget", lambda *_: forgot.set())
-    house = keeping(model, record="off")
-    house.begin()
+    monkeypatch.setattr(retention, "delete_old", lambda *_: forgot.set())
+    jobs = jobs_of(model, record="off")
+    jobs.begin()
     assert forgot.wait(10)
-    house.end()
+    jobs.end()
 
     assert model.measured == 0
 
@@ -126,10 +126,10 @@ def test_what_becomes_of_the_shepherd_is_told_whether_predictions_are_kept_or_no
     decided = datetime(2026, 3, 4, tzinfo=UTC)
     monkeypatch.setattr(decisions, "last_made", lambda _: decided)
     monkeypatch.setattr(decisions, "failures", lambda _, models: dict.fromkeys(models, 2))
-    monkeypatch.setattr(metrics, "shepherd", hear)
-    house = keeping(Fake(), record="off")
-    house.begin()
+    monkeypatch.setattr(metrics, "show_shepherd", hear)
+    jobs = jobs_of(Fake(), record="off")
+    jobs.begin()
     assert told.wait(10)
-    house.end()
+    jobs.end()
 
     assert heard[0] == (decided, {"fake": 2})

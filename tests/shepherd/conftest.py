@@ -10,8 +10,9 @@ import pytest
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.leases import SHEPHERD, Claim
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry import packed_model
+from marmita.registry.champions import promote
+from marmita.registry.packed_model import PackedModel
 from marmita.settings import Settings
 from marmita.shepherd.reconcile import ReconcileCycle
 from tests.records.conftest import database as database
@@ -37,12 +38,12 @@ class Shepherd:
         self.asked: list[tuple[str, ...]] = []
         self._patch = patch
 
-    def go(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
+    def run(self, does: str = "promote", *models: str, fetch: Any = None, **given: Any) -> bool:
         self._patch.setenv("STAND_IN_DOES", does)
         settings = Settings(retrain_min_labels=20, **given)
         return ReconcileCycle(
             self.database, settings, models or (WINE,), self.claim, self._command, fetch or Source([])
-        ).go()
+        ).run()
 
     def packs(self, model: PackedModel) -> None:
         """What training makes once more."""
@@ -83,8 +84,8 @@ def served(champions: dict[str, PackedModel], empty_store: Path) -> Callable[[st
     def copied(name: str) -> PackedModel:
         source = champions[name]
         shutil.copytree(source.path, empty_store / name / source.version)
-        packed = store.packed(source.tag)
-        store.promote(packed)
+        packed = packed_model.get(source.tag)
+        promote(packed)
         return packed
 
     return copied

@@ -19,8 +19,10 @@ from bentoml.models import ModelContext
 from marmita.records.database.tables import TrainingRun
 from marmita.records.operations import training_runs
 from marmita.records.recording import database
-from marmita.registry import store
+from marmita.registry import packed_model
 from marmita.registry.card import Card, GateVerdict
+from marmita.registry.champions import promote
+from marmita.registry.packed_model import PackedModel
 
 STARTED, BEGUN, PACKING, PROMOTED = STAGES = ("started", "begun", "packing", "promoted")
 
@@ -34,7 +36,7 @@ def hold(stage: str) -> None:
             time.sleep(0.02)
 
 
-def pack(name: str, promoted: bool) -> store.PackedModel:
+def pack(name: str, promoted: bool) -> PackedModel:
     """The model once more, as if it had just been made."""
     folder = Path(os.environ["STAND_IN_FROM"])
     verdict = GateVerdict(promoted=promoted, reason="it is better" if promoted else "it is worse")
@@ -44,12 +46,12 @@ def pack(name: str, promoted: bool) -> store.PackedModel:
         (target / "saved_model.pkl").write_bytes(b"")
         hold(PACKING)
 
-    return store.pack(
+    return packed_model.pack(
         name,
         native=native,
         module="",
         context=ModelContext(framework_name="none", framework_versions={}),
-        compiled=(folder / store.COMPILED).read_bytes(),
+        compiled=(folder / packed_model.COMPILED).read_bytes(),
         contract=json.loads((folder / "contract.json").read_text()),
         card=card.model_copy(update={"made": datetime.now(UTC), "verdict": verdict}),
         reference=json.loads((folder / "reference.json").read_text()),
@@ -82,7 +84,7 @@ def main(model: str, arguments: Sequence[str]) -> None:
         time.sleep(600)
     packed = pack(model, does.startswith("promote"))
     if packed.card.verdict.promoted:
-        store.promote(packed)
+        promote(packed)
         hold(PROMOTED)
     verdict = packed.card.verdict
     training_runs.end(

@@ -37,10 +37,15 @@ def test_one_that_waits_asks_again_and_again_and_says_so_once(
         assert not claim.lost
         raise ShutdownRequested
 
-    for name, value in (("Claim", WaitingClaim), ("database", lambda: database), ("_TURN_S", 0.01), ("_work", work)):
+    for name, value in (
+        ("Claim", WaitingClaim),
+        ("database", lambda: database),
+        ("_POLL_S", 0.01),
+        ("_run_cycles", work),
+    ):
         monkeypatch.setattr(controller, name, value)
     with caplog.at_level(logging.INFO, "bentoml.marmita"), pytest.raises(ShutdownRequested):
-        controller._again_and_again([WINE], stand_in)
+        controller._run_until_shutdown([WINE], stand_in)
 
     assert len(waiting) == 1
     assert asked == waiting * 4
@@ -62,7 +67,7 @@ def test_who_is_told_to_end_while_an_object_is_tidied_up_ends_a_moment_later(she
         one = Object()
         del one
         with pytest.raises(ShutdownRequested):
-            shepherd.go()
+            shepherd.run()
     shutdown.check()
 
     assert shepherd.asked == []

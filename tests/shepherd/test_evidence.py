@@ -12,7 +12,7 @@ from marmita import discovery
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
 from marmita.records.predictions import labels
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.shepherd.evidence import PriceMaterial, TableMaterial, look
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, keep, walk

@@ -8,11 +8,11 @@ import pytest
 
 from marmita.records.operations.decisions import LEAVE, RETRAIN
 from marmita.shepherd.evidence import ChampionEvidence, Evidence, PriceMaterial, TableMaterial
-from marmita.shepherd.policy import Policy, decide, wait
+from marmita.shepherd.policy import Policy, backoff, decide
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-BOUNDS = Policy(max_age=30 * DAY, error_ratio=1.5, min_labels=100, pause=DAY)
+POLICY = Policy(max_age=30 * DAY, error_ratio=1.5, min_labels=100, backoff=DAY)
 WELL = ChampionEvidence(
     tag="a:v1", made=NOW - 9 * DAY, rows=900, looked_at=900, watched=True, alarms=[], labelled=500, error_ratio=1.1
 )
@@ -24,13 +24,13 @@ DRIFTED, WRONG = {"alarms": ["input: alcohol", "prediction: quality"]}, {"error_
 
 def decided(material: PriceMaterial | TableMaterial = MANY, **champion: Any) -> tuple[str, str]:
     """The action, and the reasons as one text."""
-    verdict = decide(Evidence("a", replace(WELL, **champion), "", material), BOUNDS, NOW)
+    verdict = decide(Evidence("a", replace(WELL, **champion), "", material), POLICY, NOW)
     return verdict.action, "; ".join(verdict.reasons)
 
 
 @pytest.mark.parametrize("material", [MANY, FEW, FRESH, PriceMaterial("", None)])
 def test_without_a_champion_there_must_be_a_new_one(material: PriceMaterial | TableMaterial) -> None:
-    verdict = decide(Evidence("a", None, "a:v1 is damaged", material), BOUNDS, NOW)
+    verdict = decide(Evidence("a", None, "a:v1 is damaged", material), POLICY, NOW)
 
     assert verdict.action == RETRAIN
     assert verdict.reasons == ["there is no champion that is fit to be served: a:v1 is damaged"]
@@ -130,7 +130,7 @@ def test_a_forecaster_that_has_seen_what_a_new_one_is_judged_by_is_left_as_it_is
 
 @pytest.mark.parametrize(("tries", "days"), [(1, 1), (2, 2), (3, 4), (4, 8), (5, 8), (500, 8)])
 def test_after_each_try_in_vain_the_next_one_waits_for_longer(tries: int, days: int) -> None:
-    assert wait(tries, DAY) == days * DAY
+    assert backoff(tries, DAY) == days * DAY
     waits: dict[str, Any] = {"tries": tries, **DRIFTED}
 
     action, reasons = decided(last_try=NOW - days * DAY + timedelta(minutes=1), **waits)

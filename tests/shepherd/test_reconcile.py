@@ -18,10 +18,11 @@ from marmita.records.operations.leases import SHEPHERD, Claim
 from marmita.records.predictions import labels
 from marmita.records.prices import prices
 from marmita.records.prices.bars import PricesError
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.champions import champion
+from marmita.registry.packed_model import PackedModel
 from marmita.settings import Settings
-from marmita.shepherd.reconcile import LEFT_OPEN, ReconcileCycle
+from marmita.shepherd import crash_recovery
+from marmita.shepherd.reconcile import ReconcileCycle
 from marmita.shepherd.retraining import LeaseLostError
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, Source, keep, walk
@@ -40,60 +41,60 @@ def drift(database: Database, champion: PackedModel, labelled: int) -> None:
 
 @ON_BOTH
 def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
-    assert shepherd.go()
+    assert shepherd.run()
 
-    champion = store.champion(WINE)
-    assert champion is not None
+    packed = champion(WINE)
+    assert packed is not None
     (decision,) = decisions.latest(shepherd.database)
-    assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, champion.tag)
+    assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, packed.tag)
     assert decision.evidence["champion"] is None
     (run,) = training_runs.known(shepherd.database, decision.runs)
-    assert (run.status, run.tag) == (training_runs.PROMOTED, champion.tag)
+    assert (run.status, run.tag) == (training_runs.PROMOTED, packed.tag)
     assert shepherd.asked == [("--with-labels",)]
 
-    assert shepherd.go()
+    assert shepherd.run()
     assert shepherd.decided()[:2] == (LEAVE, LEFT)
-    assert store.champion(WINE) == champion
+    assert champion(WINE) == packed
 
 
 @ON_BOTH
 def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
-    champion = served(WINE)
-    drift(shepherd.database, champion, labelled=19)
-    assert shepherd.go()
+    packed = served(WINE)
+    drift(shepherd.database, packed, labelled=19)
+    assert shepherd.run()
     action, outcome, why = shepherd.decided()
     assert (action, outcome) == (LEAVE, LEFT)
     assert "input: alcohol" in why
     assert "19 rows were labelled since it was made, 1 too few" in why
     assert shepherd.asked == []
 
-    drift(shepherd.database, champion, labelled=1)
-    assert shepherd.go()
+    drift(shepherd.database, packed, labelled=1)
+    assert shepherd.run()
     assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
-    assert store.champion(WINE) != champion
+    assert champion(WINE) != packed
 
-    assert shepherd.go()
+    assert shepherd.run()
     assert shepherd.decided()[0] == LEAVE
 
 
 def test_after_a_retraining_in_vain_the_next_one_waits(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
-    champion = served(WINE)
-    drift(shepherd.database, champion, labelled=20)
+    packed = served(WINE)
+    drift(shepherd.database, packed, labelled=20)
 
-    assert shepherd.go("reject")
+    assert shepherd.run("reject")
     assert shepherd.decided()[:2] == (RETRAIN, REJECTED)
-    assert store.champion(WINE) == champion
-    assert shepherd.go("promote")
+    assert champion(WINE) == packed
+    assert shepherd.run("promote")
     assert shepherd.decided()[0] == LEAVE
     assert "a retraining since it was made brought no better one" in shepherd.decided()[2]
 
     with shepherd.database.writing() as session:
         session.execute(update(Decision).values(ended_at=datetime.now(UTC) - timedelta(days=2)))
-    assert shepherd.go("promote")
+    assert shepherd.run("promote")
     assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
 
 
@@ -101,7 +102,7 @@ def test_after_a_retraining_in_vain_the_next_one_waits(
 def test_one_that_fails_says_so_and_keeps_no_other_from_its_turn(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
-    assert not shepherd.go("fail", WINE, "fetal_health")
+    assert not shepherd.run("fail", WINE, "fetal_health")
 
     tried = {one.model: one for one in decisions.latest(shepherd.database)}
     assert {one.outcome for one in tried.values()} == {FAILED}
@@ -126,7 +127,7 @@ def test_what_came_of_a_training_counts_and_not_how_its_process_ended(
     served(STOCK)
     keep(shepherd.database, walk(1600))
 
-    assert shepherd.go(does, STOCK, shepherd_ticker=TICKER)
+    assert shepherd.run(does, STOCK, shepherd_ticker=TICKER)
 
     (decision,) = decisions.latest(shepherd.database)
     assert decision.outcome == outcome
@@ -141,16 +142,16 @@ def test_a_training_that_could_not_say_that_it_won_has_won(
     """The store says so, if the run was not remembered."""
     monkeypatch.setattr(training_runs, "known", lambda *_: [])
 
-    assert shepherd.go("promote and fail")
+    assert shepherd.run("promote and fail")
 
-    champion = store.champion(WINE)
-    assert champion is not None
+    packed = champion(WINE)
+    assert packed is not None
     (decision,) = decisions.latest(shepherd.database)
-    assert (decision.outcome, decision.tag) == (PROMOTED, champion.tag)
+    assert (decision.outcome, decision.tag) == (PROMOTED, packed.tag)
 
 
 def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) -> None:
-    assert not shepherd.go("hang", retrain_timeout=timedelta(seconds=5))
+    assert not shepherd.run("hang", retrain_timeout=timedelta(seconds=5))
 
     (decision,) = decisions.latest(shepherd.database)
     (run,) = training_runs.known(shepherd.database, decision.runs)
@@ -159,7 +160,7 @@ def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) 
 
 
 def test_a_model_that_can_not_be_looked_at_keeps_no_other_from_its_turn(shepherd: Shepherd) -> None:
-    assert not shepherd.go("promote", "no_such_model", WINE)
+    assert not shepherd.run("promote", "no_such_model", WINE)
 
     assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
 
@@ -168,21 +169,21 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
     shepherd: Shepherd, served: Callable[[str], PackedModel], champions: dict[str, PackedModel]
 ) -> None:
     shepherd.packs(champions[STOCK])
-    champion = served(STOCK)
+    packed = served(STOCK)
     keep(shepherd.database, walk(200))
     stored = ("--source", "stored", "--ticker", TICKER)
 
-    assert shepherd.go("reject", STOCK, shepherd_ticker=TICKER, fetch=Source([], [PricesError("Yahoo is gone")] * 9))
+    assert shepherd.run("reject", STOCK, shepherd_ticker=TICKER, fetch=Source([], [PricesError("Yahoo is gone")] * 9))
     action, outcome, why = shepherd.decided()
     assert (action, outcome) == (RETRAIN, REJECTED)
     assert "it is stale" in why
     assert "prices could not be refreshed" in why
     assert shepherd.asked == [(*stored, "--fine-tune"), stored]
-    assert store.champion(STOCK) == champion
+    assert champion(STOCK) == packed
     assert len(training_runs.known(shepherd.database, decisions.latest(shepherd.database)[0].runs)) == 2
 
     shepherd.asked.clear()
-    assert shepherd.go("promote", STOCK, shepherd_ticker=TICKER, retrain_pause="1m")
+    assert shepherd.run("promote", STOCK, shepherd_ticker=TICKER, retrain_pause="1m")
     assert shepherd.decided()[0] == LEAVE
 
 
@@ -191,9 +192,9 @@ def test_without_a_stock_to_learn_from_a_forecaster_is_only_made_if_there_is_non
 ) -> None:
     shepherd.packs(champions[STOCK])
 
-    assert shepherd.go("promote", STOCK)
+    assert shepherd.run("promote", STOCK)
     assert shepherd.asked == [()]
-    assert shepherd.go("promote", STOCK)
+    assert shepherd.run("promote", STOCK)
     assert shepherd.decided()[0] == LEAVE
 
 
@@ -205,7 +206,7 @@ def test_prices_are_fetched_of_all_stocks_that_are_kept(
     keep(shepherd.database, bars[:100])
     source = Source(bars)
 
-    assert shepherd.go(fetch=source)
+    assert shepherd.run(fetch=source)
 
     with shepherd.database.reading() as session:
         newest = prices.last_day(session, TICKER)
@@ -227,11 +228,11 @@ def test_what_a_dead_shepherd_left_open_is_closed(
         training_runs.end(shepherd.database, run, status, "it is better", f"{WINE}:abc")
     left = decisions.begin(shepherd.database, WINE, RETRAIN, [], {}, [run, "never begun"])
 
-    assert shepherd.go()
+    assert shepherd.run()
 
     closed = next(one for one in decisions.latest(shepherd.database) if one.id == left)
     assert closed.outcome == outcome
-    assert LEFT_OPEN in closed.detail
+    assert crash_recovery.REASON in closed.detail
     assert decisions.still_open(shepherd.database) == []
     assert training_runs.known(shepherd.database, [run])[0].status == (
         training_runs.INTERRUPTED if status == training_runs.RUNNING else status
@@ -242,7 +243,7 @@ def test_without_its_lease_a_shepherd_does_nothing(shepherd: Shepherd) -> None:
     shepherd.claim.release()
 
     with pytest.raises(LeaseLostError):
-        shepherd.go()
+        shepherd.run()
 
     assert shepherd.asked == []
     assert decisions.latest(shepherd.database) == []
@@ -256,7 +257,7 @@ def test_with_the_lease_the_training_ends(shepherd: Shepherd, database: Database
     training.start()
 
     with pytest.raises(LeaseLostError, match="lost its lease"):
-        shepherd.go("hang")
+        shepherd.run("hang")
     training.join()
 
     (decision,) = decisions.still_open(database)
@@ -276,4 +277,4 @@ def test_without_the_database_nothing_is_done(champions: dict[str, PackedModel])
     nowhere = Database("sqlite:////proc/records.db")
 
     with pytest.raises(DatabaseDownError):
-        ReconcileCycle(nowhere, Settings(), [WINE], Claim(nowhere, SHEPHERD), stand_in).go()
+        ReconcileCycle(nowhere, Settings(), [WINE], Claim(nowhere, SHEPHERD), stand_in).run()

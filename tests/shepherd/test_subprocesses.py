@@ -13,8 +13,8 @@ import pytest
 
 from marmita.records.operations import leases
 from marmita.shepherd import subprocesses
-from marmita.shepherd.subprocesses import Ended, Limits, run
-from marmita.shepherd.supervisor import LATE, MEMORY, TIME
+from marmita.shepherd.subprocesses import CommandResult, Limits, run
+from marmita.shepherd.supervisor import StopReason
 from tests.e2e.server import ROOT, until
 
 PLENTY = Limits(seconds=60, most_bytes=2**32)
@@ -60,10 +60,10 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def ran(said: list[str]) -> Callable[..., Ended]:
+def ran(said: list[str]) -> Callable[..., CommandResult]:
     """Runs some lines of Python."""
 
-    def ran(code: str, limits: Limits = PLENTY) -> Ended:
+    def ran(code: str, limits: Limits = PLENTY) -> CommandResult:
         return run([sys.executable, "-c", code], limits, say=said.append)
 
     return ran
@@ -85,21 +85,23 @@ def parent(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[bytes]"]]
         process.wait()
 
 
-def warden(parent: "subprocess.Popen[bytes]") -> psutil.Process:
+def supervisor(parent: "subprocess.Popen[bytes]") -> psutil.Process:
     (found,) = psutil.Process(parent.pid).children()
     return found
 
 
-def test_what_it_says_is_handed_on_and_its_last_line_is_kept(ran: Callable[..., Ended], said: list[str]) -> None:
+def test_what_it_says_is_handed_on_and_its_last_line_is_kept(
+    ran: Callable[..., CommandResult], said: list[str]
+) -> None:
     ended = ran("import sys\nfor n in range(40): print('line', n)\nprint('\\xff', file=sys.stderr)\nsys.exit(3)")
 
     assert said[:40] == [f"line {n}" for n in range(40)]
-    assert (ended.status, ended.ended, ended.well) == (3, None, False)
+    assert (ended.status, ended.stop_reason, ended.succeeded) == (3, None, False)
     assert str(ended) == f"it ended with the status 3: {said[-1]}"
 
 
-def test_one_that_ends_well_ends_well(ran: Callable[..., Ended]) -> None:
-    assert ran("print('done')").well
+def test_one_that_ends_well_ends_well(ran: Callable[..., CommandResult]) -> None:
+    assert ran("print('done')").succeeded
 
 
 def test_one_that_can_not_be_started_says_why(said: list[str]) -> None:
@@ -109,10 +111,10 @@ def test_one_that_can_not_be_started_says_why(said: list[str]) -> None:
     assert "No such file" in str(ended)
 
 
-def test_one_that_is_killed_tells_by_what(ran: Callable[..., Ended]) -> None:
+def test_one_that_is_killed_tells_by_what(ran: Callable[..., CommandResult]) -> None:
     ended = ran("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
 
-    assert (ended.status, ended.ended) == (-signal.SIGKILL, None)
+    assert (ended.status, ended.stop_reason) == (-signal.SIGKILL, None)
     assert "SIGKILL" in str(ended)
 
 
@@ -120,14 +122,14 @@ def test_one_that_takes_too_long_is_ended_with_its_family(tmp_path: Path) -> Non
     begun = time.monotonic()
     ended = run(family(tmp_path), Limits(3, 2**32))
 
-    assert (ended.status, ended.ended) == (None, TIME)
+    assert (ended.status, ended.stop_reason) == (None, StopReason.TIMEOUT)
     assert "longer than 3 s" in str(ended)
     assert time.monotonic() - begun < 8
     assert gone(tmp_path)
 
 
 @pytest.mark.parametrize("who", ["itself", "two children"])
-def test_one_that_takes_too_much_memory_with_its_family_is_ended(ran: Callable[..., Ended], who: str) -> None:
+def test_one_that_takes_too_much_memory_with_its_family_is_ended(ran: Callable[..., CommandResult], who: str) -> None:
     size = 150 if who == "itself" else 75
     hog = f"import time; hoard = b'x' * ({size} * 2**20); time.sleep(60)"
     start = f"[subprocess.Popen([sys.executable, '-c', {hog!r}]) for _ in 'ab']"
@@ -135,23 +137,23 @@ def test_one_that_takes_too_much_memory_with_its_family_is_ended(ran: Callable[.
 
     ended = ran(hog if who == "itself" else children, Limits(30, 120 * 2**20))
 
-    assert ended.ended == MEMORY
+    assert ended.stop_reason == StopReason.MEMORY
     assert "more than 120 MB" in str(ended)
 
 
-def test_memory_that_processes_share_counts_once(ran: Callable[..., Ended]) -> None:
+def test_memory_that_processes_share_counts_once(ran: Callable[..., CommandResult]) -> None:
     code = (
         "import os, time\nhoard = b'x' * (80 * 2**20)\n"
         "for _ in range(4):\n    if os.fork() == 0:\n        break\n"
         "time.sleep(2)"
     )
-    assert ran(code, Limits(30, 200 * 2**20)).well
+    assert ran(code, Limits(30, 200 * 2**20)).succeeded
 
 
 def test_whom_it_leaves_behind_is_ended_too(tmp_path: Path) -> None:
     ended = run(family(tmp_path, GOES), PLENTY)
 
-    assert ended.well
+    assert ended.succeeded
     assert gone(tmp_path)
 
 
@@ -166,13 +168,13 @@ async def test_with_a_shepherd_that_is_killed_all_of_it_ends(
     await until(lambda: gone(tmp_path), 5)
 
 
-async def test_with_a_warden_that_is_killed_the_command_ends(
+async def test_with_a_supervisor_that_is_killed_the_command_ends(
     parent: Callable[..., "subprocess.Popen[bytes]"], tmp_path: Path
 ) -> None:
     process = parent()
     await until((tmp_path / "child").exists, 20)
     child = psutil.Process(int((tmp_path / "child").read_text()))
-    warden(process).kill()
+    supervisor(process).kill()
 
     await until(lambda: not child.is_running(), 5)
     for name in ("sibling", "runaway"):  # nobody is left who knows of them
@@ -198,7 +200,7 @@ def test_without_a_lease_nothing_goes_on(said: list[str]) -> None:
 
     ended = run([sys.executable, "-c", "import time; time.sleep(60)"], PLENTY, lambda: lost, said.append)
 
-    assert ended.ended == LATE
+    assert ended.stop_reason == StopReason.LEASE_LOST
 
 
 def test_when_the_shepherd_is_told_to_end_the_command_ends_first(

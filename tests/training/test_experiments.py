@@ -17,7 +17,7 @@ from marmita.records.operations import training_runs
 from marmita.records.predictions.bundles import new_id
 from marmita.registry import tracking
 from marmita.registry.card import GateVerdict
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.settings import settings
 from marmita.training import run
 from marmita.training.run import remembered

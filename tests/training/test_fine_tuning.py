@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry.champions import promote
+from marmita.registry.packed_model import PackedModel
 from marmita.training.packing import Candidate
 from tests import samples
 from training.stock_forecast import fine_tuning, lstm, train
@@ -26,7 +26,7 @@ def champion(champions: dict[str, PackedModel], empty_store: Path) -> PackedMode
     folder = empty_store / original.name / original.version
     shutil.copytree(original.path, folder)
     copy = dataclasses.replace(original, path=folder)
-    store.promote(copy)
+    promote(copy)
     return copy
 
 
@@ -39,7 +39,7 @@ def test_it_goes_on_from_the_champion_and_says_so_and_the_same_seed_gives_the_sa
 ) -> None:
     first = fine_tuned()
     assert f"going on from {champion.tag}" in capsys.readouterr().out
-    store.promote(champion)  # the second one is to begin where the first one did
+    promote(champion)  # the second one is to begin where the first one did
     second = fine_tuned()
 
     assert first.card.parameters["fine_tuned_from"] == champion.tag

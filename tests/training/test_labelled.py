@@ -11,7 +11,7 @@ from marmita import discovery
 from marmita.contract.rows import Floats
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
-from marmita.registry import store
+from marmita.registry import champions
 from marmita.training import labelled
 from marmita.training.examples import held_out
 from tests import samples
@@ -151,7 +151,7 @@ def test_champion_and_candidate_are_judged_on_the_same_rows_the_new_ones_include
     """The champion knows nothing of a world in which all new wines are excellent. The candidate has learnt it."""
     recipe = samples.WINE_QUALITY | {"trees": 30, "iterations": 60}
     champion = wine_quality.TRAINING.train(**recipe)
-    store.promote(champion)
+    champions.promote(champion)
     keep(records, wines(600), [10.0] * 600)
 
     candidate = wine_quality.TRAINING.train(both := wine_quality.TRAINING.read_with_labels(), **recipe).card

@@ -10,8 +10,8 @@ import pytest
 
 from marmita.cli import main
 from marmita.cli import train as command
-from marmita.registry import store
-from marmita.registry.store import PackedModel
+from marmita.registry import champions, fitness
+from marmita.registry.packed_model import PackedModel
 from tests import samples
 from training import wine_quality
 
@@ -58,7 +58,7 @@ def test_a_damaged_champion_is_made_again(
     empty_store: Path, trained: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert exit_code() == 0
-    damaged = store.champion("wine_quality")
+    damaged = champions.champion("wine_quality")
     assert damaged is not None
     (damaged.path / "contract.json").write_text("half of it {")
     capsys.readouterr()
@@ -68,7 +68,7 @@ def test_a_damaged_champion_is_made_again(
     assert trained == ["training.wine_quality"] * 2
     said = capsys.readouterr().out
     assert f"The champion of wine_quality can't be served: {damaged.tag} is not a packed model" in said
-    assert store.champion("wine_quality") != damaged
+    assert champions.champion("wine_quality") != damaged
     assert command.servable("wine_quality")
 
 
@@ -90,7 +90,7 @@ def test_whatever_is_damaged_makes_a_champion_unfit(
         (damaged.path / file).write_bytes((whole.path / file).read_bytes()[:50])
     else:
         (damaged.path / file).unlink()
-    monkeypatch.setattr(command, "champion", lambda _: damaged)
+    monkeypatch.setattr(fitness, "champion", lambda _: damaged)
 
     assert not command.servable("wine_quality")
     assert capsys.readouterr().out.startswith(f"The champion of wine_quality can't be served: {whole.tag} ")

@@ -10,9 +10,9 @@ from bentoml.exceptions import BentoMLException
 
 from marmita.records.database.database import Database
 from marmita.records.operations import training_runs
-from marmita.registry import locks, store
+from marmita.registry import champions, locks, packed_model
 from marmita.registry.onnx_model import OnnxModel
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import packing, run
 from marmita.training.packing import Candidate, HeldOut
 from tests.samples import wines
@@ -53,7 +53,7 @@ def test_nobody_becomes_the_champion_between_the_comparison_and_the_promotion(
     tried: list[Callable[[], object]] = []
 
     def interfere(_: object) -> float:
-        for change in (lambda: store.promote(first), lambda: store.roll_back(NAME)):
+        for change in (lambda: champions.promote(first), lambda: champions.roll_back(NAME)):
             with pytest.raises(BentoMLException, match="another process"):
                 change()
             tried.append(change)
@@ -66,26 +66,26 @@ def test_nobody_becomes_the_champion_between_the_comparison_and_the_promotion(
 
     assert len(tried) == 4
     assert second.tag in third.card.verdict.reason
-    assert store.champion(NAME) == third
+    assert champions.champion(NAME) == third
 
 
 def test_who_waited_for_another_is_compared_with_that_one(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = packing.pack(candidate), packing.pack(candidate)
-    deciding = store.deciding
+    champion_lock = champions.champion_lock
 
     with monkeypatch.context() as patch:
 
         def after_a_way_back(name: str) -> object:
             patch.undo()
-            store.roll_back(name)
-            return deciding(name)
+            champions.roll_back(name)
+            return champion_lock(name)
 
-        patch.setattr(store, "deciding", after_a_way_back)
+        patch.setattr(champions, "champion_lock", after_a_way_back)
         third = packing.pack(candidate)
 
-    assert store.champion(NAME) == third
+    assert champions.champion(NAME) == third
     assert first.tag in third.card.verdict.reason
     assert second.tag not in third.card.verdict.reason
 
@@ -98,13 +98,13 @@ def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promot
     first, second = packing.pack(candidate), packing.pack(candidate)
 
     def train() -> PackedModel:
-        store.roll_back(NAME)
+        champions.roll_back(NAME)
         return packing.pack(replace(candidate, went_on_from=second))
 
     kept = run.remembered(NAME, train)
 
-    assert store.champion(NAME) == first
-    assert store.packed(kept.tag).card.verdict.promoted is False
+    assert champions.champion(NAME) == first
+    assert packed_model.get(kept.tag).card.verdict.promoted is False
     (found,) = training_runs.latest(memory)
     assert (found.status, found.tag) == (training_runs.REJECTED, kept.tag)
     assert found.reason == f"it went on from {second.tag}, which is not the champion any more"
@@ -115,4 +115,4 @@ def test_what_went_on_from_the_champion_of_today_takes_its_place(candidate: Cand
 
     second = packing.pack(replace(candidate, went_on_from=first))
 
-    assert store.champion(NAME) == second
+    assert champions.champion(NAME) == second

@@ -8,7 +8,7 @@ import pytest
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.operations import training_runs
 from marmita.records.predictions.bundles import new_id
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import run
 from marmita.training.run import remembered
 

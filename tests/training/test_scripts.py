@@ -10,9 +10,9 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from marmita import discovery
-from marmita.registry import startup, store
+from marmita.registry import champions, packed_model, startup
 from marmita.registry.onnx_model import OnnxModel
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import packing
 from marmita.training.classifier import calibration_error
 from marmita.training.conversion import to_bytes, to_graph
@@ -61,7 +61,7 @@ def test_a_worse_model_is_kept_but_not_promoted(empty_store: Path) -> None:
     worse = wine_quality.TRAINING.train(**(samples.WINE_QUALITY | {"trees": 1, "iterations": 2}))
 
     assert not worse.card.verdict.promoted
-    assert store.champion("wine_quality") == good
+    assert champions.champion("wine_quality") == good
     assert str(bentoml.models.get("wine_quality:latest").tag) == worse.tag
     assert str(startup.first_version("wine_quality", good.contract).tag) == good.tag
 
@@ -71,7 +71,7 @@ def test_a_model_that_does_not_beat_its_baselines_leaves_nothing_to_serve(empty_
 
     assert not poor.card.verdict.promoted
     assert "does not beat its baselines" in poor.card.verdict.reason
-    assert store.champion("wine_quality") is None
+    assert champions.champion("wine_quality") is None
 
 
 @pytest.mark.parametrize("file", ["compiled.onnx", "card.json", "contract.json"])
@@ -83,7 +83,7 @@ def test_a_damaged_champion_does_not_stand_in_the_way(empty_store: Path, file: s
     again = wine_quality.TRAINING.train(**recipe)
 
     assert again.card.verdict.promoted
-    assert store.champion("wine_quality") == again
+    assert champions.champion("wine_quality") == again
 
 
 def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,7 +102,7 @@ def test_a_compiled_model_that_differs_stops_the_packing(empty_store: Path, monk
 
 def test_a_compiled_model_that_gives_nan_is_different(champions: dict[str, PackedModel]) -> None:
     wines = wine_quality.read()
-    compiled = (champions["wine_quality"].path / store.COMPILED).read_bytes()
+    compiled = (champions["wine_quality"].path / packed_model.COMPILED).read_bytes()
     expected = np.full((len(wines.unseen[0]), 3), math.nan)
 
     with pytest.raises(NotTheSameError):
@@ -160,14 +160,14 @@ def test_a_forecaster_is_not_compared_with_one_that_has_seen_its_test(
     empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = train.train(samples.STOCK_FORECAST)
-    store.promote(first)
+    champions.promote(first)
     monkeypatch.setattr(train, "first_unseen", lambda days: int(0.755 * days))
 
     second = train.train(samples.STOCK_FORECAST)
 
     assert not second.card.verdict.promoted
     assert "can't be compared" in second.card.verdict.reason
-    assert store.champion("stock_forecast") == first
+    assert champions.champion("stock_forecast") == first
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 
 from marmita.records.database.database import Database
 from marmita.records.prices.bars import DAY
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import run
 from tests.records.stocks import FIRST, TICKER, changed, keep, walk
 from training.stock_forecast import prices, train

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.figures import ACCENT, INK, SOFT
 from training.stock_forecast.windows import Samples
 

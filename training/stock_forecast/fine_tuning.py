@@ -5,7 +5,8 @@ from dataclasses import replace
 from bentoml.exceptions import BentoMLException
 
 from bentos.stock_forecast.contract import NAME
-from marmita.registry import store
+from marmita.registry import champions
+from marmita.registry.packed_model import PackedModel
 from training.stock_forecast.windows import Recipe
 
 
@@ -23,10 +24,10 @@ def gentle(recipe: Recipe) -> Recipe:
     return replace(recipe, epochs=min(5, recipe.epochs), patience=2, learning_rate=recipe.learning_rate / 5)
 
 
-def champion() -> store.PackedModel:
+def champion() -> PackedModel:
     """Today's champion, which is whole."""
     try:
-        found = store.champion(NAME)
+        found = champions.champion(NAME)
         if found is None:
             raise CannotFineTuneError("there is no champion to go on from")
         found.check()

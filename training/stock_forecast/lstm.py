@@ -19,7 +19,7 @@ import onnx
 import tensorflow
 from keras import ops
 
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
 from training.stock_forecast.fine_tuning import CannotFineTuneError
 from training.stock_forecast.windows import COVERAGE, OUTPUTS, QUANTILES, VOLATILITY, Recipe, Samples, moves

@@ -11,7 +11,7 @@ from bentos.stock_forecast.contract import CONTRACT, HORIZON, NAME, WINDOW
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.prices.time_split import CALIBRATION_SHARE, TRAINING_SHARE, first_unseen
 from marmita.registry.card import Card, Data, Headline
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training.examples import Doubles
 from marmita.training.packing import Candidate, HeldOut, pack
 from marmita.training.reference import reference

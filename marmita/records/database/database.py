@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from marmita.records.database.engines import WRITES, CannotOpenError, engine_for, take_turns
+from marmita.records.database.engines import WRITES, CannotOpenError, engine_for, lock_exclusively
 from marmita.records.database.tables import Base
 
 HEAD = "0003"
@@ -42,7 +42,7 @@ class Database:
     def __str__(self) -> str:
         return self._url.set(query={}).render_as_string(hide_password=True)  # a password may be among the options
 
-    def apart(self) -> "Database":
+    def with_own_connections(self) -> "Database":
         """The same database, with connections of its own: for one who must not wait until others give theirs back."""
         return type(self)(self._url)
 
@@ -66,7 +66,7 @@ class Database:
             behind = _is_behind(connection)
         if behind:
             with _migrating, _understood(), self._connect(writes=True) as connection:
-                take_turns(connection)
+                lock_exclusively(connection)
                 if _is_behind(connection):
                     _upgrade(connection)
         self._up_to_date = True

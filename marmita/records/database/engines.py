@@ -55,11 +55,11 @@ class CannotOpenError(Exception):
 class PatientConnection(psycopg.Connection[Any]):
     """A connection that ends if the server does not answer: a frozen one neither answers nor hangs up."""
 
-    in_a_hurry = True
+    bounded = True
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         begins = self.pgconn.transaction_status == TransactionStatus.IDLE
-        if self.in_a_hurry and timeout is None:
+        if self.bounded and timeout is None:
             timeout = _PATIENCE_S if begins else _SERVER_S + _PATIENCE_S
         try:
             return super().wait(gen, interval, timeout)
@@ -73,13 +73,13 @@ def engine_for(url: URL) -> Engine:
     return _sqlite(url) if url.drivername == "sqlite" else _postgresql(url)
 
 
-def take_turns(connection: Connection) -> None:
+def lock_exclusively(connection: Connection) -> None:
     """Wait for the others that want to do the same, and then take all the time that it needs."""
     if connection.dialect.name == "sqlite":  # who writes has it alone already
         return
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-    _driver(connection).in_a_hurry = False
+    _driver(connection).bounded = False
 
 
 def _postgresql(url: URL) -> Engine:
@@ -93,7 +93,7 @@ def _postgresql(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        _driver(connection).in_a_hurry = True
+        _driver(connection).bounded = True
         # For this transaction only: a connection pooler hands settings of a session on to strangers.
         connection.exec_driver_sql(_LIMITS if _writes(connection) else _ONE_STATE + _LIMITS)
 

@@ -12,12 +12,13 @@ import socket
 import time
 from datetime import UTC, datetime, timedelta
 from secrets import token_hex
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from marmita.periodic import Periodic
 from marmita.records.database import tables
 from marmita.records.database.database import Database, DatabaseDownError, insert_into
 
@@ -48,11 +49,11 @@ class Claim:
 
     def __init__(self, database: Database, lease: str, ttl_s: float = TTL_S) -> None:
         self.holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{token_hex(4)}"
-        self._database = database.apart()
+        self._database = database.with_own_connections()
         self._lease = lease
         self._ttl_s = ttl_s
         self._good_until = -math.inf
-        self._ending = Event()
+        self._heartbeat = Periodic("lease", self._keep, ttl_s / 3)
         self._changing = Lock()
 
     @property
@@ -75,7 +76,7 @@ class Claim:
                 return False
             row.holder, row.since, row.seen_at, row.until = self.holder, moment, moment, moment + self._ttl
         self._good_until = self._until(asked)
-        Thread(target=self._keep, name="lease", daemon=True).start()
+        self._heartbeat.start()
         return True
 
     def release(self) -> None:
@@ -96,7 +97,7 @@ class Claim:
 
     def _give_up(self) -> None:
         with self._changing:  # a renewal that is under way does not bring it back
-            self._ending.set()
+            self._heartbeat.stop()
             self._good_until = -math.inf
 
     @property
@@ -107,20 +108,20 @@ class Claim:
         return asked + self._ttl_s * (1 - _MARGIN)
 
     def _keep(self) -> None:
-        while not self._ending.wait(self._ttl_s / 3) and not self.lost:
-            try:
-                asked = now()
-                mine = self._renew()
-            except DatabaseDownError as error:
-                log.warning("the lease can't be renewed now: %s", error)
-                continue
-            except Exception:
-                log.exception("the lease can't be renewed now")
-                continue
-            with self._changing:
-                if self.lost or self._ending.is_set():  # it came too late: what was told to end must not go on
-                    return
-                self._good_until = self._until(asked) if mine else -math.inf
+        """Renew the lease, or stop when it is lost."""
+        if self.lost:
+            self._heartbeat.stop()
+            return
+        asked = now()
+        try:
+            renewed = self._renew()
+        except DatabaseDownError as error:
+            log.warning("the lease %s can't be renewed now: %s", self._lease, error)
+            return
+        with self._changing:
+            if self.lost or self._heartbeat.stopping:  # it came too late: what was released stays released
+                return
+            self._good_until = self._until(asked) if renewed else -math.inf
 
     def _renew(self) -> bool:
         """Whether the lease is still this one's. One that was released meanwhile, or has run out, is nobody's."""

@@ -1,4 +1,4 @@
-"""Rows whose truth was told, of all versions of a model: what its next version can learn from."""
+"""Rows whose truth was labels, of all versions of a model: what its next version can learn from."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -33,7 +33,7 @@ class LabelledRows(NamedTuple):
     """Whether there are more of them, that nobody looked at."""
 
 
-class _Told(NamedTuple):
+class _FoundLabel(NamedTuple):
     """One label, and where its row stands: the columns of the query in `newest`."""
 
     prediction_id: str
@@ -53,28 +53,28 @@ def newest(session: Session, evaluator: Evaluator, most: int = MOST_ROWS) -> Lab
         .order_by(Prediction.at.desc(), Prediction.id.desc(), Label.row)
         .limit(most + 1)
     )
-    found = [_Told(*columns) for columns in session.execute(asked)]
-    told = sorted(found[:most], key=lambda one: (one.at, one.prediction_id, one.row))
-    rows = _read(session, evaluator, told)
+    found = [_FoundLabel(*columns) for columns in session.execute(asked)]
+    labels = sorted(found[:most], key=lambda one: (one.at, one.prediction_id, one.row))
+    rows = _read(session, evaluator, labels)
     whole = np.flatnonzero(np.isfinite(rows).all(axis=1)).tolist()
     last = dict(zip(keys(rows[whole]), whole, strict=True))
     places = sorted(last.values())
     return LabelledRows(
         rows=rows[places],
-        truths=np.array([told[place].value for place in places], dtype=np.float64),
+        truths=np.array([labels[place].value for place in places], dtype=np.float64),
         repeated=len(whole) - len(places),
-        damaged=len(told) - len(whole),
+        damaged=len(labels) - len(whole),
         older=len(found) > most,
     )
 
 
-def _read(session: Session, evaluator: Evaluator, told: Sequence[_Told]) -> Floats:
+def _read(session: Session, evaluator: Evaluator, labels: Sequence[_FoundLabel]) -> Floats:
     """What was asked, label by label. A row that can't be read is no number."""
-    rows = np.full((len(told), evaluator.width), np.nan, dtype=np.float32)
+    rows = np.full((len(labels), evaluator.width), np.nan, dtype=np.float32)
     by_record = dict[str, list[int]]()
-    for place, one in enumerate(told):
+    for place, one in enumerate(labels):
         by_record.setdefault(one.prediction_id, []).append(place)
-    sizes = {id: told[places[0]].size for id, places in by_record.items()}
+    sizes = {id: labels[places[0]].size for id, places in by_record.items()}
     for ids in bulk.portions(sizes, _ROWS_TOGETHER, _RECORDS_TOGETHER):
         asked = select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))
         for id, inputs in session.execute(asked):
@@ -82,6 +82,6 @@ def _read(session: Session, evaluator: Evaluator, told: Sequence[_Told]) -> Floa
                 continue
             record = np.frombuffer(inputs, dtype=NUMBERS).reshape(-1, evaluator.width)
             for place in by_record[id]:
-                if told[place].row < len(record):
-                    rows[place] = record[told[place].row]
+                if labels[place].row < len(record):
+                    rows[place] = record[labels[place].row]
     return rows + np.float32(0)  # equal rows are told by their bytes, and minus zero has other ones

@@ -41,7 +41,7 @@ class WrongLabelError(Exception):
     """A label that can't be one. It begins with the label's place among those that were given."""
 
 
-class Added(NamedTuple):
+class LabelCounts(NamedTuple):
     """What became of labels."""
 
     stored: int
@@ -58,7 +58,7 @@ class _Known(NamedTuple):
     rows: int
 
 
-def add(session: Session, evaluators: Mapping[str, Evaluator], labels: Sequence[tuple[str, object]]) -> Added:
+def add(session: Session, evaluators: Mapping[str, Evaluator], labels: Sequence[tuple[str, object]]) -> LabelCounts:
     """Keep what is true about rows. All or, if one of the labels is wrong, none."""
     places = [_place(index, id) for index, (id, _) in enumerate(labels)]
     predictions = _predictions(session, {prediction for prediction, _ in places})
@@ -75,7 +75,7 @@ def add(session: Session, evaluators: Mapping[str, Evaluator], labels: Sequence[
         changed |= new
         stored += bool(new)
     _write(session, changed)
-    return Added(stored, len(labels) - stored - len(unknown), unknown)
+    return LabelCounts(stored, len(labels) - stored - len(unknown), unknown)
 
 
 def unknown(session: Session, ids: Iterable[str]) -> list[str]:
@@ -107,7 +107,7 @@ def label_forecasts(database: Database, ticker: str, deadline: float = math.inf)
     while time.monotonic() < deadline:
         with database.reading() as session:
             next_day = pending_forecasts.next_day(session, ticker, as_of)
-            followed = pending_forecasts.followed(session, ticker, next_day) if next_day else []
+            followed = pending_forecasts.closes_since(session, ticker, next_day) if next_day else []
         if next_day is None:
             break
         as_of = next_day
@@ -128,7 +128,7 @@ def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[
     labelled, place = 0, pending_forecasts.FIRST
     while time.monotonic() < deadline:
         with database.reading() as session:
-            forecasts = pending_forecasts.waiting(session, ticker, as_of, len(followed), place)
+            forecasts = pending_forecasts.pending(session, ticker, as_of, len(followed), place)
             values = dict(pending_forecasts.closes(session, forecasts, followed))
         if not forecasts:
             break

@@ -65,7 +65,7 @@ def next_day(session: Session, ticker: str, after: date) -> date | None:
     return session.execute(query).scalar()
 
 
-def followed(session: Session, ticker: str, as_of: date) -> list[float]:
+def closes_since(session: Session, ticker: str, as_of: date) -> list[float]:
     """The closes after a day, as multiples of the close from which a forecast of that day was made.
 
     On the scale of a forecast's own closes they can be compared: a stock may have been split since, and who asked may
@@ -78,7 +78,7 @@ def followed(session: Session, ticker: str, as_of: date) -> list[float]:
     return [close / now.values[0] for close in prices.future(session, ticker, as_of, _FARTHEST).values]
 
 
-def waiting(session: Session, ticker: str, as_of: date, known: int, after: Place) -> list[PendingForecast]:
+def pending(session: Session, ticker: str, as_of: date, known: int, after: Place) -> list[PendingForecast]:
     """The next forecasts of a day that lack closes of which so many are known."""
     sizes = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
     found = session.execute(

@@ -9,17 +9,18 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from random import random
-from threading import Event, Lock, Thread
+from threading import Lock
 from typing import Protocol
 
+from marmita.periodic import Periodic
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.predictions.bundles import Bundle, PredictionRequest, UnstorableError, write
 
 FLUSH_S = 1.0
 """How long a prediction waits until it is written. Who is killed loses no more than this, and what is being written."""
-LONGEST_PAUSE_S = 5.0
+LONGEST_BACKOFF_S = 5.0
 """How long is waited until a database that is down is tried again."""
-LAST_WORDS_S = 8.0
+SHUTDOWN_S = 8.0
 """How long the end of a process is held up to write what is left."""
 
 _QUIET_S = 60.0
@@ -38,7 +39,7 @@ class Observer(Protocol):
 
     def recorded(self, rows: int) -> None: ...
     def dropped(self, rows: int, reason: str) -> None: ...
-    def waiting(self, rows: int) -> None: ...
+    def queued(self, rows: int) -> None: ...
     def reachable(self, yes: bool) -> None: ...
 
 
@@ -46,7 +47,7 @@ class Recorder:
     """The queue and the thread that empties it."""
 
     def __init__(self, database: Database, observer: Observer, *, share: float, most_bytes: int) -> None:
-        self._database = database.apart()  # requests may use up the connections that they share
+        self._database = database.with_own_connections()  # requests may use up the connections that they share
         self._observer = observer
         self._share = share
         self._most_bytes = most_bytes
@@ -55,8 +56,8 @@ class Recorder:
         """Those at the queue's end that take more requests, by model and version."""
         self._bytes = self._rows = 0
         self._lock = Lock()
-        self._ending = Event()
-        self._thread: Thread | None = None
+        self._ended = False
+        self._thread: Periodic | None = None
         self._down = False
         self._left_out = 0
         self._quiet_until = 0.0
@@ -67,7 +68,7 @@ class Recorder:
             return None
         rows, size = len(request.inputs), request.size
         with self._lock:
-            ended = self._ending.is_set()
+            ended = self._ended
             if not ended and self._bytes + size <= self._most_bytes:
                 bundle = self._open.get((model, version))
                 if bundle is None or not bundle.has_room(rows):
@@ -81,11 +82,11 @@ class Recorder:
     def close(self) -> None:
         """Write what is left, within a bound of time."""
         with self._lock:
-            if self._ending.is_set():
+            if self._ended:
                 return
-            self._ending.set()
+            self._ended = True
         if self._thread is not None:
-            self._thread.join(LAST_WORDS_S)
+            self._thread.stop(SHUTDOWN_S)
         if left := self._rows:
             self._observer.dropped(left, "ended")
             log.error("%d predictions could not be written before the end: the database is down", left)
@@ -94,23 +95,17 @@ class Recorder:
         bundle = self._open[model, version] = Bundle(model, version)
         self._queue.append(bundle)
         if self._thread is None:
-            self._thread = Thread(target=self._run, name="recorder", daemon=True)
+            self._thread = Periodic(
+                "recorder", self._flush, FLUSH_S, longest_s=LONGEST_BACKOFF_S, last=self._flush_and_close
+            )
             self._thread.start()
         return bundle
 
-    def _run(self) -> None:
-        pause = FLUSH_S
-        while not self._ending.wait(pause):
-            pause = FLUSH_S if self._try() else min(2 * pause, LONGEST_PAUSE_S)
-        self._try()
-        self._database.close()
-
-    def _try(self) -> bool:
+    def _flush_and_close(self) -> None:
         try:
-            return self._flush()
-        except Exception:  # who observes may fail too, when the disk is full
-            log.exception("predictions are kept back for a moment")
-            return False
+            self._flush()
+        finally:
+            self._database.close()
 
     def _flush(self) -> bool:
         """Write all that waits. False if it has to wait longer."""
@@ -118,10 +113,10 @@ class Recorder:
             try:
                 refused = self._keep(together)
             except Exception as error:  # whatever it is, it may pass, and what is thrown away can't be had again
-                self._say_down(error)
+                self._note_down(error)
                 return False
             self._done(together, refused)
-            self._say_up()
+            self._note_up()
         return True
 
     def _next(self) -> list[Bundle]:
@@ -150,7 +145,7 @@ class Recorder:
 
     def _keep_bare(self, bundle: Bundle, error: UnstorableError) -> int:
         """Write one that was refused without what may be the reason: the words in it are others', the numbers ours."""
-        self._say_refused(bundle, error)
+        self._log_refused(bundle, error)
         bundle.without_words()
         try:
             with self._database.writing() as session:
@@ -169,9 +164,9 @@ class Recorder:
         if refused:
             self._observer.dropped(refused, "refused")
         self._observer.recorded(rows - refused)
-        self._observer.waiting(self._rows)
+        self._observer.queued(self._rows)
 
-    def _say_refused(self, bundle: Bundle, error: UnstorableError) -> None:
+    def _log_refused(self, bundle: Bundle, error: UnstorableError) -> None:
         self._left_out += bundle.rows
         if time.monotonic() < self._quiet_until:
             return
@@ -180,15 +175,15 @@ class Recorder:
         log.error(last, self._left_out, bundle.model, error)
         self._left_out = 0
 
-    def _say_down(self, error: Exception) -> None:
+    def _note_down(self, error: Exception) -> None:
         if not self._down:
             unheard_of = not isinstance(error, DatabaseDownError)
             log.warning("predictions wait for the database: %s", error, exc_info=unheard_of)
         self._down = True
         self._observer.reachable(False)
-        self._observer.waiting(self._rows)
+        self._observer.queued(self._rows)
 
-    def _say_up(self) -> None:
+    def _note_up(self) -> None:
         if self._down:
             log.info("the database is back")
         self._down = False

@@ -23,47 +23,47 @@ _BELONGINGS_TOGETHER = 10_000
 _PAUSE_S = 0.05
 
 
-def forget(database: Database, before: datetime, pause: Callable[[float], None] = time.sleep) -> int:
+def delete_old(database: Database, before: datetime, pause: Callable[[float], None] = time.sleep) -> int:
     """Delete what is older, and decisions if they are a year old too. Labels go with their predictions. Returns how
-    many requests were forgotten.
+    many requests were deleted.
 
     Who forgets at the same time takes other ones.
     """
     long_before = min(before, datetime.now(UTC) - DECISIONS_FOR)
-    for forget_some, older in ((_forget_measurements, before), (_forget_decisions, long_before)):
-        while _portion(database, older, forget_some) is not None:
+    for delete_some, older in ((_delete_measurements, before), (_delete_decisions, long_before)):
+        while _portion(database, older, delete_some) is not None:
             pause(_PAUSE_S)
-    forgotten = 0
-    while (count := _portion(database, before, _forget_predictions)) is not None:
-        forgotten += count
+    deleted = 0
+    while (count := _portion(database, before, _delete_predictions)) is not None:
+        deleted += count
         pause(_PAUSE_S)
-    return forgotten
+    return deleted
 
 
 def _portion(
-    database: Database, before: datetime, forget_some: Callable[[Session, datetime], int | None]
+    database: Database, before: datetime, delete_some: Callable[[Session, datetime], int | None]
 ) -> int | None:
     with database.writing() as session:
-        return forget_some(session, before)
+        return delete_some(session, before)
 
 
-def _forget_measurements(session: Session, before: datetime) -> int | None:
-    return _forget_rows(session, Measurement, Measurement.at < before)
+def _delete_measurements(session: Session, before: datetime) -> int | None:
+    return _delete_rows(session, Measurement, Measurement.at < before)
 
 
-def _forget_decisions(session: Session, before: datetime) -> int | None:
+def _delete_decisions(session: Session, before: datetime) -> int | None:
     """One that is open is somebody's: it goes when it is closed."""
-    return _forget_rows(session, Decision, Decision.ended_at < before)
+    return _delete_rows(session, Decision, Decision.ended_at < before)
 
 
-def _forget_rows(session: Session, table: type[Measurement] | type[Decision], old: ColumnElement[bool]) -> int | None:
+def _delete_rows(session: Session, table: type[Measurement] | type[Decision], old: ColumnElement[bool]) -> int | None:
     """How many went; None if none is left."""
     ids = session.scalars(select(table.id).where(old).limit(_TOGETHER).with_for_update(skip_locked=True)).all()
     session.execute(delete(table).where(table.id.in_(ids)))
     return len(ids) or None
 
 
-def _forget_predictions(session: Session, before: datetime) -> int | None:
+def _delete_predictions(session: Session, before: datetime) -> int | None:
     """How many requests went, which may be none while there is one so large that it goes bit by bit; None if no more
     are left.
     """
@@ -78,7 +78,7 @@ def _forget_predictions(session: Session, before: datetime) -> int | None:
     if not found:
         return None
     first, (rows, _) = next(iter(found.items()))
-    if rows > _ROWS_TOGETHER and _forget_belongings(session, first):
+    if rows > _ROWS_TOGETHER and _delete_belongings(session, first):
         return 0
     ids = list(_small_enough(found))
     session.execute(delete(Prediction).where(Prediction.id.in_(ids)))
@@ -95,7 +95,7 @@ def _small_enough(found: Mapping[str, tuple[int, int]]) -> Iterator[str]:
         yield id
 
 
-def _forget_belongings(session: Session, prediction: str) -> bool:
+def _delete_belongings(session: Session, prediction: str) -> bool:
     """Delete some of what belongs to a request. False if there was nothing any more."""
     some = select(Label.row, Label.step).where(Label.prediction_id == prediction).limit(_BELONGINGS_TOGETHER)
     labels = delete(Label).where(Label.prediction_id == prediction, tuple_(Label.row, Label.step).in_(some))

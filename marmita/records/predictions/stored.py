@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from marmita.records.database import bulk
 from marmita.records.database.tables import Label, Prediction
 from marmita.records.predictions.bundles import NUMBERS
-from marmita.records.quality.evaluators import Answered, Doubles, Evaluator, Floats, Places
+from marmita.records.quality.evaluators import Doubles, Evaluator, Floats, LabelledAnswers, Places
 
 MOST_ROWS = 20_000
 """More rows say no more, and cost time."""
@@ -58,10 +58,10 @@ class StoredPredictions(NamedTuple):
         return len(self.inputs) + self.damaged
 
 
-class Labelled(NamedTuple):
+class NewestLabelled(NamedTuple):
     """The newest answers of which something is known, the newest first."""
 
-    answered: Answered
+    answered: LabelledAnswers
     older: bool
     """Whether there are more of them, that nobody looked at."""
 
@@ -100,7 +100,7 @@ def newest(session: Session, evaluator: Evaluator, period: Period) -> StoredPred
     return StoredPredictions(inputs[whole], outputs[whole], _seconds(session, wanted), total - len(whole))
 
 
-def labelled(session: Session, evaluator: Evaluator, period: Period) -> Labelled:
+def labelled(session: Session, evaluator: Evaluator, period: Period) -> NewestLabelled:
     """The newest answers of which something is known: the truth comes late, and those of now have none yet."""
     places: dict[tuple[str, int], int] = {}
     sizes: dict[str, int] = {}
@@ -118,7 +118,7 @@ def labelled(session: Session, evaluator: Evaluator, period: Period) -> Labelled
             truths[places[id, row], step - evaluator.first_step] = value
     inputs, outputs = _read(session, evaluator, _by_bundle(places, sizes), len(places))
     whole = _whole(inputs, outputs)
-    return Labelled(Answered(inputs[whole], outputs[whole], truths[: len(places)][whole]), older)
+    return NewestLabelled(LabelledAnswers(inputs[whole], outputs[whole], truths[: len(places)][whole]), older)
 
 
 def _labels(evaluator: Evaluator, period: Period) -> Select[str, int, int, float, int]:

@@ -25,7 +25,7 @@ _MOST_YEARS = 60
 _FIRST_YEAR = 1900
 
 
-class Loaded(NamedTuple):
+class LoadResult(NamedTuple):
     """What became of it."""
 
     fetched: int
@@ -44,7 +44,7 @@ def load(
     fetch: Fetch = yahoo.fetch,
     budget_s: float = BUDGET_S,
     now: datetime | None = None,
-) -> Loaded:
+) -> LoadResult:
     """Fetch the days that are missing, and keep all of them or, if anything is wrong, none. Then label forecasts.
 
     A day is not over before New York's is: from today on nothing is kept. Days whose bars the source has late are
@@ -62,7 +62,7 @@ def load(
     )
     labelled = labels.label_forecasts(database, ticker, deadline)
     with database.reading() as session:
-        return Loaded(fetched, prices.count(session, ticker, first, last), labelled)
+        return LoadResult(fetched, prices.count(session, ticker, first, last), labelled)
 
 
 def _fetch_missing(

@@ -42,7 +42,7 @@ class Dependence(NamedTuple):
 INDEPENDENT = Dependence(alike=0, spell=1)
 
 
-class Answered(NamedTuple):
+class LabelledAnswers(NamedTuple):
     """Rows that a model was asked, what it said, and what was true: rows by steps, NaN where nobody knows yet."""
 
     rows: Floats
@@ -53,9 +53,9 @@ class Answered(NamedTuple):
     def known(self) -> npt.NDArray[np.bool_]:
         return ~np.isnan(self.truths)
 
-    def at(self, rows: Places) -> "Answered":
+    def at(self, rows: Places) -> "LabelledAnswers":
         """Only these rows."""
-        return Answered(self.rows[rows], self.outputs[rows], self.truths[rows])
+        return LabelledAnswers(self.rows[rows], self.outputs[rows], self.truths[rows])
 
 
 class Evaluator(ABC):
@@ -93,14 +93,14 @@ class Evaluator(ABC):
         """A label from outside, as steps and values. Raises ValueError if it can't be one."""
 
     @abstractmethod
-    def score(self, answered: Answered) -> list[Score]:
+    def score(self, answered: LabelledAnswers) -> list[Score]:
         """How good the labelled answers were."""
 
     @abstractmethod
-    def error_ratio(self, answered: Answered, held_out: Mapping[str, Any]) -> float | None:
+    def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
         """The error as a multiple of the one on held-out rows, which the model's card has."""
 
-    def confusion(self, answered: Answered) -> list[list[int]] | None:  # noqa: ARG002
+    def confusion(self, answered: LabelledAnswers) -> list[list[int]] | None:  # noqa: ARG002
         """Labelled rows by true class (line) and predicted class (column), for those who have classes."""
         return None
 
@@ -141,7 +141,7 @@ class ClassEvaluator(Evaluator):
             raise ValueError(f"must be one of {', '.join(self.classes)}")
         return [(0, float(self.classes.index(truth)))]
 
-    def score(self, answered: Answered) -> list[Score]:
+    def score(self, answered: LabelledAnswers) -> list[Score]:
         counts = self._counts(answered)
         right, predicted, true = np.diag(counts), counts.sum(axis=0), counts.sum(axis=1)
         scores = [Score("accuracy", ALL, ratio(right.sum(), counts.sum()))]
@@ -150,14 +150,14 @@ class ClassEvaluator(Evaluator):
             scores.append(Score("recall", name, ratio(right[place], true[place])))
         return scores
 
-    def error_ratio(self, answered: Answered, held_out: Mapping[str, Any]) -> float | None:
+    def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
         return ratio(_share_wrong(self._counts(answered)), _share_wrong(np.asarray(held_out["confusion"])))
 
-    def confusion(self, answered: Answered) -> list[list[int]] | None:
+    def confusion(self, answered: LabelledAnswers) -> list[list[int]] | None:
         counts: list[list[int]] = self._counts(answered).tolist()
         return counts
 
-    def _counts(self, answered: Answered) -> Places:
+    def _counts(self, answered: LabelledAnswers) -> Places:
         known = answered.known[:, 0]
         true, predicted = answered.truths[known, 0].astype(np.intp), answered.outputs[known].argmax(axis=1)
         size = len(self.classes)
@@ -193,10 +193,10 @@ class ValueEvaluator(Evaluator):
             raise ValueError(f"must be a number from {self.low:g} to {self.high:g}")
         return [(0, float(truth))]
 
-    def score(self, answered: Answered) -> list[Score]:
+    def score(self, answered: LabelledAnswers) -> list[Score]:
         return interval_scores(answered.outputs.astype(np.float64)[:, :, np.newaxis], answered.truths, ALL)
 
-    def error_ratio(self, answered: Answered, held_out: Mapping[str, Any]) -> float | None:
+    def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
         errors = np.abs(answered.outputs[:, :1] - answered.truths)
         return ratio(mean(errors[answered.known]), float(held_out["mae"]))
 

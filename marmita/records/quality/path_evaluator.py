@@ -8,11 +8,11 @@ import numpy as np
 
 from marmita.records.quality.evaluators import (
     ALL,
-    Answered,
     Dependence,
     Doubles,
     Evaluator,
     Floats,
+    LabelledAnswers,
     Places,
     Score,
     interval_scores,
@@ -73,13 +73,13 @@ class PathEvaluator(Evaluator):
             raise ValueError(f"must be a list of 1 to {self.horizon} positive closes, that of the first day first")
         return [(step, float(close)) for step, close in enumerate(closes, start=1)]
 
-    def score(self, answered: Answered) -> list[Score]:
+    def score(self, answered: LabelledAnswers) -> list[Score]:
         scores = []
         for step in range(self.horizon):
             scores += self._scores(answered, slice(step, step + 1), f"day_{step + 1}")
         return scores + self._scores(answered, slice(None), ALL)
 
-    def error_ratio(self, answered: Answered, held_out: Mapping[str, Any]) -> float | None:
+    def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
         """Errors are compared with those of assuming that nothing changes, on the same days: in wild times both are
         large, and that is no fault of the model.
         """
@@ -110,7 +110,7 @@ class PathEvaluator(Evaluator):
             return Dependence(alike=0.02, spell=self.window / 6)
         return Dependence(alike=0.2, spell=self.window)
 
-    def _scores(self, answered: Answered, days: slice, part: str) -> list[Score]:
+    def _scores(self, answered: LabelledAnswers, days: slice, part: str) -> list[Score]:
         paths = answered.outputs.astype(np.float64).reshape(len(answered.rows), 3, self.horizon)[:, :, days]
         truths, known = answered.truths[:, days], answered.known[:, days]
         percent = np.abs(paths[:, 0] - truths) / answered.rows[:, -1:].astype(np.float64) * 100

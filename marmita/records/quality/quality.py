@@ -12,7 +12,7 @@ from sqlalchemy import select
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Measurement
 from marmita.records.predictions.bundles import new_id
-from marmita.records.predictions.stored import Labelled, Period, StoredPredictions, count, labelled, newest
+from marmita.records.predictions.stored import NewestLabelled, Period, StoredPredictions, count, labelled, newest
 from marmita.records.quality import drift
 from marmita.records.quality.drift import FEWEST_ROWS, Drift
 from marmita.records.quality.evaluators import Evaluator, Score
@@ -40,7 +40,7 @@ class Quality:
     """How many rows the scores are about: those whose truth is known, and of these the newest."""
     scores: Sequence[Score]
     confusion: list[list[int]] | None
-    """Labelled rows by true class (line) and predicted class (column), of a classifier."""
+    """NewestLabelled rows by true class (line) and predicted class (column), of a classifier."""
     error_ratio: float | None
     """The error as a multiple of the one on held-out rows."""
     inference_mean_s: float | None
@@ -127,7 +127,7 @@ def history(database: Database, model: str, most: int) -> list[dict[str, Any]]:
         return [{name: figures[name] for name in _HISTORY} for figures in session.scalars(asked)]
 
 
-def _notes(rows: int, recent: StoredPredictions, judged: Labelled, found: Sequence[Drift]) -> list[str]:
+def _notes(rows: int, recent: StoredPredictions, judged: NewestLabelled, found: Sequence[Drift]) -> list[str]:
     if not rows:
         return ["no prediction of this version is kept from this time"]
     notes = []

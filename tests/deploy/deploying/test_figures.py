@@ -10,9 +10,9 @@ import pytest
 from marmita.contract.requests import MAX_ROWS
 from marmita.records.database.database import Database, default_url
 from marmita.records.predictions.bundles import _MOST_ROWS, _OVERHEAD, Bundle, PredictionRequest, write
-from marmita.records.predictions.recorder import FLUSH_S, LAST_WORDS_S
+from marmita.records.predictions.recorder import FLUSH_S, SHUTDOWN_S
 from marmita.runtime.batching import INLINE_ROWS
-from marmita.runtime.maintenance import SAVE_EVERY_S
+from marmita.runtime.maintenance import SAVE_INTERVAL_S
 from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
 from marmita.settings import Settings
 from marmita.web.request_body import _HELD
@@ -40,7 +40,7 @@ def test_numbers_are_those_of_the_code() -> None:
         f"{VALUES['autoscaling']['requestsInProgress']['target']} of them at a pod",
         "`instance:marmita_requests_in_progress:ratio` has the same number",
         f"`stop_grace_period` ({COMPOSE['services']['marmita']['stop_grace_period'].removesuffix('s')} seconds)",
-        f"within {LAST_WORDS_S:.0f} seconds",
+        f"within {SHUTDOWN_S:.0f} seconds",
         f"of {SHORTEST_KEY} characters or more",
         f"`MARMITA_RECORD_DAYS` ({Settings.model_construct().record_days})",
     ):
@@ -108,8 +108,8 @@ def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
     assert int(one) * 86_400 / 1e6 == pytest.approx(float(day), rel=0.05)
     assert int(one) * 86_400 * 30 / 1e9 == pytest.approx(float(month), rel=0.05)
     (measurement, daily) = re.findall(r"of three models (\d+) kB, or ([\d.]+) MB a day", guide.TEXT)[0]
-    assert float(measurement) * 1000 * 24 * 3600 / SAVE_EVERY_S / 1e6 == pytest.approx(float(daily), rel=0.05)
-    assert SAVE_EVERY_S == 600, "one round in ten minutes"
+    assert float(measurement) * 1000 * 24 * 3600 / SAVE_INTERVAL_S / 1e6 == pytest.approx(float(daily), rel=0.05)
+    assert SAVE_INTERVAL_S == 600, "one round in ten minutes"
 
 
 def size_of_a_request(home: Path, rows: int, bundles: int, requests: int = 1) -> float:

@@ -238,7 +238,7 @@ def test_who_upgrades_may_take_all_the_time_that_it_needs(postgresql_url: str, m
     monkeypatch.setattr(engines, "_SERVER_S", 0)
     database = Database(postgresql_url)
     with database.writing() as session:
-        engines.take_turns(session.connection())
+        engines.lock_exclusively(session.connection())
         session.execute(text("SELECT pg_sleep(1)"))
     with is_down_soon(saying="timeout"), database.writing() as session:
         session.execute(text("SELECT pg_sleep(20)"))

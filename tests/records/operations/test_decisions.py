@@ -9,7 +9,7 @@ from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, training_runs
 from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, PROMOTED, REJECTED, RETRAIN
 from marmita.records.predictions import labels
-from marmita.records.predictions.retention import forget
+from marmita.records.predictions.retention import delete_old
 from tests.records.grades import ask, label, spread
 
 EVIDENCE = {"champion": {"tag": "a:v1", "error_ratio": None}}
@@ -96,7 +96,7 @@ def test_they_are_kept_for_a_year_and_longer_if_all_is(database: Database) -> No
             session.execute(update(Decision).where(Decision.id == id).values(ended_at=now - timedelta(days)))
 
     def kept(days: int) -> set[str]:
-        forget(database, now - timedelta(days))
+        delete_old(database, now - timedelta(days))
         return {one.id for one in decisions.latest(database)}
 
     assert kept(400) == {ids[31], ids[364], ids[366]}
@@ -112,7 +112,7 @@ def test_old_ones_are_forgotten_but_for_those_that_are_open(database: Database) 
         session.execute(update(Decision).where(Decision.ended_at.is_not(None)).values(ended_at=LONG_AGO))
     newer = retrained(database, PROMOTED)
 
-    forget(database, LONG_AGO + timedelta(days=1))
+    delete_old(database, LONG_AGO + timedelta(days=1))
 
     assert [one.id for one in decisions.latest(database)] == [newer, unfinished]
 

@@ -42,7 +42,7 @@ def comes_true(true: Callable[[], bool], within_s: float = 10) -> bool:
 
 def crash(claim: Claim) -> None:
     """What becomes of the lease of one who is killed: nobody renews it."""
-    claim._ending.set()
+    claim._heartbeat.stop()
 
 
 def test_one_has_it_and_the_next_gets_it_when_it_is_released(database: Database, claims: Callable[..., Claim]) -> None:

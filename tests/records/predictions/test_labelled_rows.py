@@ -1,4 +1,4 @@
-"""Labelled rows are found again for training: each once, with what was told last."""
+"""NewestLabelled rows are found again for training: each once, with what was told last."""
 
 from datetime import timedelta
 from typing import Any

@@ -11,7 +11,7 @@ from sqlalchemy import delete, select
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Label, Prediction
 from marmita.records.predictions import labels
-from marmita.records.predictions.labels import Added, WrongLabelError
+from marmita.records.predictions.labels import LabelCounts, WrongLabelError
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 
@@ -44,7 +44,7 @@ def predict(database: Database, model: str, *ids: str, rows: int = 1, last: floa
         )
 
 
-def add(database: Database, *given: tuple[str, object]) -> Added:
+def add(database: Database, *given: tuple[str, object]) -> LabelCounts:
     with database.writing() as session:
         return labels.add(session, JUDGES, given)
 
@@ -62,7 +62,7 @@ def test_labels_find_the_rows_of_their_models(database: Database) -> None:
 
     added = add(database, (f"{ID(1)}-1", "blue"), (f"{ID(2)}-0", 6.5), (f"{ID(3)}-0", [25.5, 26.0]))
 
-    assert added == Added(3, 0, [])
+    assert added == LabelCounts(3, 0, [])
     assert stored(database) == {(ID(1), 1, 0): 2, (ID(2), 0, 0): 6.5, (ID(3), 0, 1): 25.5, (ID(3), 0, 2): 26}
 
 
@@ -72,7 +72,7 @@ def test_the_same_label_again_changes_nothing_and_another_one_replaces_it(databa
     with database.reading() as session:
         before = session.execute(select(Label.at).where(Label.row == 0)).scalar_one()
 
-    assert add(database, (f"{ID(1)}-0", 6.0), (f"{ID(1)}-1", 7)) == Added(1, 1, [])
+    assert add(database, (f"{ID(1)}-0", 6.0), (f"{ID(1)}-1", 7)) == LabelCounts(1, 1, [])
 
     assert stored(database) == {(ID(1), 0, 0): 6, (ID(1), 1, 0): 7}
     with database.reading() as session:
@@ -83,14 +83,14 @@ def test_more_days_may_follow_later(database: Database) -> None:
     predict(database, "paths", ID(1))
     add(database, (f"{ID(1)}-0", [25.5]))
 
-    assert add(database, (f"{ID(1)}-0", [25.5, 26.0])) == Added(1, 0, [])
+    assert add(database, (f"{ID(1)}-0", [25.5, 26.0])) == LabelCounts(1, 0, [])
     assert stored(database) == {(ID(1), 0, 1): 25.5, (ID(1), 0, 2): 26}
 
 
 def test_of_two_labels_of_one_row_the_later_counts(database: Database) -> None:
     predict(database, "grades", ID(1))
 
-    assert add(database, (f"{ID(1)}-0", 6), (f"{ID(1)}-0", 7), (f"{ID(1)}-0", 7)) == Added(2, 1, [])
+    assert add(database, (f"{ID(1)}-0", 6), (f"{ID(1)}-0", 7), (f"{ID(1)}-0", 7)) == LabelCounts(2, 1, [])
     assert stored(database) == {(ID(1), 0, 0): 7}
 
 
@@ -112,7 +112,7 @@ def test_rows_that_are_not_kept_are_unknown(database: Database) -> None:
         )
     unknown = [f"{ID(1)}-2", f"{ID(9)}-0", f"{ID(7)}-0"]
 
-    assert add(database, *((id, 6) for id in unknown), (f"{ID(1)}-1", 6)) == Added(1, 0, unknown)
+    assert add(database, *((id, 6) for id in unknown), (f"{ID(1)}-1", 6)) == LabelCounts(1, 0, unknown)
     assert stored(database) == {(ID(1), 1, 0): 6}
 
 
@@ -150,8 +150,8 @@ def test_ten_thousand_labels_are_added_within_seconds(database: Database) -> Non
     given = [(f"{id}-0", 5) for id in ids]
 
     begun = perf_counter()
-    assert add(database, *given) == Added(10_000, 0, [])
-    assert add(database, *given) == Added(0, 10_000, [])
+    assert add(database, *given) == LabelCounts(10_000, 0, [])
+    assert add(database, *given) == LabelCounts(0, 10_000, [])
     assert perf_counter() - begun < 10
     assert len(stored(database)) == 10_000
 

@@ -242,8 +242,8 @@ def test_who_asks_is_not_troubled_by_an_observer_that_fails(
         monkeypatch.undo()
         raise OSError(f"no room for {rows}")
 
-    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.02)
-    monkeypatch.setattr(witness, "waiting", fail)
+    monkeypatch.setattr(module, "LONGEST_BACKOFF_S", 0.02)
+    monkeypatch.setattr(witness, "queued", fail)
     first = record(recorder)
     assert witness.sees(lambda seen: seen.written == 2)
     second = record(recorder)

@@ -29,9 +29,9 @@ Outage = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
+def bounded(monkeypatch: pytest.MonkeyPatch, impatient: None) -> None:
     monkeypatch.setattr(module, "FLUSH_S", 0.05)
-    monkeypatch.setattr(module, "LONGEST_PAUSE_S", 0.1)
+    monkeypatch.setattr(module, "LONGEST_BACKOFF_S", 0.1)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_an_end_during_an_outage_comes_soon_and_says_what_is_lost(
 def test_an_end_is_not_held_up_by_a_server_that_freezes(
     postgres: Postgres, postgresql_url: str, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LAST_WORDS_S", 0.3)
+    monkeypatch.setattr(module, "SHUTDOWN_S", 0.3)
     database = Database(postgresql_url)
     recorder = Recorder(database, witness, share=1, most_bytes=100_000)
     record(recorder)
@@ -221,7 +221,7 @@ def test_an_end_is_not_held_up_by_a_server_that_freezes(
         assert time.perf_counter() - start < 2
     assert witness.lost == {"ended": 1}
     assert recorder._thread is not None
-    recorder._thread.join()
+    assert recorder._thread.stop(30)
     database.close()
 
 

@@ -11,7 +11,7 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import Forecast, Label, Measurement, Prediction
 from marmita.records.predictions import retention
 from marmita.records.predictions.bundles import new_id
-from marmita.records.predictions.retention import forget
+from marmita.records.predictions.retention import delete_old
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 BEFORE = NOW - timedelta(days=30)
@@ -65,13 +65,13 @@ def test_what_is_old_goes_with_all_that_belongs_to_it_and_what_is_newer_stays(da
     measure(database, BEFORE - timedelta(microseconds=1))
     newer = remember(database, BEFORE, 2)
     measured = measure(database, BEFORE)
-    assert forget(database, BEFORE) == 3
+    assert delete_old(database, BEFORE) == 3
     assert left(database) == (newer, newer, newer, [measured])
 
 
 def test_with_nothing_old_nothing_is_forgotten(database: Database) -> None:
     newer = remember(database, NOW)
-    assert forget(database, BEFORE) == 0
+    assert delete_old(database, BEFORE) == 0
     assert left(database)[0] == newer
 
 
@@ -79,7 +79,7 @@ def test_it_goes_in_portions_with_room_for_others_between(database: Database, mo
     monkeypatch.setattr(retention, "_TOGETHER", 10)
     remember(database, BEFORE - timedelta(days=1), 25)
     still_there: list[int] = []
-    assert forget(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 25
+    assert delete_old(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 25
     assert still_there == [15, 5, 0]
 
 
@@ -88,7 +88,7 @@ def test_a_portion_has_only_so_many_rows(database: Database, monkeypatch: pytest
     remember(database, BEFORE - timedelta(days=2), 5, rows=4)
     remember(database, BEFORE - timedelta(days=1), 2, rows=10)
     still_there: list[int] = []
-    assert forget(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 7
+    assert delete_old(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 7
     assert still_there == [5, 3, 2, 1, 0]
 
 
@@ -105,7 +105,7 @@ def test_a_request_of_very_many_rows_goes_bit_by_bit_and_itself_last(
         requests, forecasts, labels, _measured = left(database)
         still_there.append((len(requests) - 1, len(forecasts) - 50, len(labels) - 50))
 
-    assert forget(database, BEFORE, look) == 1
+    assert delete_old(database, BEFORE, look) == 1
     assert still_there == [(1, 50, 30), (1, 50, 10), (1, 50, 0), (1, 30, 0), (1, 10, 0), (1, 0, 0), (0, 0, 0)]
     assert left(database)[:3] == (newer, newer * 50, newer * 50)
 
@@ -116,7 +116,7 @@ def test_what_another_one_is_just_forgetting_is_left_to_it(postgresql_url: str) 
     ids = remember(database, BEFORE - timedelta(days=1), 30)
     with other.writing() as session:
         session.execute(delete(Prediction).where(Prediction.id.in_(ids[:10])))
-        assert forget(database, BEFORE) == 20
+        assert delete_old(database, BEFORE) == 20
     assert left(database)[0] == []
     for each in (database, other):
         each.close()
@@ -134,7 +134,7 @@ def test_a_writer_waits_for_no_longer_than_a_portion_takes(sqlite_url: str) -> N
         sleep(seconds)
 
     start = perf_counter()
-    forgetting = Thread(target=lambda: forget(database, BEFORE, pause))
+    forgetting = Thread(target=lambda: delete_old(database, BEFORE, pause))
     forgetting.start()
     while forgetting.is_alive():
         asked = perf_counter()

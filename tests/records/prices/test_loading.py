@@ -8,7 +8,7 @@ from marmita.records.database.database import Database
 from marmita.records.predictions import labels
 from marmita.records.prices import loading, prices, yahoo
 from marmita.records.prices.bars import DAY, Bar
-from marmita.records.prices.loading import Loaded, load
+from marmita.records.prices.loading import LoadResult, load
 from marmita.records.prices.prices import PricesError
 from marmita.records.prices.yahoo import UnknownTickerError
 from tests.records.stocks import FIRST, NOW, TICKER, Source, bar, changed, days, everything, kept, walk
@@ -27,12 +27,12 @@ def test_prices_are_loaded_through_yfinance_once(database: Database, monkeypatch
     bars = changed(changed(BARS, 50, dividend=0.5), 60, split=2.0)
     with serving(Yahoo(bars)) as stub:
         monkeypatch.setenv(yahoo.MIRROR, f"http://{stub.address}")
-        assert load(database, "test", DAYS[20], DAYS[79]) == Loaded(60, 60, 0)
+        assert load(database, "test", DAYS[20], DAYS[79]) == LoadResult(60, 60, 0)
         assert kept(database) == bars[20:80]
         before = everything(database)
 
-        assert load(database, TICKER, DAYS[20], DAYS[79]) == Loaded(0, 60, 0)
-        assert load(database, TICKER, DAYS[30], DAYS[39]) == Loaded(0, 10, 0)
+        assert load(database, TICKER, DAYS[20], DAYS[79]) == LoadResult(0, 60, 0)
+        assert load(database, TICKER, DAYS[30], DAYS[39]) == LoadResult(0, 10, 0)
         assert stub.prices_asked == 1
         assert everything(database) == before
 
@@ -42,10 +42,10 @@ def test_only_what_is_missing_is_added(database: Database) -> None:
     load(database, TICKER, DAYS[20], DAYS[29], source, now=NOW)
     source.bars = [one._replace(volume=77) for one in BARS]
 
-    assert load(database, TICKER, DAYS[10], DAYS[39], source, now=NOW) == Loaded(20, 30, 0)
+    assert load(database, TICKER, DAYS[10], DAYS[39], source, now=NOW) == LoadResult(20, 30, 0)
     assert len(source.asked) == 2
     assert [one.volume for one in kept(database)] == [77] * 10 + [1000] * 10 + [77] * 10
-    assert load(database, TICKER, DAYS[10], DAYS[39], source, now=NOW) == Loaded(0, 30, 0)
+    assert load(database, TICKER, DAYS[10], DAYS[39], source, now=NOW) == LoadResult(0, 30, 0)
     assert len(source.asked) == 2
 
 
@@ -63,8 +63,8 @@ def test_a_weekend_at_the_end_is_fetched_and_found_empty(database: Database) -> 
     source = Source(BARS)
     load(database, TICKER, FIRST, FIRST + 4 * DAY, source, now=NOW)
 
-    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=NOW) == Loaded(0, 5, 0)
-    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=NOW) == Loaded(0, 5, 0)
+    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=NOW) == LoadResult(0, 5, 0)
+    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=NOW) == LoadResult(0, 5, 0)
     assert len(source.asked) == 2
 
 
@@ -74,14 +74,14 @@ def test_a_weekend_that_has_just_ended_is_fetched_and_found_empty(database: Data
     monday = datetime(*DAYS[5].timetuple()[:3], 12, tzinfo=UTC)
     load(database, TICKER, FIRST, FIRST + 4 * DAY, source, now=monday)
 
-    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=monday) == Loaded(0, 5, 0)
+    assert load(database, TICKER, FIRST, FIRST + 6 * DAY, source, now=monday) == LoadResult(0, 5, 0)
 
 
 def test_years_before_the_stock_began_are_fetched_and_found_empty(database: Database) -> None:
     source = Source(BARS)
     load(database, TICKER, FIRST, DAYS[99], source, now=NOW)
 
-    assert load(database, TICKER, date(2010, 1, 1), DAYS[99], source, now=NOW) == Loaded(0, 100, 0)
+    assert load(database, TICKER, date(2010, 1, 1), DAYS[99], source, now=NOW) == LoadResult(0, 100, 0)
     load(database, TICKER, date(2015, 1, 1), DAYS[99], source, now=NOW)
     assert len(source.asked) == 2
 
@@ -112,12 +112,12 @@ def test_a_day_that_the_source_has_late_is_fetched_the_next_day(database: Databa
     """On Thursday Wednesday's bar is not there yet, though Thursday's is. On Friday it is."""
     thursday = datetime(*DAYS[53].timetuple()[:3], 15, tzinfo=UTC)
     late = Source(BARS[:52] + BARS[53:54])
-    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == Loaded(52, 52, 0)
-    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == Loaded(0, 52, 0)
+    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == LoadResult(52, 52, 0)
+    assert load(database, TICKER, FIRST, DAYS[52], late, now=thursday) == LoadResult(0, 52, 0)
 
     source = Source(BARS[:55])
-    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == Loaded(2, 54, 0)
-    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == Loaded(0, 54, 0)
+    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == LoadResult(2, 54, 0)
+    assert load(database, TICKER, FIRST, DAYS[53], source, now=thursday + DAY) == LoadResult(0, 54, 0)
     assert len(source.asked) == 1
     assert kept(database) == BARS[:54]
 
@@ -151,7 +151,7 @@ def test_a_stock_that_has_ended_is_not_fetched_again_and_again(database: Databas
     assert len(source.asked) == 1
 
     for _ in range(2):
-        assert load(database, TICKER, FIRST, end + 30 * DAY, source, now=NOW) == Loaded(0, 50, 0)
+        assert load(database, TICKER, FIRST, end + 30 * DAY, source, now=NOW) == LoadResult(0, 50, 0)
     assert len(source.asked) == 2
 
 
@@ -267,8 +267,8 @@ def test_forecasts_are_labelled_whether_prices_are_missing_or_not(
 
     monkeypatch.setattr(labels, "label_forecasts", label)
     source = Source(BARS)
-    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == Loaded(10, 10, 10)
-    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == Loaded(0, 10, 10)
+    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == LoadResult(10, 10, 10)
+    assert load(database, TICKER, DAYS[0], DAYS[9], source, now=NOW) == LoadResult(0, 10, 10)
     assert len(source.asked) == 1
 
 

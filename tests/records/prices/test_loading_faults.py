@@ -17,7 +17,7 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import PriceRange
 from marmita.records.prices import prices
 from marmita.records.prices.bars import Bar, Span
-from marmita.records.prices.loading import Loaded, load
+from marmita.records.prices.loading import LoadResult, load
 from tests.records.stocks import NOW, TICKER, Source, everything, kept, walk
 
 BARS = walk(100)
@@ -129,4 +129,4 @@ def test_who_is_killed_leaves_nothing_half(database: Database, moment: str, data
         os.kill(process.pid, signal.SIGKILL)
 
     assert everything(database) == before
-    assert load(database, TICKER, DAYS[0], DAYS[99], Source(BARS), now=NOW) == Loaded(90, 100, 0)
+    assert load(database, TICKER, DAYS[0], DAYS[99], Source(BARS), now=NOW) == LoadResult(90, 100, 0)

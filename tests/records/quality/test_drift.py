@@ -12,7 +12,7 @@ from marmita.records.quality import drift
 from marmita.records.quality.drift import FEWEST_ROWS, Drift, chance, compare
 from marmita.records.quality.evaluators import Evaluator, ValueEvaluator
 from marmita.records.quality.reference import describe
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 from marmita.training import rows
 from marmita.training.reference import reference
 from tests import samples

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from marmita import discovery
-from marmita.records.quality.evaluators import Answered, ClassEvaluator, Evaluator, ValueEvaluator
+from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, LabelledAnswers, ValueEvaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
-from marmita.registry.store import PackedModel
+from marmita.registry.packed_model import PackedModel
 
 UNKNOWN = np.nan
 COLOURS = ClassEvaluator("colours", ("x",), ("red", "green", "blue"))
@@ -23,14 +23,14 @@ WINES: Any
 EXAMS, STOCKS, WINES = (discovery.runner(name).evaluator for name in ("fetal_health", "stock_forecast", "wine_quality"))
 
 
-def scores(evaluator: Evaluator, answered: Answered) -> dict[tuple[str, str], float | None]:
+def scores(evaluator: Evaluator, answered: LabelledAnswers) -> dict[tuple[str, str], float | None]:
     return {(score, part): value for score, part, value in evaluator.score(answered)}
 
 
-def coloured(*said_and_true: tuple[int, float]) -> Answered:
+def coloured(*said_and_true: tuple[int, float]) -> LabelledAnswers:
     outputs = np.array([np.eye(3)[said] for said, _ in said_and_true], dtype=np.float32).reshape(-1, 3)
     truths = np.array([[true] for _, true in said_and_true]).reshape(-1, 1)
-    return Answered(np.zeros((len(outputs), 1), np.float32), outputs, truths)
+    return LabelledAnswers(np.zeros((len(outputs), 1), np.float32), outputs, truths)
 
 
 def test_a_classifier_is_scored_by_class() -> None:
@@ -58,16 +58,18 @@ def test_a_classifiers_error_is_a_multiple_of_the_one_on_held_out_rows() -> None
 
 def test_a_regressor_is_scored_with_its_interval() -> None:
     outputs = np.array([[5, 4, 6], [6, 5, 7], [7, 6, 8]], dtype=np.float32)
-    answered = Answered(np.zeros((3, 1), np.float32), outputs, np.array([[5.0], [8.0], [UNKNOWN]]))
+    answered = LabelledAnswers(np.zeros((3, 1), np.float32), outputs, np.array([[5.0], [8.0], [UNKNOWN]]))
 
     assert scores(GRADES, answered) == {("mae", "all"): 1.0, ("mse", "all"): 2.0, ("coverage", "all"): 0.5}
     assert GRADES.error_ratio(answered, {"mae": 0.4}) == pytest.approx(2.5)
     assert GRADES.confusion(answered) is None
 
 
-def path(closes: list[float], lows: list[float], highs: list[float], truths: list[float], last: float) -> Answered:
+def path(
+    closes: list[float], lows: list[float], highs: list[float], truths: list[float], last: float
+) -> LabelledAnswers:
     window = np.array([[100, 100, 100, 100, last]], dtype=np.float32)
-    return Answered(window, np.array([closes + lows + highs], dtype=np.float32), np.array([truths]))
+    return LabelledAnswers(window, np.array([closes + lows + highs], dtype=np.float32), np.array([truths]))
 
 
 def test_a_forecaster_is_scored_by_day() -> None:
@@ -107,7 +109,7 @@ def test_a_forecasters_error_is_held_against_that_of_no_change_on_the_same_days(
 
 @pytest.mark.parametrize("evaluator", [EXAMS, WINES, STOCKS], ids=lambda evaluator: evaluator.model)
 def test_nothing_labelled_is_no_score_and_no_error(evaluator: Evaluator) -> None:
-    nothing = Answered(
+    nothing = LabelledAnswers(
         np.empty((0, evaluator.width), np.float32),
         np.empty((0, evaluator.outputs), np.float32),
         np.empty((0, evaluator.steps)),
@@ -139,7 +141,9 @@ def test_a_models_card_has_the_error_that_labels_are_compared_with(
     champions: dict[str, PackedModel], evaluator: Evaluator
 ) -> None:
     truths = np.full((1, evaluator.steps), 2.0)
-    wrong = Answered(np.ones((1, evaluator.width), np.float32), np.zeros((1, evaluator.outputs), np.float32), truths)
+    wrong = LabelledAnswers(
+        np.ones((1, evaluator.width), np.float32), np.zeros((1, evaluator.outputs), np.float32), truths
+    )
 
     found = evaluator.error_ratio(wrong, champions[evaluator.model].card.held_out)
 

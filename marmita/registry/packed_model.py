@@ -1,4 +1,4 @@
-"""Packed models in the BentoML store, and which of them is the champion.
+"""Packed models in the BentoML store.
 
 A packed model is one tag. Beside the native model, which BentoML loads as it always does, it holds
 
@@ -6,29 +6,24 @@ A packed model is one tag. Beside the native model, which BentoML loads as it al
     contract.json    features (names, order, units) that it was trained with
     card.json        how good it is, beside its baselines, and how it was made
     reference.json   what its inputs and predictions look like, for telling unusual inputs and drift
-
-The champion is the version that is served. A file `champion` beside the store's own `latest` names it, and a file
-`promoted` those that were it, oldest first. A Bento names its models itself: `choosing.py` says what counts inside one.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import bentoml
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
-from bentoml.exceptions import BentoMLException, NotFound
+from bentoml.exceptions import BentoMLException
 from bentoml.models import ModelContext
 from pydantic import ValidationError
 
+from marmita.internals.bentoml import model_store, model_store_dir
 from marmita.registry.card import Card
-from marmita.registry.locks import locked, staging, write
+from marmita.registry.locks import staging, write
 from marmita.registry.onnx_model import OnnxModel
 
 COMPILED = "compiled.onnx"
@@ -110,7 +105,7 @@ def pack(
     labels: dict[str, str],
 ) -> PackedModel:
     """Save a model as one tag, which appears in the store whole or not at all."""
-    store = Path(BentoMLContainer.model_store_dir.get()).resolve()
+    store = model_store_dir().resolve()
     metadata = {
         "metric": card.headline.metric,
         "value": card.headline.value,
@@ -125,7 +120,7 @@ def pack(
             context=context,
             labels=labels,
             metadata=metadata,
-            _model_store=ModelStore(aside),
+            _model_store=model_store(aside),
         ) as model:
             folder = Path(model.path)
             native(folder)
@@ -141,92 +136,6 @@ def pack(
     return PackedModel.of(bentoml.models.get(f"{name}:{version}"))
 
 
-@contextmanager
-def deciding(name: str) -> Iterator[Callable[[PackedModel], None]]:
-    """Nobody else names a champion of this model meanwhile: who is compared with today's can be sure that it stays it.
-
-    Yields what promotes a version.
-    """
-    home = Path(BentoMLContainer.model_store_dir.get()) / name
-    with locked(home / ".champion.lock", f"the champion of {name}"):
-        yield partial(_promote, home)
-
-
-def promote(packed: PackedModel) -> None:
-    """Make a version the champion, whoever is it now."""
-    with deciding(packed.name) as promote_it:
-        promote_it(packed)
-
-
-def roll_back(name: str) -> PackedModel:
-    """Make the version that was the champion before this one the champion again."""
-    home = Path(BentoMLContainer.model_store_dir.get()) / name
-    now = champion_version(name)
-    if now is None:
-        raise NotFound(f"{name} has no champion in the store")
-    with deciding(name):
-        if (newer := champion_version(name)) != now:
-            raise BentoMLException(
-                f"{name}:{newer} has become the champion meanwhile, in the place of {now}: look again"
-            )
-        earlier = [version for version in _before(home, now) if (home / version).is_dir()]
-        if not earlier:
-            raise NotFound(f"no earlier champion of {name} is in the store")
-        before = packed(f"{name}:{earlier[-1]}")
-        before.check()
-        _name_champion(home, earlier)
-    return before
-
-
-def champion_version(name: str) -> str | None:
-    """The champion's version, if there is a champion."""
-    try:
-        return (Path(BentoMLContainer.model_store_dir.get()) / name / "champion").read_text().strip()
-    except FileNotFoundError:
-        return None
-
-
-def packed(tag: str) -> PackedModel:
-    """A version in the store."""
-    return PackedModel.of(at_home().get(tag))
-
-
-def at_home() -> ModelStore:
-    """The store in BentoML's home. Of a Bento that brings its models along, BentoML itself sees those only."""
-    return ModelStore(Path(BentoMLContainer.model_store_dir.get()))
-
-
-def champion(name: str) -> PackedModel | None:
-    """The champion in the store, if there is one."""
-    version = champion_version(name)
-    try:
-        return packed(f"{name}:{version}") if version else None
-    except NotFound:
-        return None
-
-
-def _promote(home: Path, packed: PackedModel) -> None:
-    now = champion_version(packed.name)
-    earlier = [*_before(home, now), now] if now else _promoted(home)
-    _name_champion(home, [*(version for version in earlier if version != packed.version), packed.version])
-
-
-def _name_champion(home: Path, promoted: list[str]) -> None:
-    """The last one is the champion. Who is killed between the two files leaves a list that does not name it yet, or
-    that goes on after it: `_before` reads both right, and the next one writes it anew.
-    """
-    write(home / "champion", promoted[-1])
-    write(home / "promoted", "\n".join(promoted))
-
-
-def _before(home: Path, champion: str) -> list[str]:
-    """The champions before this one, oldest first."""
-    promoted = _promoted(home)
-    return promoted[: promoted.index(champion)] if champion in promoted else promoted
-
-
-def _promoted(home: Path) -> list[str]:
-    try:
-        return (home / "promoted").read_text().split()
-    except FileNotFoundError:
-        return []
+def get(tag: str) -> PackedModel:
+    """Return a version that lies in the store in BentoML's home."""
+    return PackedModel.of(model_store().get(tag))

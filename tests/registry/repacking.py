@@ -1,0 +1,21 @@
+"""The same model once more, as another version."""
+
+from bentoml.models import ModelContext
+
+from marmita.registry import packed_model
+from marmita.registry.packed_model import PackedModel
+
+
+def repack(champion: PackedModel) -> PackedModel:
+    """Pack the same model once more."""
+    return packed_model.pack(
+        champion.name,
+        native=lambda _: None,
+        module="",
+        context=ModelContext(framework_name="", framework_versions={}),
+        compiled=(champion.path / packed_model.COMPILED).read_bytes(),
+        contract=champion.contract,
+        card=champion.card,
+        reference=champion.reference,
+        labels={"made": "for a test"},
+    )
