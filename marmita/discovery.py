@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 import bentoml
 
 from marmita.runtime.endpoints import Endpoint, declared, endpoints_of
-from marmita.runtime.runner import Runner
-from marmita.runtime.tables import model_name
+from marmita.runtime.runner import Runner, model_name
 from marmita.web.topology import ready
 
 PACKAGE = "bentos"

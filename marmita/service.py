@@ -6,7 +6,6 @@ It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way
 import inspect
 import math
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,22 +15,21 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from marmita.api import openapi
+from marmita.api import labels, models, openapi, prices, quality, shepherd
 from marmita.api.auth import ApiKeys
-from marmita.api.models import catalog
-from marmita.api.record_routes import HANDLERS, RecordRoutes
-from marmita.api.shepherd import shepherd
+from marmita.api.errors import HANDLERS
+from marmita.api.operations import Api, Operation
 from marmita.contract.openapi import Inference
 from marmita.hooks import LifespanHook
 from marmita.oip.routes import TensorRoutes
-from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.recording import RecorderShutdown, database
 from marmita.registry.startup import follows
 from marmita.runtime.batching import Batching
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
-from marmita.runtime.slot import ModelSlot, begun
+from marmita.runtime.runner import Runner, model_name
+from marmita.runtime.slot import ModelSlot, begun, current
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
 from marmita.web.front import Front, Inner, paths
@@ -80,47 +78,54 @@ class Service(bentoml.Service[T]):
         logs.configure()
         metrics.forget_the_dead()
         self.inject_config()
-        models, keys = self._served(), ApiKeys(settings().keys)
+        slots, keys = self._served(), ApiKeys(settings().keys)
         if is_main:
             hold_on()
-            names = [model.packed.name for model in models]
-            routes = [*catalog(models), *self._record_routes(models, keys).routes(), shepherd(names, database)]
-            self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="house")
+            routes = [route for operation in self._operations(keys) for route in operation.routes()]
+            self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="api")
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()
         tensors = TensorRoutes(
             self.name.lower(),
             self._version(),
-            {model.packed.name: model.version for model in models},
+            {model.packed.name: model.version for model in slots},
             lambda: tensor_models(self.dependencies.values()),
             metrics.Requests(app),
             bentoml_app.timeout or _A_DAY_S,
         )
         hooks: list[LifespanHook] = [RecorderShutdown()]
         if follows():
-            hooks.append(ChampionWatcher(models))
+            hooks.append(ChampionWatcher(slots))
         if not is_main:
             return Inner(app, tensors, hooks)
-        hooks.append(MaintenanceJobs(models, database(), settings()))
+        hooks.append(MaintenanceJobs(slots, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
         return Front(app, paths(app.routes), settings(), tensors, most, hooks, keys.warn_if_open)
 
     @property
     def openapi_spec(self) -> Any:
-        endpoints = endpoints_of(self.inner).values()
         inferences = [
-            Inference(one.path, one.operation, one.about, one.request, one.answer, one.many) for one in endpoints
+            Inference(model_name(runner), one.path, one.operation, one.about, one.request, one.answer, one.many)
+            for runner in self._runners()
+            for one in endpoints_of(runner).values()
         ]
-        return openapi.build(
-            self.name, self.description or inspect.cleandoc(self.inner.__doc__ or ""), self._version(), inferences
-        )
+        about = self.description or inspect.cleandoc(self.inner.__doc__ or "")
+        return openapi.build(self.name, about, self._version(), inferences, self._operations(ApiKeys(settings().keys)))
+
+    def _runners(self) -> list[type[Runner]]:
+        """Return the classes of the models' runners: this service's own, or those that it is composed of."""
+        return [one.inner for one in self.all_services().values() if issubclass(one.inner, Runner)]
+
+    def _operations(self, keys: ApiKeys) -> list[Operation]:
+        runners = {model_name(runner): runner for runner in self._runners()}
+        resources: list[Any] = [models, labels, quality, shepherd]
+        if any(runner.needs_prices for runner in runners.values()):
+            resources.append(prices)
+        api = Api(list(runners), lambda name: current(runners[name]), database, keys)
+        return [operation for resource in resources for operation in resource.operations(api)]
 
     def _served(self) -> list[ModelSlot]:
-        return [begun(service.inner) for service in self.all_services().values() if service.models]
-
-    def _record_routes(self, models: Sequence[ModelSlot], keys: ApiKeys) -> RecordRoutes:
-        forecasts = any(isinstance(model.evaluator, PathEvaluator) for model in models)
-        return RecordRoutes(models, database, keys, with_prices=forecasts)
+        return [begun(runner) for runner in self._runners()]
 
     def _version(self) -> str:
         return str(self.bento.tag.version) if self.bento else "development"

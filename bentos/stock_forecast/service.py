@@ -57,6 +57,7 @@ class StockForecast(Runner):
     """Forecast a stock's next closes from its recent ones."""
 
     contract = CONTRACT
+    needs_prices = True
     model = ServedModel(NAME, CONTRACT)
     evaluator = PathEvaluator(NAME, WINDOW, HORIZON)
     sample = to_array(AllSeries.model_validate(EXAMPLE).series)

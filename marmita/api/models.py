@@ -1,18 +1,15 @@
 """`GET /models` and `GET /models/{name}`: what is served."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
+from marmita.api.operations import Api, Handler, Operation, name_parameter
 from marmita.contract.answers import Answer
 from marmita.registry.card import Card, Headline
 from marmita.registry.packed_model import PackedModel
-from marmita.runtime.slot import ModelSlot
 
 
 class ServedModel(Answer):
@@ -37,30 +34,41 @@ class ServedModelInFull(ServedModel):
     contract: dict[str, Any] = Field(description="Features (names, order, units, ranges) that it was trained with")
 
 
-def catalog(models: Sequence[ModelSlot]) -> list[Route]:
-    """The routes that show these models, as they are served now."""
+def operations(api: Api) -> list[Operation]:
+    async def list_all(_: Request) -> Answer:
+        return ServedModels(models=[_in_short(api.slot(name).packed) for name in api.models])
 
-    def in_short() -> Answer:
-        return ServedModels(models=[_in_short(model.packed) for model in models])
+    def show(name: str) -> Handler:
+        async def one(_: Request) -> Answer:
+            packed = api.slot(name).packed
+            return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
+
+        return one
 
     return [
-        _show("/models", in_short),
-        *(_show(f"/models/{one.packed.name}", partial(_in_full, one)) for one in models),
+        Operation(
+            method="GET",
+            path="/models",
+            name="list_models",
+            tag="models",
+            about="All models that are served",
+            answer=ServedModels,
+            handlers={"/models": list_all},
+        ),
+        Operation(
+            method="GET",
+            path="/models/{name}",
+            name="show_model",
+            tag="models",
+            about="One model with its card and its contract",
+            answer=ServedModelInFull,
+            handlers={f"/models/{name}": show(name) for name in api.models},
+            parameters=[name_parameter(api.models)],
+            errors={HTTPStatus.NOT_FOUND: "No such model is served."},
+        ),
     ]
 
 
 def _in_short(packed: PackedModel) -> ServedModel:
     card = packed.card
     return ServedModel(name=packed.name, tag=packed.tag, about=card.about, headline=card.headline)
-
-
-def _in_full(model: ModelSlot) -> Answer:
-    packed = model.packed
-    return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
-
-
-def _show(path: str, answer: Callable[[], Answer]) -> Route:
-    async def show(_: Request) -> Response:
-        return Response(answer().model_dump_json(), media_type="application/json")
-
-    return Route(path, show)

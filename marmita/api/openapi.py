@@ -13,8 +13,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from marmita.api import record_document
-from marmita.api.models import ServedModelInFull, ServedModels
+from marmita.api.operations import KEY, Operation
 from marmita.contract.answers import Error
 from marmita.contract.openapi import ERRORS, Inference, errors, example, json_of, reference
 from marmita.oip import document
@@ -40,28 +39,24 @@ class Document:
 yaml.add_representer(Document, lambda dumper, document: dumper.represent_dict(document.content))
 
 
-def build(title: str, about: str, version: str, inferences: Sequence[Inference]) -> Document:
-    """The document of a service with these routes."""
-    models: list[type[BaseModel]] = [Error, ServedModels, ServedModelInFull, *record_document.REQUESTS]
-    models += record_document.ANSWERS
-    models += [model for inference in inferences for model in (inference.request, inference.answer)]
-    requests = {*record_document.REQUESTS, *(inference.request for inference in inferences)}
+def build(
+    title: str, about: str, version: str, inferences: Sequence[Inference], operations: Sequence[Operation]
+) -> Document:
+    """Build the document of a service with these routes."""
+    requests: set[type[BaseModel]] = {one.request for one in inferences} | {
+        one.request for one in operations if one.request
+    }
+    answers: set[type[BaseModel]] = {Error, *(one.answer for one in inferences), *(one.answer for one in operations)}
+    models = sorted(requests | answers, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
         [(model, "validation" if model in requests else "serialization") for model in models],
         by_alias=False,
         ref_template="#/components/schemas/{model}",
     )
-    paths = {inference.path: {"post": _inference(inference)} for inference in inferences}
-    paths |= {
-        "/models": {"get": _look("list_models", "All models that are served", ServedModels)},
-        "/models/{name}": {
-            "get": _look("show_model", "One model with its card and its contract", ServedModelInFull)
-            | {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
-        },
-    }
-    by_model = {_model(inference): inference for inference in inferences if inference.many}
-    paths |= record_document.paths(list(by_model), with_prices=any(not inference.many for inference in inferences))
-    paths |= document.paths(by_model)
+    paths: dict[str, Any] = {inference.path: {"post": _inference(inference)} for inference in inferences}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = operation.document()
+    paths |= document.paths({one.model: one for one in inferences if one.many})
     paths |= {path: {"get": _probe(path, about)} for path, about in _PROBES.items()}
     content = {
         "openapi": "3.1.0",
@@ -70,7 +65,7 @@ def build(title: str, about: str, version: str, inferences: Sequence[Inference])
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"] | document.SCHEMAS,
-            "securitySchemes": {"key": record_document.KEY},
+            "securitySchemes": {"key": KEY},
         },
     }
     return Document(json.loads(json.dumps(content)))  # YAML would write what is in it twice as a reference
@@ -97,23 +92,6 @@ def _inference(inference: Inference) -> dict[str, Any]:
             **errors(ERRORS, Error.__name__),
         },
     }
-
-
-def _look(operation: str, about: str, answer: type[BaseModel]) -> dict[str, Any]:
-    return {
-        "operationId": operation,
-        "tags": ["models"],
-        "summary": about,
-        "responses": {
-            "200": json_of(about, reference(answer)),
-            "404": json_of("No such model is served.", reference(Error)),
-        },
-    }
-
-
-def _model(inference: Inference) -> str:
-    """A model goes by the name of its own route, with underscores."""
-    return inference.path.split("/")[1].replace("-", "_")
 
 
 def _probe(path: str, about: str) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """`GET /shepherd`: whether a shepherd is at work, and what was decided about the models."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
 
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from marmita.api.record_contract import ModelDecision, ShepherdState
-from marmita.api.record_routes import answer, query
+from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation, query, query_parameter
+from marmita.contract.answers import Answer
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, leases
@@ -17,15 +18,64 @@ MOST = 100
 USUALLY = 20
 
 
-def shepherd(models: Sequence[str], database: Callable[[], Database]) -> Route:
-    """The route that shows decisions about these models, over one database."""
+class ModelDecision(Answer):
+    """What a shepherd saw of a model, what it decided, and what came of it."""
 
-    async def show(request: Request) -> Response:
-        model = query(request, "model", _one_of(models)) if "model" in request.query_params else None
+    id: str
+    model: str
+    at: datetime
+    action: str = Field(description="leave or retrain")
+    reasons: list[str]
+    evidence: dict[str, Any] = Field(description="The figures that it was made from")
+    outcome: str | None = Field(description="left, promoted, rejected, failed or interrupted; null while under way")
+    detail: str = Field(description="Why it ended so")
+    tag: str | None = Field(description="The version that was made last")
+    runs: list[str] = Field(description="The ids of the training runs")
+    ended_at: datetime | None
+
+
+class ShepherdState(Answer):
+    """Whether a shepherd is at work, and what was decided last."""
+
+    at_work: bool
+    holder: str | None = Field(description="Who is at work, or was last; null if nobody ever was")
+    since: datetime | None
+    seen_at: datetime | None = Field(description="When it was last there")
+    until: datetime | None = Field(description="So long no other one begins")
+    decisions: list[ModelDecision] = Field(description="The newest first")
+
+
+def operations(api: Api) -> list[Operation]:
+    async def show(request: Request) -> Answer:
+        model = query(request, "model", _one_of(api.models)) if "model" in request.query_params else None
         limit = query(request, "limit", _limit, USUALLY)
-        return answer(await run_in_threadpool(_state, database(), model, limit))
+        return await run_in_threadpool(_state, api.database(), model, limit)
 
-    return Route("/shepherd", show)
+    which = query_parameter("model", "Only decisions about this model", api.models[0], required=False)
+    which["schema"]["enum"] = list(api.models)
+    limit = query_parameter(
+        "limit",
+        "So many decisions, the newest",
+        "20",
+        required=False,
+        type="integer",
+        minimum=1,
+        maximum=MOST,
+        examples=[20],
+    )
+    return [
+        Operation(
+            method="GET",
+            path="/shepherd",
+            name="show_shepherd",
+            tag="records",
+            about="Which models were retrained, or not, and why",
+            answer=ShepherdState,
+            handlers={"/shepherd": show},
+            parameters=[which, limit],
+            errors=INVALID | UNAVAILABLE,
+        )
+    ]
 
 
 def _state(database: Database, model: str | None, limit: int) -> ShepherdState:

@@ -23,6 +23,7 @@ ERRORS = {
 class Inference:
     """A route that asks a model: one `request` comes in, an `answer` goes out, as a rule for each of its rows."""
 
+    model: str
     path: str
     operation: str
     about: str

@@ -1,6 +1,7 @@
 """What the runners of all models have in common: a packed model, its batches, its metrics, and being ready."""
 
 import asyncio
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -47,6 +48,8 @@ class Runner(ABC):
     """What the model takes: a packed model of another contract is not served."""
     evaluator: ClassVar[Evaluator]
     """Says what is recorded of the model's predictions means, and how good they were."""
+    needs_prices: ClassVar[bool] = False
+    """Whether prices of stocks belong to the model: then the service has routes to load and show them."""
     sample: ClassVar[Floats]
     """Rows that the model must be able to answer to be called ready."""
 
@@ -92,3 +95,8 @@ class Runner(ABC):
         """Tell whether the model answers its sample: it is asked directly, past the queue."""
         outputs = await asyncio.to_thread(self.served.model, self.sample)
         return bool(np.isfinite(outputs).all())
+
+
+def model_name(service_class: type) -> str:
+    """Return the name that a model has in the store, in routes and in metrics: `wine_quality` for `WineQuality`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", service_class.__name__).lower()

@@ -1,7 +1,6 @@
 """Runners of models that take a table: a classifier or a regressor is its row and a few words."""
 
 import inspect
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, TypeVar
@@ -15,7 +14,7 @@ from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueE
 from marmita.registry.startup import ServedModel
 from marmita.runtime.endpoints import Endpoint, api
 from marmita.runtime.loaded_model import flatten
-from marmita.runtime.runner import Predicted, Runner
+from marmita.runtime.runner import Predicted, Runner, model_name
 
 _DIGITS = {"probability": 6, "value": 4}
 
@@ -144,11 +143,6 @@ def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Cal
         return service_class
 
     return decorate
-
-
-def model_name(service_class: type) -> str:
-    """Return the name that a model has in the store, in routes and in metrics: `wine_quality` for `WineQuality`."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", service_class.__name__).lower()
 
 
 def _endpoint(service_class: type[TableRunner], route: str, rows: str, operation: str) -> Endpoint:

@@ -13,7 +13,8 @@ from sklearn.model_selection import cross_val_predict
 from marmita.contract.rows import features
 from marmita.registry.card import Card, Headline
 from marmita.registry.packed_model import PackedModel
-from marmita.runtime.tables import TableRunner, model_name
+from marmita.runtime.runner import model_name
+from marmita.runtime.tables import TableRunner
 from marmita.training.conversion import in_single_precision
 from marmita.training.examples import SEED, Doubles, Examples, Mask, Truth
 from marmita.training.labelled import with_labels

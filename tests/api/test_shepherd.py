@@ -7,8 +7,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from marmita.api.record_routes import HANDLERS
-from marmita.api.shepherd import MOST, shepherd
+from marmita.api.auth import ApiKeys
+from marmita.api.errors import HANDLERS
+from marmita.api.operations import Api
+from marmita.api.shepherd import MOST, operations
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
@@ -20,7 +22,8 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
     for _ in range(3):
         decisions.begin(database, "a", LEAVE, ["all is well"], {})
-    yield TestClient(Starlette(routes=[shepherd(["a"], lambda: database)], exception_handlers=HANDLERS))
+    (operation,) = operations(Api(["a"], lambda _: pytest.fail("no model is asked"), lambda: database, ApiKeys([])))
+    yield TestClient(Starlette(routes=operation.routes(), exception_handlers=HANDLERS))
     database.close()
 
 

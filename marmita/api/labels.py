@@ -1,0 +1,98 @@
+"""`POST /labels`: what turned out to be true of predicted rows."""
+
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation
+from marmita.contract.answers import Answer
+from marmita.contract.errors import RequestError
+from marmita.contract.requests import MAX_ROWS, RequestBody, Strict
+from marmita.records.database.database import Database
+from marmita.records.predictions import labels
+from marmita.records.predictions.recorder import FLUSH_S
+from marmita.records.quality.evaluators import Evaluator
+
+_YOUNG_NS = 5_000_000_000
+_EXAMPLE: dict[str, Any] = {"labels": [{"id": "0192f3c41d8a5b7e0c4d9a61e83b2f70-0", "truth": 6}]}
+
+
+class TruthOf(Strict):
+    """The truth about one predicted row."""
+
+    id: str = Field(description="The `id` that came with the answer", max_length=64)
+    truth: Any = Field(
+        description="A class, a number, or the closes that followed",
+        json_schema_extra={
+            "anyOf": [{"type": "string"}, {"type": "number"}, {"type": "array", "items": {"type": "number"}}]
+        },
+    )
+
+
+class Labels(RequestBody):
+    """What turned out to be true."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+    most_keys: ClassVar[int] = 4 * MAX_ROWS
+
+    labels: list[TruthOf] = Field(min_length=1, max_length=MAX_ROWS)
+
+
+class LabelsAdded(Answer):
+    """What became of the labels."""
+
+    stored: int = Field(description="New ones, and those that replaced another one")
+    unchanged: int = Field(description="Those that were known already")
+    unknown: list[str] = Field(description="Ids of no row that is kept: these labels went nowhere")
+
+
+def operations(api: Api) -> list[Operation]:
+    async def add(request: Request) -> Answer:
+        asked = Labels.model_validate_json(await request.body())
+        evaluators = {name: api.slot(name).evaluator for name in api.models}
+        added = await run_in_threadpool(_label, api.database, evaluators, [(one.id, one.truth) for one in asked.labels])
+        if len(added.unknown) == len(asked.labels):
+            raise RequestError(HTTPStatus.NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
+        return LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown)
+
+    return [
+        Operation(
+            method="POST",
+            path="/labels",
+            name="add_labels",
+            tag="records",
+            about="Tell what turned out to be true",
+            request=Labels,
+            answer=LabelsAdded,
+            handlers={"/labels": add},
+            errors=INVALID | UNAVAILABLE | {HTTPStatus.NOT_FOUND: "No prediction is kept under any of the ids."},
+            keys=api.keys,
+        )
+    ]
+
+
+def _label(
+    database: Callable[[], Database], evaluators: Mapping[str, Evaluator], given: list[tuple[str, Any]]
+) -> labels.LabelCounts:
+    with database().reading() as session:
+        unknown = labels.unknown(session, [id for id, _ in given])
+    if any(map(_is_young, unknown)):  # it may wait in a process that has not written it yet
+        time.sleep(FLUSH_S * 1.5)
+    try:
+        with database().writing() as session:
+            return labels.add(session, evaluators, given)
+    except labels.WrongLabelError as wrong:
+        raise RequestError(HTTPStatus.BAD_REQUEST, str(wrong)) from None
+
+
+def _is_young(id: str) -> bool:
+    """Tell whether an id was made just now: it begins with the time."""
+    try:
+        return abs(time.time_ns() - int(id[:16], 16)) < _YOUNG_NS
+    except ValueError:
+        return False

@@ -1,0 +1,108 @@
+"""`GET /quality/{name}`: how good a model was, and how far its inputs have drifted."""
+
+import asyncio
+import math
+import time
+from datetime import datetime, timedelta
+
+from pydantic import Field
+from pydantic_core import to_json
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from marmita.api.operations import INVALID, UNAVAILABLE, Api, Handler, Operation, name_parameter, query, query_parameter
+from marmita.contract.answers import Answer
+from marmita.settings import settings, span
+
+FRESH_S = 5.0
+"""Figures are not measured again before: whoever asks for them needs no key."""
+
+
+class ModelScore(Answer):
+    """One figure of how good a model was."""
+
+    score: str = Field(description="accuracy, precision, recall, mae, mse, mae_percent or coverage")
+    part: str = Field(description="A class, a day of the path, or `all`")
+    value: float | None = Field(description="Null if nobody can say")
+
+
+class FeatureDrift(Answer):
+    """How far one feature, or one kind of prediction, is from what it was in training."""
+
+    kind: str = Field(description="input or prediction")
+    feature: str
+    rows: int = Field(description="Rows that tell something that the others don't")
+    psi: float | None = Field(description="Population stability index")
+    expected_psi: float | None = Field(description="What chance alone would give")
+    statistic: float | None = Field(description="The largest difference between the shares of rows below a decile")
+    p: float | None = Field(description="How likely so large a difference is by chance")
+    alarm: bool
+
+
+class ModelQuality(Answer):
+    """How good a model was over a window of time. What nobody can say is null."""
+
+    model: str
+    version: str
+    at: datetime
+    window_s: float
+    requests: int
+    rows: int = Field(description="Predicted rows that are kept from this time")
+    looked_at: int = Field(description="How many of them, the newest, the figures are about")
+    damaged: int = Field(description="How many of those could not be read")
+    labelled: int = Field(description="How many rows the scores are about")
+    scores: list[ModelScore]
+    confusion: list[list[int]] | None = Field(description="Labelled rows by true class (line) and predicted class")
+    error_ratio: float | None = Field(description="The error as a multiple of the one on held-out rows")
+    inference_mean_s: float | None = Field(description="Seconds that a request waited for the model")
+    inference_p95_s: float | None
+    drift: list[FeatureDrift]
+    alarms: list[str] = Field(description="What has drifted")
+    notes: list[str] = Field(description="What the figures can't say, and why")
+
+
+def operations(api: Api) -> list[Operation]:
+    measurements = Measurements(api)
+    window = query_parameter("window", "How far back to look, in minutes, hours or days", "24h", required=False)
+    return [
+        Operation(
+            method="GET",
+            path="/quality/{name}",
+            name="show_quality",
+            tag="records",
+            about="How good a model was, and whether its inputs have drifted",
+            answer=ModelQuality,
+            handlers={f"/quality/{name}": measurements.of(name) for name in api.models},
+            parameters=[name_parameter(api.models), window],
+            errors=INVALID | UNAVAILABLE,
+        )
+    ]
+
+
+class Measurements:
+    """Measures one model at a time, and keeps the figures for as long as they are fresh."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._one_at_a_time = asyncio.Lock()
+        self._kept: dict[tuple[str, timedelta], tuple[float, bytes]] = {}
+
+    def of(self, name: str) -> Handler:
+        async def show(request: Request) -> bytes:
+            model = self._api.slot(name)
+            window = query(request, "window", span, settings().quality_window)
+            async with self._one_at_a_time:
+                at, figures = self._kept.get((model.packed.tag, window), (-math.inf, b""))
+                if time.monotonic() - at > FRESH_S:
+                    measured = await run_in_threadpool(model.measure, self._api.database(), window)
+                    figures = to_json(measured.as_dict())
+                    self._forget_old()
+                    self._kept[model.packed.tag, window] = (time.monotonic(), figures)
+            return figures
+
+        return show
+
+    def _forget_old(self) -> None:
+        old = [asked for asked, (at, _) in self._kept.items() if time.monotonic() - at > FRESH_S]
+        for asked in old:
+            del self._kept[asked]
