@@ -36,7 +36,8 @@ from marmita.web.front import Front, Inner, paths
 from marmita.web.topology import hold_on, tensor_models
 
 _A_DAY_S = 86_400.0
-CONFIGURATION = Path(__file__).resolve().parent.parent / "configuration.yaml"
+CONFIGURATION = "configuration.yaml"
+"""How services are served: beside the framework, as in a checkout and in a Bento, or in the current folder."""
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ class Service(bentoml.Service[T]):
         Without an endpoint to send traces to, the tracing middleware is told to look at nothing: it would otherwise
         cost as much as all the rest.
         """
-        os.environ.setdefault("BENTOML_CONFIG", str(CONFIGURATION))
+        os.environ.setdefault("BENTOML_CONFIG", str(_configuration()))
         settings().hand_down()
         super().inject_config()
         config: Any = BentoMLContainer.config.get()
@@ -129,3 +130,8 @@ class Service(bentoml.Service[T]):
 
     def _version(self) -> str:
         return str(self.bento.tag.version) if self.bento else "development"
+
+
+def _configuration() -> Path:
+    beside = Path(__file__).resolve().parents[1] / CONFIGURATION
+    return beside if beside.exists() else Path.cwd() / CONFIGURATION

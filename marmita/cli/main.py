@@ -4,8 +4,8 @@ import argparse
 import json
 import sys
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 
 from bentoml.exceptions import BentoMLException
 
@@ -26,6 +26,7 @@ from marmita.settings import settings, span
 
 
 def main() -> None:
+    sys.path.insert(0, str(Path.cwd()))  # the installed command has its own folder there
     try:
         options = _options()
         options.run(options)
@@ -80,9 +81,11 @@ def _runs(options: argparse.Namespace) -> None:
 
 
 def _shepherd(options: argparse.Namespace) -> None:
-    if not all(find_spec(room) for room in ("marmita.shepherd", "training")):
-        raise ValueError("there is no shepherd here: it needs what trains the models, and an image that serves has not")
-    sys.exit(import_module("marmita.shepherd.controller").run(discovery.names(), options.once))
+    if not all(find_spec(package) for package in ("marmita.shepherd", discovery.SCRIPTS)):
+        raise ValueError("the shepherd is not installed in this image: use the shepherd image (make shepherd-image)")
+    from marmita.shepherd import controller  # an image that serves has no shepherd
+
+    sys.exit(controller.run(discovery.names(), options.once))
 
 
 def _decisions(options: argparse.Namespace) -> None:

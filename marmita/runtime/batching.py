@@ -38,7 +38,7 @@ class Batching(BaseModel):
 
     enabled: bool = True
     max_batch_size: int = Field(default=128, gt=1, description="rows")
-    max_latency_ms: int = Field(default=60_000, gt=0)
+    max_latency_ms: int = Field(default=10_000, gt=0)
 
     @classmethod
     def of(cls, service: str) -> "Batching":

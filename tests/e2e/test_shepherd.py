@@ -130,7 +130,7 @@ def test_where_nothing_can_be_trained_it_says_so(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: there is no shepherd here")
+    assert done.stderr.startswith("error: the shepherd is not installed in this image")
     assert len(done.stderr.splitlines()) == 1
 
 
