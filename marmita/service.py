@@ -27,11 +27,11 @@ from marmita.contract.openapi import Inference
 from marmita.hooks import LifespanHook
 from marmita.oip.routes import TensorRoutes
 from marmita.records.quality.path_evaluator import PathEvaluator
-from marmita.records.recording import RecorderShutdown, database
 from marmita.registry.startup import follows
 from marmita.runtime.batching import Batching
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.maintenance import MaintenanceJobs
+from marmita.runtime.recording import RecorderShutdown, database
 from marmita.runtime.slot import ModelSlot, begun
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics

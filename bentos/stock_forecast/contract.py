@@ -8,7 +8,8 @@ from pydantic import ConfigDict, FailFast, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
-from marmita.contract.schema import Answer, PredictionId, Request, Rows, Strict, Ticker, most_keys, no_default
+from marmita.contract.schema import Answer, PredictionId, Request, Rows, Strict, most_keys, no_default
+from marmita.records.prices.ticker import Ticker
 
 NAME = "stock_forecast"
 WINDOW = 60

@@ -28,9 +28,9 @@ from marmita.contract.schema import Floats
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.predictions.bundles import Subject
 from marmita.records.prices.prices import Closes, NotEnoughHistoryError, future, history
-from marmita.records.recording import database
 from marmita.registry.startup import served
 from marmita.runtime.loaded_model import LoadedModel
+from marmita.runtime.recording import database
 from marmita.runtime.runner import Runner, answer
 from marmita.service import Service
 

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 from pydantic import ConfigDict, Field, JsonValue
 
 from marmita.contract import schema
-from marmita.contract.schema import MAX_ROWS, Answer, Strict, Ticker
+from marmita.contract.schema import MAX_ROWS, Answer, Strict
+from marmita.records.prices.ticker import Ticker
 
 _SINGLE: list[JsonValue] = [{"type": "string"}, {"type": "number"}]
 

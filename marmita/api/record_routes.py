@@ -24,7 +24,7 @@ from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.predictions import labels
 from marmita.records.predictions.recorder import FLUSH_S
 from marmita.records.prices import loading, prices
-from marmita.records.prices.bars import ticker_of
+from marmita.records.prices.ticker import ticker_of
 from marmita.runtime.slot import ModelSlot
 from marmita.settings import settings, span
 

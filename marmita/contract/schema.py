@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     AliasGenerator,
     BaseModel,
@@ -22,8 +21,6 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
-
-from marmita.records.prices.bars import ticker_of
 
 MAX_ROWS = 10_000
 MAX_ERRORS = 1_000
@@ -97,11 +94,6 @@ PredictionId = Annotated[
         exclude_if=lambda known: known is None,
         json_schema_extra=no_default,
     ),
-]
-
-
-Ticker = Annotated[
-    str, AfterValidator(ticker_of), Field(description="The stock, as Yahoo Finance calls it", examples=["MSFT"])
 ]
 
 

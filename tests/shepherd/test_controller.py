@@ -37,7 +37,12 @@ def test_one_that_waits_asks_again_and_again_and_says_so_once(
         assert not claim.lost
         raise ShutdownRequested
 
-    for name, value in (("Claim", WaitingClaim), ("database", lambda: database), ("_POLL_S", 0.01), ("_run_cycles", work)):
+    for name, value in (
+        ("Claim", WaitingClaim),
+        ("database", lambda: database),
+        ("_POLL_S", 0.01),
+        ("_run_cycles", work),
+    ):
         monkeypatch.setattr(controller, name, value)
     with caplog.at_level(logging.INFO, "bentoml.marmita"), pytest.raises(ShutdownRequested):
         controller._run_until_shutdown([WINE], stand_in)
