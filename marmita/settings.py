@@ -1,4 +1,4 @@
-"""The settings of this house: environment variables `MARMITA_*`, or the same names in a file `.env`.
+"""The settings of the service and its shepherd: environment variables `MARMITA_*`, or the same names in a file `.env`.
 
 How the service is served (workers, batching, timeouts, logging, tracing) is BentoML's business and stands in
 `configuration.yaml`.
