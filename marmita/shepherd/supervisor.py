@@ -61,11 +61,11 @@ class Supervisor:
         _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)  # who loses its parent becomes this one's child, and can't get away
         for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(gentle, signal.SIG_IGN)  # the shepherd says when it ends
-        begun = time.monotonic()
+        started = time.monotonic()
         child = self._start()
         stop_reason = None
         while not self._is_over(child):
-            if stop_reason := self._listen() or self._exceeds(time.monotonic() - begun):
+            if stop_reason := self._listen() or self._exceeds(time.monotonic() - started):
                 break
         end_all()
         return {"status": self._status, "stop_reason": stop_reason}
@@ -104,10 +104,10 @@ class Supervisor:
     def _listen(self) -> StopReason | None:
         """Wait a moment for a word from the shepherd."""
         if select.select([0], [], [], _STEP_S)[0]:
-            heard = os.read(0, 65_536)
-            if not heard:
+            read = os.read(0, 65_536)
+            if not read:
                 return StopReason.SHUTDOWN
-            *lines, self._unread = (self._unread + heard).split(b"\n")
+            *lines, self._unread = (self._unread + read).split(b"\n")
             if lines:
                 self._until = float(lines[-1])
         return StopReason.LEASE_LOST if time.clock_gettime(time.CLOCK_BOOTTIME) >= self._until else None
