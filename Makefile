@@ -76,9 +76,10 @@ bench: .venv/dev  ## Measure this service beside its peers, or some of them: ONL
 	@python -m training --missing
 	@python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-check: .venv/dev  ## Format, lint and types
+check: .venv/dev  ## Format, lint, layers and types
 	@ruff format --check .
 	@ruff check .
+	@lint-imports --no-logo
 	@mypy
 
 format: .venv/dev  ## Put the code in shape

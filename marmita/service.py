@@ -22,12 +22,12 @@ from marmita.api.operations import Api, Operation
 from marmita.contract.openapi import Inference
 from marmita.hooks import LifespanHook
 from marmita.oip.routes import TensorRoutes
-from marmita.records.recording import RecorderShutdown, database
 from marmita.registry.startup import follows
 from marmita.runtime.batching import Batching
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
+from marmita.runtime.recording import RecorderShutdown, database
 from marmita.runtime.runner import Runner, model_name
 from marmita.runtime.slot import ModelSlot, begun, current
 from marmita.settings import settings

@@ -1,4 +1,4 @@
-"""The settings of this house: environment variables `MARMITA_*`, or the same names in a file `.env`.
+"""The settings of the service and its shepherd: environment variables `MARMITA_*`, or the same names in a file `.env`.
 
 How the service is served (workers, batching, timeouts, logging, tracing) is BentoML's business and stands in
 `configuration.yaml`.
@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_v
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from marmita.records.database.database import Database
-from marmita.records.prices.bars import ticker_of
+from marmita.records.prices.ticker import ticker_of
 
 _UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 _LONGEST = timedelta(days=366)

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from marmita.contract.answers import Answer, PredictionId, no_default
 from marmita.contract.requests import RequestBody, Rows, Strict, most_keys
-from marmita.records.prices.bars import Ticker
+from marmita.records.prices.ticker import Ticker
 
 NAME = "stock_forecast"
 WINDOW = 60

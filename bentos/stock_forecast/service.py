@@ -27,10 +27,10 @@ from marmita.records.database.database import DatabaseDownError
 from marmita.records.predictions.bundles import Subject
 from marmita.records.prices.prices import Closes, NotEnoughHistoryError, future, history
 from marmita.records.quality.path_evaluator import PathEvaluator
-from marmita.records.recording import database
 from marmita.registry.startup import ServedModel
 from marmita.runtime.endpoints import endpoint
 from marmita.runtime.loaded_model import LoadedModel
+from marmita.runtime.recording import database
 from marmita.runtime.runner import Runner
 from marmita.service import Service
 

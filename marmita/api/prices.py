@@ -13,7 +13,7 @@ from marmita.contract.answers import Answer
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import RequestBody
 from marmita.records.prices import loading, prices
-from marmita.records.prices.bars import Ticker, ticker_of
+from marmita.records.prices.ticker import Ticker, ticker_of
 
 _EXAMPLE: dict[str, Any] = {"ticker": "MSFT", "start": "2012-01-03", "end": "2013-03-01"}
 

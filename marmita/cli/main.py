@@ -18,9 +18,9 @@ from marmita.records.predictions import retention
 from marmita.records.prices import loading
 from marmita.records.prices.prices import PricesError
 from marmita.records.quality import quality
-from marmita.records.recording import database
 from marmita.registry import champions, packed_model, startup, tracking
 from marmita.registry.packed_model import PackedModel
+from marmita.runtime.recording import database
 from marmita.runtime.slot import current
 from marmita.settings import settings, span
 

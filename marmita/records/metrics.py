@@ -10,7 +10,7 @@ from marmita.records.quality.quality import Quality
 
 _recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
 _dropped = Counter("marmita_records_dropped_total", "Predicted rows that could not be kept", ["reason"])
-_waiting = Gauge(
+_queued = Gauge(
     "marmita_records_waiting", "Predicted rows that wait to be written into the database", multiprocess_mode="livesum"
 )
 
@@ -72,7 +72,7 @@ class RecordMetrics:
         _dropped.labels(reason).inc(rows)
 
     def queued(self, rows: int) -> None:
-        _waiting.set(rows)
+        _queued.set(rows)
 
     def reachable(self, yes: bool) -> None:
         _reachable().set(int(yes))

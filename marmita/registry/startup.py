@@ -7,13 +7,11 @@ from typing import Any
 
 import bentoml
 import yaml
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from marmita import settings
-from marmita.internals.bentoml import model_store
+from marmita.internals.bentoml import model_store, use_model_store
 from marmita.registry import packed_model
 from marmita.registry.fitness import NoChampionError, NotServableError, check_servable, servable_champion
 from marmita.registry.packed_model import PackedModel
@@ -46,7 +44,7 @@ def follows() -> bool:
 def find_those_of_the_bento() -> None:
     """Let a command inside an image find the models there, as `bentoml serve` does."""
     if _inside_bento() and (BENTO.parent / "models").is_dir():
-        BentoMLContainer.model_store.set(ModelStore(BENTO.parent / "models"))
+        use_model_store(BENTO.parent / "models")
 
 
 def _inside_bento() -> bool:

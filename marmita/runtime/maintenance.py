@@ -18,7 +18,7 @@ from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.operations import decisions
 from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
-from marmita.records.recording import uses_database
+from marmita.runtime.recording import uses_database
 from marmita.runtime.slot import ModelSlot
 from marmita.settings import Settings
 

@@ -16,9 +16,9 @@ from marmita.contract.rows import Floats
 from marmita.records.predictions.bundles import PredictionRequest, Subject
 from marmita.records.predictions.recorder import Kept
 from marmita.records.quality.evaluators import Evaluator
-from marmita.records.recording import recorder
 from marmita.runtime.endpoints import Endpoint, endpoints_of
 from marmita.runtime.loaded_model import LoadedModel, flatten
+from marmita.runtime.recording import recorder
 from marmita.runtime.slot import its_own
 from marmita.telemetry import logs
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.operations import leases
 from marmita.records.operations.leases import SHEPHERD, Claim
-from marmita.records.recording import database
+from marmita.runtime.recording import database
 from marmita.settings import settings
 from marmita.shepherd import crash_recovery, shutdown
 from marmita.shepherd.reconcile import ReconcileCycle

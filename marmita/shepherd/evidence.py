@@ -9,15 +9,14 @@ from typing import Any
 from marmita import discovery
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
-from marmita.records.predictions import labels
-from marmita.records.prices import prices
-from marmita.records.prices.time_split import first_unseen
 from marmita.records.quality.evaluators import Evaluator
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.quality.quality import Quality
 from marmita.registry.fitness import NotServableError, servable_champion
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.slot import measure
+from marmita.shepherd.material import Material, TableMaterial
+from marmita.shepherd.price_material import PriceMaterial
 
 
 @dataclass(frozen=True)
@@ -39,29 +38,6 @@ class ChampionEvidence:
 
 
 @dataclass(frozen=True)
-class TableMaterial:
-    """What a model of a table learns from, beside its reference file: rows that were labelled since."""
-
-    new_labels: int
-
-
-@dataclass(frozen=True)
-class PriceMaterial:
-    """What a model of a series learns from: the prices of one stock."""
-
-    ticker: str
-    """Empty: nobody says which."""
-    newest: date | None
-    """The last day that is kept."""
-    learnt_until: date | None = None
-    """The last day that the champion was made from."""
-    judged_from: date | None = None
-    """The first day that the champion has not seen."""
-    would_be_judged_from: date | None = None
-    """The first day that one would not see that is made from the prices as they are."""
-
-
-@dataclass(frozen=True)
 class Evidence:
     """All that a decision is made from."""
 
@@ -69,7 +45,7 @@ class Evidence:
     champion: ChampionEvidence | None
     unfit: str
     """Why there is no champion; empty if there is one."""
-    material: PriceMaterial | TableMaterial
+    material: Material
 
     def as_dict(self) -> dict[str, Any]:
         """The same, of values that JSON has."""
@@ -83,11 +59,11 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
     evaluator = runner.evaluator
     packed, unfit = _find_servable(model, runner.contract)
     champion = _measured(packed, evaluator, database, window) if packed else None
-    material: PriceMaterial | TableMaterial
+    material: Material
     if isinstance(evaluator, PathEvaluator):
-        material = _series(packed, ticker, database)
+        material = PriceMaterial.look(ticker, packed, database)
     else:
-        material = TableMaterial(labels.count_since(database, model, _labels_read(packed)) if packed else 0)
+        material = TableMaterial.look(model, packed, database)
     return Evidence(model, champion, unfit, material)
 
 
@@ -115,25 +91,6 @@ def _measured(packed: PackedModel, evaluator: Evaluator, database: Database, win
         tries=len(tries),
         last_try=tries[-1].ended_at if tries else None,
     )
-
-
-def _series(packed: PackedModel | None, ticker: str, database: Database) -> PriceMaterial:
-    days: list[date] = []
-    if ticker:
-        with database.reading() as session:
-            days = prices.newest(session, ticker).days
-    newest = days[-1] if days else None
-    if packed is None:
-        return PriceMaterial(ticker, newest)
-    data = packed.card.data
-    return PriceMaterial(
-        ticker, newest, data.until, data.held_out_from, days[first_unseen(len(days))] if days else None
-    )
-
-
-def _labels_read(packed: PackedModel) -> datetime:
-    """Labels that were told since then are new to the champion: while it was trained nobody looked at them again."""
-    return packed.card.data.labels_read or packed.card.made
 
 
 def _plain(value: Any) -> Any:

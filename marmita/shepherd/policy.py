@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from marmita.records.operations.decisions import LEAVE, RETRAIN
-from marmita.shepherd.evidence import ChampionEvidence, Evidence, PriceMaterial, TableMaterial
+from marmita.shepherd.evidence import ChampionEvidence, Evidence
+from marmita.shepherd.material import Material
 
 LONGEST_BACKOFF = 8
 """The wait after retrainings that were of no use is at most this multiple of the first one."""
@@ -37,11 +38,10 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> PolicyDecision:
     champion = evidence.champion
     if champion is None:
         return PolicyDecision(RETRAIN, [f"there is no champion that is fit to be served: {evidence.unfit}"])
-    wrong = [*_stale(evidence.material, policy), *_drifting(champion), *_mistaken(champion, policy)]
+    wrong = [*evidence.material.staleness(policy.max_age), *_drifting(champion), *_mistaken(champion, policy)]
     if not wrong:
         return PolicyDecision(LEAVE, _well(champion, evidence.material, policy))
-    obstacles = [*_nothing_new(evidence.material, policy), *_unfair(evidence.material)]
-    obstacles += _too_soon(champion, policy, now)
+    obstacles = [*evidence.material.obstacles(policy.min_labels), *_too_soon(champion, policy, now)]
     return PolicyDecision(LEAVE if obstacles else RETRAIN, [*wrong, *obstacles])
 
 
@@ -49,18 +49,6 @@ def backoff(tries: int, first: timedelta) -> timedelta:
     """How long to wait after so many retrainings that were of no use."""
     multiple: int = min(2 ** (tries - 1), LONGEST_BACKOFF)
     return first * multiple
-
-
-def _stale(material: PriceMaterial | TableMaterial, policy: Policy) -> Iterator[str]:
-    if not isinstance(material, PriceMaterial) or material.newest is None:
-        return
-    newest = f"there are prices of {material.ticker} up to {material.newest}"
-    if material.learnt_until is not None:
-        if material.newest - material.learnt_until >= policy.max_age:
-            newer = (material.newest - material.learnt_until).days
-            yield f"it is stale: {newest}, {newer} days newer than those that it was made from"
-    elif material.judged_from is None or material.newest - material.judged_from >= policy.max_age:
-        yield f"it is stale: {newest}, and its card does not say up to which day it was made"
 
 
 def _drifting(champion: ChampionEvidence) -> Iterator[str]:
@@ -77,34 +65,6 @@ def _mistaken(champion: ChampionEvidence, policy: Policy) -> Iterator[str]:
         yield (f"it is wrong too often: {_error(champion)}, and {policy.error_ratio:g} times is the bound")
 
 
-def _nothing_new(material: PriceMaterial | TableMaterial, policy: Policy) -> Iterator[str]:
-    if isinstance(material, TableMaterial):
-        lacking = policy.min_labels - material.new_labels
-        if lacking > 0:
-            yield (
-                f"there is nothing new to learn from: {material.new_labels} rows were labelled since it was made, "
-                f"{lacking} too few"
-            )
-    elif not material.ticker:
-        yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
-    elif material.newest is None:
-        yield f"there is nothing new to learn from: no prices of {material.ticker} are kept"
-    elif material.learnt_until is not None and material.newest <= material.learnt_until:
-        yield f"there is nothing new to learn from: it knows all prices of {material.ticker} up to {material.newest}"
-
-
-def _unfair(material: PriceMaterial | TableMaterial) -> Iterator[str]:
-    """The gate turns away what is judged on days that the champion has seen: who trains that trains in vain."""
-    if not isinstance(material, PriceMaterial):
-        return
-    theirs, mine = material.judged_from, material.would_be_judged_from
-    if theirs is not None and mine is not None and theirs > mine:
-        yield (
-            f"a new one could not be compared with it: made from the prices of {material.ticker} that are kept, it "
-            f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
-        )
-
-
 def _too_soon(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iterator[str]:
     if champion.last_try is None:
         return
@@ -119,7 +79,7 @@ def _error(champion: ChampionEvidence) -> str:
     return f"the error on {champion.labelled} labelled rows is {ratio}"
 
 
-def _well(champion: ChampionEvidence, material: PriceMaterial | TableMaterial, policy: Policy) -> list[str]:
+def _well(champion: ChampionEvidence, material: Material, policy: Policy) -> list[str]:
     """Why nothing is to be done: what was looked at, and what nobody can say."""
     reasons = []
     if champion.watched:
@@ -130,6 +90,4 @@ def _well(champion: ChampionEvidence, material: PriceMaterial | TableMaterial, p
         reasons.append(f"nobody can say whether it is wrong too often: {champion.labelled} labelled rows are too few")
     else:
         reasons.append(_error(champion))
-    if isinstance(material, PriceMaterial) and material.newest is not None:
-        reasons.append(f"it is fresh: there are prices of {material.ticker} up to {material.newest} only")
-    return reasons
+    return [*reasons, *material.freshness()]

@@ -13,7 +13,7 @@ from marmita.records.prices import yahoo
 from marmita.records.prices.loading import Fetch
 from marmita.settings import Settings
 from marmita.shepherd import crash_recovery, shutdown
-from marmita.shepherd.evidence import Evidence, PriceMaterial, look
+from marmita.shepherd.evidence import Evidence, look
 from marmita.shepherd.policy import Policy, PolicyDecision, decide
 from marmita.shepherd.price_refresh import refresh
 from marmita.shepherd.retraining import Command, LeaseLostError, Outcome, Trainer, attempts, training_command
@@ -50,8 +50,8 @@ class ReconcileCycle:
             ticker = self.settings.shepherd_ticker
             evidence = look(model, ticker, self.database, self.settings.quality_window)
             decision = decide(evidence, _policy(self.settings), datetime.now(UTC))
-            if isinstance(evidence.material, PriceMaterial) and ticker in wrong_prices:
-                decision.reasons.append(f"prices could not be refreshed: {wrong_prices[ticker]}")
+            if error := wrong_prices.get(evidence.material.source):
+                decision.reasons.append(f"prices could not be refreshed: {error}")
             return self._carry_out(evidence, decision)
         except (DatabaseDownError, LeaseLostError):
             raise

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bentoml.exceptions import BentoMLException
@@ -13,7 +13,7 @@ from marmita.records.operations import decisions, training_runs
 from marmita.records.predictions.bundles import new_id
 from marmita.registry import champions
 from marmita.shepherd import subprocesses
-from marmita.shepherd.evidence import Evidence, PriceMaterial
+from marmita.shepherd.evidence import Evidence
 from marmita.shepherd.subprocesses import Limits
 from marmita.shepherd.supervisor import StopReason
 
@@ -105,7 +105,8 @@ class Trainer:
 
 def attempts(evidence: Evidence) -> list[TrainingAttempt]:
     """How to make a better model than the one that was looked at."""
-    return [TrainingAttempt(arguments, new_id()) for arguments in _ways(evidence)]
+    found = evidence.material.arguments(evidence.champion is not None)
+    return [TrainingAttempt(arguments, new_id()) for arguments in found]
 
 
 def training_command(model: str, arguments: Sequence[str]) -> list[str]:
@@ -115,20 +116,6 @@ def training_command(model: str, arguments: Sequence[str]) -> list[str]:
 def outcome_of(run: TrainingRun, how: str) -> Outcome:
     """What came of a run that has ended by itself."""
     return Outcome(run.status, f"{how}: {run.status}: {run.reason}", run.tag)
-
-
-def _ways(evidence: Evidence) -> Iterator[tuple[str, ...]]:
-    material = evidence.material
-    if not isinstance(material, PriceMaterial):
-        yield ("--with-labels",)
-        return
-    if material.ticker and material.newest is not None:
-        stored = "--source", "stored", "--ticker", material.ticker
-        if evidence.champion is not None:
-            yield *stored, "--fine-tune"
-        yield stored
-    if evidence.champion is None:  # better one from old prices than none
-        yield ()
 
 
 def _champion_version(model: str) -> str | None:

@@ -5,7 +5,7 @@ It is started as `python -m marmita.shepherd.supervisor REPORT SECONDS BYTES COM
 Whatever becomes of the shepherd, a crash included, the command and all processes that it has started end with it. They
 end, too, when they take too long or too much memory, and when the shepherd's lease has run out: the shepherd writes on
 the supervisor's input until when the command may go on, and closes it when it ends. The result goes as JSON to the file
-descriptor REPORT. The standard library is all that is needed, so that a supervisor starts at once and takes little.
+descriptor REPORT. It imports little, so that it starts at once.
 """
 
 import ctypes
@@ -15,10 +15,11 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from pathlib import Path
+
+import psutil
 
 
 class StopReason(StrEnum):
@@ -32,13 +33,12 @@ class StopReason(StrEnum):
 
 
 _STEP_S = 0.1
-_WEIGH_EVERY_S = 0.5
+_MEMORY_INTERVAL_S = 0.5
 """To look at the memory of all processes takes some milliseconds."""
 _PATIENCE_S = 5.0
 """A process that can't be killed, as one that waits for a broken disk, is left after this."""
 _SET_DEATH_SIGNAL = 1
 _SET_SUBREAPER = 36
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _NOT_STARTED = 127
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,20 +52,20 @@ class Supervisor:
         self._most_bytes = most_bytes
         self._command = list(command)
         self._until = float("inf")
-        self._said = b""
+        self._unread = b""
         self._status: int | None = None
-        self._weigh_at = 0.0
+        self._next_memory_check = 0.0
 
     def run(self) -> dict[str, object]:
         """What came of it: the command's exit status, and why it was ended, if it was."""
         _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)  # who loses its parent becomes this one's child, and can't get away
         for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(gentle, signal.SIG_IGN)  # the shepherd says when it ends
-        begun = time.monotonic()
+        started = time.monotonic()
         child = self._start()
         stop_reason = None
         while not self._is_over(child):
-            if stop_reason := self._listen() or self._exceeds(time.monotonic() - begun):
+            if stop_reason := self._listen() or self._exceeds(time.monotonic() - started):
                 break
         end_all()
         return {"status": self._status, "stop_reason": stop_reason}
@@ -104,10 +104,10 @@ class Supervisor:
     def _listen(self) -> StopReason | None:
         """Wait a moment for a word from the shepherd."""
         if select.select([0], [], [], _STEP_S)[0]:
-            heard = os.read(0, 65_536)
-            if not heard:
+            read = os.read(0, 65_536)
+            if not read:
                 return StopReason.SHUTDOWN
-            *lines, self._said = (self._said + heard).split(b"\n")
+            *lines, self._unread = (self._unread + read).split(b"\n")
             if lines:
                 self._until = float(lines[-1])
         return StopReason.LEASE_LOST if time.clock_gettime(time.CLOCK_BOOTTIME) >= self._until else None
@@ -115,60 +115,48 @@ class Supervisor:
     def _exceeds(self, seconds: float) -> StopReason | None:
         if seconds >= self._seconds:
             return StopReason.TIMEOUT
-        if seconds < self._weigh_at:
+        if seconds < self._next_memory_check:
             return None
-        self._weigh_at = seconds + _WEIGH_EVERY_S
+        self._next_memory_check = seconds + _MEMORY_INTERVAL_S
         return StopReason.MEMORY if is_too_much(self._most_bytes) else None
 
 
 def is_too_much(most_bytes: int) -> bool:
-    """Whether all that was started takes more memory together. What processes share counts once."""
-    family = list(descendants())
+    """Whether all that was started takes more memory together. Memory that processes share counts once."""
+    family = descendants()
+    # The share of each process takes long to count: it is counted only where the simple sum is too much.
     return sum(map(_resident, family)) > most_bytes and sum(map(_proportional, family)) > most_bytes
 
 
-def descendants() -> Iterator[int]:
-    """All processes that were started by this one, by those that it has started, and so on."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError):
-                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-                if state != "Z":
-                    children.setdefault(int(parent), []).append(int(folder.name))
-    family = [os.getpid()]
-    for process in family:
-        family += children.get(process, [])
-    yield from family[1:]
+def descendants() -> list[psutil.Process]:
+    """Return all processes that were started by this one, by those that it has started, and so on."""
+    return psutil.Process().children(recursive=True)
 
 
 def end_all() -> None:
     """Kill all that was started, and what they start meanwhile."""
     deadline = time.monotonic() + _PATIENCE_S
-    while (family := list(descendants())) and time.monotonic() < deadline:
+    while (family := descendants()) and time.monotonic() < deadline:
         for process in family:
-            with suppress(OSError):
-                os.kill(process, signal.SIGKILL)
+            with suppress(psutil.Error):
+                process.kill()
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
         time.sleep(_STEP_S / 10)
 
 
-def _resident(process: int) -> int:
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
-    except OSError:
-        return 0
+def _resident(process: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return int(process.memory_info().rss)
+    return 0
 
 
-def _proportional(process: int) -> int:
-    """What a process has of its own, and its part of what it shares. It takes long to count."""
-    try:
-        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
-    except (OSError, StopIteration):
-        return _resident(process)
+def _proportional(process: psutil.Process) -> int:
+    """Return the memory that a process has to itself, and its part of the memory that it shares."""
+    with suppress(psutil.Error):
+        return int(process.memory_full_info().pss)
+    return _resident(process)
 
 
 def main(arguments: Sequence[str]) -> None:

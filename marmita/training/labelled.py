@@ -11,7 +11,7 @@ import numpy as np
 from marmita.contract.rows import Floats
 from marmita.records.predictions import labelled_rows
 from marmita.records.quality.evaluators import Evaluator, keys
-from marmita.records.recording import database
+from marmita.runtime.recording import database
 from marmita.training.examples import Doubles, Examples, Mask, Truth, held_out
 
 

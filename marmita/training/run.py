@@ -11,8 +11,8 @@ from bentoml.exceptions import BentoMLConfigException
 
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.operations import training_runs
-from marmita.records.recording import database
 from marmita.registry.packed_model import PackedModel
+from marmita.runtime.recording import database
 from marmita.settings import settings
 from marmita.training.examples import SEED
 

@@ -13,7 +13,7 @@ from tests.records.witness import Witness
 if __name__ == "__main__":
     url, how_many, pause_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     database, witness = Database(url), Witness()
-    recorder = Recorder(database, witness, share=1, most_bytes=32_000_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=32_000_000)
     database.upgrade()
     row = np.arange(11, dtype=np.float32)[None]
     for _ in range(how_many):

@@ -18,11 +18,11 @@ from bentoml.models import ModelContext
 
 from marmita.records.database.tables import TrainingRun
 from marmita.records.operations import training_runs
-from marmita.records.recording import database
 from marmita.registry import packed_model
 from marmita.registry.card import Card, GateVerdict
 from marmita.registry.champions import promote
 from marmita.registry.packed_model import PackedModel
+from marmita.runtime.recording import database
 
 STARTED, BEGUN, PACKING, PROMOTED = STAGES = ("started", "begun", "packing", "promoted")
 

@@ -13,7 +13,9 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import Label
 from marmita.records.predictions import labels
 from marmita.registry.packed_model import PackedModel
-from marmita.shepherd.evidence import PriceMaterial, TableMaterial, look
+from marmita.shepherd.evidence import look
+from marmita.shepherd.material import TableMaterial
+from marmita.shepherd.price_material import PriceMaterial
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, keep, walk
 from tests.shepherd.conftest import STOCK, WINE

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from marmita.records.operations.decisions import LEAVE, RETRAIN
-from marmita.shepherd.evidence import ChampionEvidence, Evidence, PriceMaterial, TableMaterial
+from marmita.shepherd.evidence import ChampionEvidence, Evidence
+from marmita.shepherd.material import Material, TableMaterial
 from marmita.shepherd.policy import Policy, backoff, decide
+from marmita.shepherd.price_material import PriceMaterial
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,14 +24,14 @@ STALE = replace(FRESH, learnt_until=date(2026, 2, 1))
 DRIFTED, WRONG = {"alarms": ["input: alcohol", "prediction: quality"]}, {"error_ratio": 1.51}
 
 
-def decided(material: PriceMaterial | TableMaterial = MANY, **champion: Any) -> tuple[str, str]:
+def decided(material: Material = MANY, **champion: Any) -> tuple[str, str]:
     """The action, and the reasons as one text."""
     verdict = decide(Evidence("a", replace(WELL, **champion), "", material), POLICY, NOW)
     return verdict.action, "; ".join(verdict.reasons)
 
 
 @pytest.mark.parametrize("material", [MANY, FEW, FRESH, PriceMaterial("", None)])
-def test_without_a_champion_there_must_be_a_new_one(material: PriceMaterial | TableMaterial) -> None:
+def test_without_a_champion_there_must_be_a_new_one(material: Material) -> None:
     verdict = decide(Evidence("a", None, "a:v1 is damaged", material), POLICY, NOW)
 
     assert verdict.action == RETRAIN
@@ -37,7 +39,7 @@ def test_without_a_champion_there_must_be_a_new_one(material: PriceMaterial | Ta
 
 
 @pytest.mark.parametrize("material", [MANY, FEW, FRESH, PriceMaterial("", None)])
-def test_a_model_with_which_nothing_is_wrong_is_left_as_it_is(material: PriceMaterial | TableMaterial) -> None:
+def test_a_model_with_which_nothing_is_wrong_is_left_as_it_is(material: Material) -> None:
     action, reasons = decided(material)
 
     assert action == LEAVE

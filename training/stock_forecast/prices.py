@@ -11,8 +11,8 @@ import yfinance
 from marmita.records.prices import prices as kept
 from marmita.records.prices import yahoo
 from marmita.records.prices.bars import PricesError as PricesError
-from marmita.records.prices.bars import ticker_of
-from marmita.records.recording import database
+from marmita.records.prices.ticker import ticker_of
+from marmita.runtime.recording import database
 from marmita.training.examples import Doubles, fingerprint
 from training import DATA
 

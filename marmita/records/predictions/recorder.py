@@ -46,10 +46,10 @@ class Observer(Protocol):
 class Recorder:
     """The queue and the thread that empties it."""
 
-    def __init__(self, database: Database, observer: Observer, *, share: float, most_bytes: int) -> None:
+    def __init__(self, database: Database, observer: Observer, *, sample_rate: float, most_bytes: int) -> None:
         self._database = database.with_own_connections()  # requests may use up the connections that they share
         self._observer = observer
-        self._share = share
+        self._sample_rate = sample_rate
         self._most_bytes = most_bytes
         self._queue: deque[Bundle] = deque()
         self._open: dict[tuple[str, str], Bundle] = {}
@@ -59,12 +59,12 @@ class Recorder:
         self._ended = False
         self._thread: Periodic | None = None
         self._down = False
-        self._left_out = 0
+        self._rejected = 0
         self._quiet_until = 0.0
 
     def record(self, model: str, version: str, request: PredictionRequest) -> Kept | None:
         """Keep a request, unless it is not in the sample or there is no room."""
-        if self._share < 1 and random() >= self._share:  # noqa: S311  a sample is no secret
+        if self._sample_rate < 1 and random() >= self._sample_rate:  # noqa: S311  a sample is no secret
             return None
         rows, size = len(request.inputs), request.size
         with self._lock:
@@ -111,11 +111,11 @@ class Recorder:
         """Write all that waits. False if it has to wait longer."""
         while together := self._next():
             try:
-                refused = self._keep(together)
+                rejected = self._write(together)
             except Exception as error:  # whatever it is, it may pass, and what is thrown away can't be had again
                 self._note_down(error)
                 return False
-            self._done(together, refused)
+            self._done(together, rejected)
             self._note_up()
         return True
 
@@ -131,7 +131,7 @@ class Recorder:
                 together.append(bundle)
         return together
 
-    def _keep(self, together: Sequence[Bundle]) -> int:
+    def _write(self, together: Sequence[Bundle]) -> int:
         """Write them, but for those that the database will never take: the number of their rows."""
         try:
             with self._database.writing() as session:
@@ -139,13 +139,13 @@ class Recorder:
         except UnstorableError as error:
             if len(together) > 1:
                 half = len(together) // 2
-                return self._keep(together[:half]) + self._keep(together[half:])
-            return self._keep_bare(together[0], error)
+                return self._write(together[:half]) + self._write(together[half:])
+            return self._write_bare(together[0], error)
         return 0
 
-    def _keep_bare(self, bundle: Bundle, error: UnstorableError) -> int:
+    def _write_bare(self, bundle: Bundle, error: UnstorableError) -> int:
         """Write one that was refused without what may be the reason: the words in it are others', the numbers ours."""
-        self._log_refused(bundle, error)
+        self._log_rejected(bundle, error)
         bundle.without_words()
         try:
             with self._database.writing() as session:
@@ -154,26 +154,26 @@ class Recorder:
             return bundle.rows
         return 0
 
-    def _done(self, together: Sequence[Bundle], refused: int) -> None:
+    def _done(self, together: Sequence[Bundle], rejected: int) -> None:
         rows = sum(bundle.rows for bundle in together)
         with self._lock:
             for bundle in together:
                 self._queue.popleft()
                 self._bytes -= bundle.size
             self._rows -= rows
-        if refused:
-            self._observer.dropped(refused, "refused")
-        self._observer.recorded(rows - refused)
+        if rejected:
+            self._observer.dropped(rejected, "refused")
+        self._observer.recorded(rows - rejected)
         self._observer.queued(self._rows)
 
-    def _log_refused(self, bundle: Bundle, error: UnstorableError) -> None:
-        self._left_out += bundle.rows
+    def _log_rejected(self, bundle: Bundle, error: UnstorableError) -> None:
+        self._rejected += bundle.rows
         if time.monotonic() < self._quiet_until:
             return
         self._quiet_until = time.monotonic() + _QUIET_S
         last = "%d rows are left out, or what callers named in them: the database refuses it. The last are of %s: %s"
-        log.error(last, self._left_out, bundle.model, error)
-        self._left_out = 0
+        log.error(last, self._rejected, bundle.model, error)
+        self._rejected = 0
 
     def _note_down(self, error: Exception) -> None:
         if not self._down:

@@ -1,16 +1,10 @@
 """Daily bars of a stock, and what they must be like before anyone may trust them."""
 
 import math
-import re
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Annotated, NamedTuple
-
-from pydantic import AfterValidator, Field
-
-TICKER = r"^[A-Z0-9^][A-Z0-9.^=-]{0,31}$"
-"""What a ticker looks like, as Yahoo Finance writes it."""
+from typing import NamedTuple
 
 DAY = timedelta(days=1)
 
@@ -50,19 +44,6 @@ class Bar(NamedTuple):
         """The same day, told in shares of which `ratio` make one of these."""
         prices = {name: getattr(self, name) / ratio for name in SCALED}
         return self._replace(**prices, volume=round(self.volume * ratio))
-
-
-def ticker_of(text: str) -> str:
-    """As Yahoo Finance writes it, or a ValueError."""
-    ticker = text.strip().upper()
-    if not re.fullmatch(TICKER, ticker):
-        raise ValueError("a ticker has at most 32 characters, letters, digits and . ^ = -, such as MSFT or BRK-B")
-    return ticker
-
-
-Ticker = Annotated[
-    str, AfterValidator(ticker_of), Field(description="The stock, as Yahoo Finance calls it", examples=["MSFT"])
-]
 
 
 def within(bars: Iterable[Bar], spans: Sequence[Span]) -> list[Bar]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from marmita.records.database.database import Database
 from marmita.records.predictions import labels
 from marmita.records.prices import prices, yahoo
-from marmita.records.prices.bars import DAY, Bar, Span, check, settled, ticker_of, within
+from marmita.records.prices.bars import DAY, Bar, Span, check, settled, within
 from marmita.records.prices.prices import NEW_YORK, PricesError
+from marmita.records.prices.ticker import ticker_of
 
 Fetch = Callable[[str, date, date, float], list[Bar]]
 """A ticker, the first and the last day, and how many seconds it may take."""

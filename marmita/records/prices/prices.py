@@ -17,7 +17,6 @@ from marmita.records.database.database import insert_into
 from marmita.records.database.tables import Price, PriceRange
 from marmita.records.prices.bars import DAY as DAY
 from marmita.records.prices.bars import SCALED, Span, is_broken, within
-from marmita.records.prices.bars import TICKER as TICKER
 from marmita.records.prices.bars import Bar as Bar
 from marmita.records.prices.bars import PricesError as PricesError
 

@@ -30,7 +30,7 @@ def witness() -> Witness:
 
 @pytest.fixture
 def recorder(database: Database, witness: Witness) -> Iterator[Recorder]:
-    recorder = Recorder(database, witness, share=1, most_bytes=1_000_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=1_000_000)
     yield recorder
     recorder.close()
 
@@ -144,7 +144,7 @@ def test_requests_of_several_threads_are_all_kept_with_an_id_of_their_own(
 def test_a_sample_is_about_as_large_as_it_should_be(
     share: float, expected: int, sqlite_url: str, witness: Witness
 ) -> None:
-    recorder = Recorder(Database(sqlite_url), witness, share=share, most_bytes=100_000_000)
+    recorder = Recorder(Database(sqlite_url), witness, sample_rate=share, most_bytes=100_000_000)
     told = [record(recorder) for _ in range(10_000)]
     recorder.close()
     assert abs(sum(id is not None for id in told) - expected) <= 5 * (10_000 * share * (1 - share)) ** 0.5
@@ -155,7 +155,7 @@ def test_what_does_not_fit_gets_no_id_and_is_told(
     database: Database, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FLUSH_S", 60)
-    recorder = Recorder(database, witness, share=1, most_bytes=20_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=20_000)
     told = [record(recorder) for _ in range(100)]
     kept = [id for id in told if id]
     assert 30 < len(kept) < 50
@@ -210,7 +210,7 @@ def test_a_version_that_the_database_refuses_takes_no_other_with_it(
 def test_a_version_that_the_server_refuses_takes_no_other_with_it(postgresql_url: str, witness: Witness) -> None:
     """It says so only after many have been sent, and what was sent behind it is refused as well."""
     database = Database(postgresql_url)
-    recorder = Recorder(database, witness, share=1, most_bytes=1_000_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=1_000_000)
     told = [record(recorder, version="too long" * 20 if number in (0, 5) else f"v{number}") for number in range(10)]
     assert witness.sees(lambda seen: seen.written == 16)
     recorder.close()

@@ -63,7 +63,7 @@ def record(recorder: Recorder) -> str | None:
 def test_what_is_recorded_during_an_outage_is_written_once_when_it_is_over(
     database: Database, outage: Outage, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     told = [record(recorder)]
     assert witness.sees(lambda seen: seen.written == 1)
     with outage():
@@ -86,7 +86,7 @@ def test_what_is_recorded_before_the_database_was_ever_there_is_written_when_it_
 ) -> None:
     if database_url.startswith("sqlite"):
         database.upgrade()  # a file is held by somebody only if it is there
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     with outage():
         id = record(recorder)
         assert witness.sees(lambda seen: False in seen.reached)
@@ -97,7 +97,7 @@ def test_what_is_recorded_before_the_database_was_ever_there_is_written_when_it_
 
 def test_tables_that_are_gone_for_a_while_cost_nothing(database: Database, witness: Witness) -> None:
     """As while a backup is played back: whoever asks says that they are not there, which is no fault of the records."""
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     told = [record(recorder)]
     assert witness.sees(lambda seen: seen.written == 1)
     with database.writing() as session:
@@ -116,7 +116,7 @@ def test_tables_that_are_gone_for_a_while_cost_nothing(database: Database, witne
 def test_tables_that_somebody_dropped_are_made_anew_while_the_service_runs(
     database: Database, witness: Witness
 ) -> None:
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     record(recorder)
     assert witness.sees(lambda seen: seen.written == 1)
     with database.writing() as session:
@@ -138,7 +138,7 @@ def test_requests_that_use_up_their_connections_are_no_outage(database: Database
 
         with pytest.raises(DatabaseDownError):
             use_up()
-        recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+        recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
         record(recorder)
         assert witness.sees(lambda seen: seen.written == 1)
         recorder.close()
@@ -181,7 +181,7 @@ def test_what_could_not_be_written_is_written_later_and_once(
 
     monkeypatch.setattr(Failing, "fails", staticmethod(fail), raising=False)
     database = Failing(database_url)
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     told = [record(recorder) for _ in range(20)]
     assert witness.sees(lambda seen: seen.written == 20)
     recorder.close()
@@ -195,7 +195,7 @@ def test_an_end_during_an_outage_comes_soon_and_says_what_is_lost(
     database: Database, outage: Outage, witness: Witness, caplog: pytest.LogCaptureFixture
 ) -> None:
     database.upgrade()
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     with outage():
         told = [record(recorder) for _ in range(20)]
         start = time.perf_counter()
@@ -211,7 +211,7 @@ def test_an_end_is_not_held_up_by_a_server_that_freezes(
 ) -> None:
     monkeypatch.setattr(module, "SHUTDOWN_S", 0.3)
     database = Database(postgresql_url)
-    recorder = Recorder(database, witness, share=1, most_bytes=100_000)
+    recorder = Recorder(database, witness, sample_rate=1, most_bytes=100_000)
     record(recorder)
     assert witness.sees(lambda seen: seen.written == 1)
     with postgres.frozen():

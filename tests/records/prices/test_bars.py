@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from marmita.records.prices.bars import Bar, PricesError, check, settled, ticker_of
+from marmita.records.prices.bars import Bar, PricesError, check, settled
 from tests.records.stocks import bar, changed, walk
 
 BARS = walk(30)
@@ -115,17 +115,6 @@ def test_the_same_day_in_other_shares() -> None:
     one = Bar(date(2020, 8, 31), 400.0, 440.0, 380.0, 420.0, 1000, 0.8, 4.0)
 
     assert one.rescaled(4) == Bar(date(2020, 8, 31), 100.0, 110.0, 95.0, 105.0, 4000, 0.2, 4.0)
-
-
-@pytest.mark.parametrize("ticker", ["MSFT", " msft ", "BRK-B", "^GSPC", "PETR4.SA", "EURUSD=X", "A" * 32])
-def test_tickers_are_written_as_yahoo_writes_them(ticker: str) -> None:
-    assert ticker_of(ticker) == ticker.strip().upper()
-
-
-@pytest.mark.parametrize("ticker", ["", ".", "-X", "A/B", "A B", "ÄÖ", "A" * 33, "A?B", "A;B", "A%2FB"])
-def test_what_is_no_ticker_is_refused(ticker: str) -> None:
-    with pytest.raises(ValueError, match="a ticker has at most 32 characters"):
-        ticker_of(ticker)
 
 
 def test_no_bars_at_all_are_an_error() -> None:

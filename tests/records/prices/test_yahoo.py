@@ -141,8 +141,8 @@ def test_the_process_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whoever_fetches_has_neither_pandas_nor_curl(monkeypatch: pytest.MonkeyPatch) -> None:
-    heavy = "{'pandas', 'yfinance', 'curl_cffi', 'requests'}"
-    code = f"import sys, marmita.records.prices.loading; assert not {heavy} & set(sys.modules)"
+    unwanted = {"pandas", "yfinance", "curl_cffi", "requests"}
+    code = f"import sys, marmita.records.prices.loading; assert not {unwanted} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=PATIENCE_S)
 
 

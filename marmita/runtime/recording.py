@@ -25,21 +25,21 @@ def uses_database() -> bool:
 
 @cache
 def recorder() -> Recorder | None:
-    """What keeps this process's predictions, if they are to be kept."""
+    """What found this process's predictions, if they are to be kept."""
     mode = settings().record
     if mode == "off":
         return None
-    share = settings().record_share if mode == "sample" else 1.0
-    return Recorder(database(), RecordMetrics(), share=share, most_bytes=settings().record_buffer_mb * 1024 * 1024)
+    rate = settings().record_share if mode == "sample" else 1.0
+    return Recorder(database(), RecordMetrics(), sample_rate=rate, most_bytes=settings().record_buffer_mb * 1024 * 1024)
 
 
 class RecorderShutdown(LifespanHook):
     """Writes what still waits when a worker ends."""
 
     def end(self) -> None:
-        keeps = recorder()
-        if keeps is not None:
-            keeps.close()
+        found = recorder()
+        if found is not None:
+            found.close()
 
 
 def _file() -> Path:

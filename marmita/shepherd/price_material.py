@@ -1,0 +1,85 @@
+"""What a forecaster could learn from: the prices of one stock."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from marmita.records.database.database import Database
+from marmita.records.prices import prices
+from marmita.records.prices.time_split import first_unseen
+from marmita.registry.packed_model import PackedModel
+from marmita.shepherd.material import Material
+
+
+@dataclass(frozen=True)
+class PriceMaterial(Material):
+    """The prices of one stock, beside those that the champion was made from."""
+
+    ticker: str
+    """Empty: no stock is named."""
+    newest: date | None
+    """The last day that is kept."""
+    learnt_until: date | None = None
+    """The last day that the champion was made from."""
+    judged_from: date | None = None
+    """The first day that the champion has not seen."""
+    would_be_judged_from: date | None = None
+    """The first day that one would not see that is made from the prices as they are."""
+
+    @classmethod
+    def look(cls, ticker: str, champion: PackedModel | None, database: Database) -> "PriceMaterial":
+        days: list[date] = []
+        if ticker:
+            with database.reading() as session:
+                days = prices.newest(session, ticker).days
+        newest = days[-1] if days else None
+        if champion is None:
+            return cls(ticker, newest)
+        data = champion.card.data
+        return cls(ticker, newest, data.until, data.held_out_from, days[first_unseen(len(days))] if days else None)
+
+    @property
+    def source(self) -> str:
+        return self.ticker
+
+    def staleness(self, max_age: timedelta) -> Iterator[str]:
+        if self.newest is None:
+            return
+        newest = f"there are prices of {self.ticker} up to {self.newest}"
+        if self.learnt_until is not None:
+            if self.newest - self.learnt_until >= max_age:
+                newer = (self.newest - self.learnt_until).days
+                yield f"it is stale: {newest}, {newer} days newer than those that it was made from"
+        elif self.judged_from is None or self.newest - self.judged_from >= max_age:
+            yield f"it is stale: {newest}, and its card does not say up to which day it was made"
+
+    def freshness(self) -> Iterator[str]:
+        if self.newest is not None:
+            yield f"it is fresh: there are prices of {self.ticker} up to {self.newest} only"
+
+    def obstacles(self, _min_labels: int) -> Iterator[str]:
+        if not self.ticker:
+            yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
+        elif self.newest is None:
+            yield f"there is nothing new to learn from: no prices of {self.ticker} are kept"
+        elif self.learnt_until is not None and self.newest <= self.learnt_until:
+            yield f"there is nothing new to learn from: it knows all prices of {self.ticker} up to {self.newest}"
+        yield from self._unfairness()
+
+    def arguments(self, has_champion: bool) -> Iterator[tuple[str, ...]]:
+        if self.ticker and self.newest is not None:
+            stored = "--source", "stored", "--ticker", self.ticker
+            if has_champion:
+                yield *stored, "--fine-tune"
+            yield stored
+        if not has_champion:  # better one from old prices than none
+            yield ()
+
+    def _unfairness(self) -> Iterator[str]:
+        """The gate rejects what is judged on days that the champion has seen: to train it would be in vain."""
+        theirs, mine = self.judged_from, self.would_be_judged_from
+        if theirs is not None and mine is not None and theirs > mine:
+            yield (
+                f"a new one could not be compared with it: made from the prices of {self.ticker} that are kept, it "
+                f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
+            )

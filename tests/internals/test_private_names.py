@@ -1,0 +1,52 @@
+"""Private names of other packages are imported by `marmita/internals` only."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import marmita
+
+ROOT = Path(marmita.__file__).parent
+INTERNALS = ROOT / "internals"
+
+LEFT = {
+    "oip/routes.py",
+    "runtime/batching.py",
+    "runtime/runner.py",
+    "service.py",
+    "telemetry/metrics.py",
+    "web/shutdown.py",
+    "web/topology.py",
+}
+"""Modules that still do."""
+
+
+def test_private_names_of_other_packages_are_imported_by_internals_only() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix(): names
+        for path in ROOT.rglob("*.py")
+        if INTERNALS not in path.parents and (names := list(private_imports(ast.parse(path.read_text()))))
+    }
+
+    assert {path: names for path, names in found.items() if path not in LEFT} == {}
+
+
+def private_imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import():
+                names = [alias.name for alias in node.names]
+            case ast.ImportFrom(level=0, module=str() as module):
+                names = [f"{module}.{alias.name}" for alias in node.names]
+            case _:
+                continue
+        yield from (name for name in names if is_private(name))
+
+
+def is_private(name: str) -> bool:
+    package, *rest = name.split(".")
+    return package != "marmita" and any(is_underscored(part) for part in (package, *rest))
+
+
+def is_underscored(part: str) -> bool:
+    return part.startswith("_") and not part.startswith("__")
