@@ -13,7 +13,7 @@ from marmita.contract.rows import features
 from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Classifier
-from marmita.training.conversion import scaler_options, to_bytes, to_graph
+from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import Doubles, Examples, Mask
 from marmita.training.report import ScoreLine, table
 from marmita.training.table import TableTraining
@@ -72,8 +72,7 @@ class ClassifierTraining(TableTraining[np.int64]):
     def convert(self, fitted: Any) -> bytes:
         if self._convert:
             return self._convert(fitted)
-        options = scaler_options(fitted) | {id(fitted): {"zipmap": False}}
-        graph = to_graph(fitted, len(features(self.runner.row)), options=options)
+        graph = to_graph(fitted, len(features(self.runner.row)), options={"zipmap": False})
         return to_bytes(Extractor(graph).extract_model(["features"], ["probabilities"]))
 
     def valid(self, truths: Doubles) -> Mask:
