@@ -43,7 +43,7 @@ train: .venv/train  ## Train all models, and promote those that are better
 	@python -m marmita train
 
 bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_quality
-	@python -m marmita train --missing
+	@python -m marmita train --missing $(MODEL)
 	@python -m marmita bento $(MODEL)
 
 image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
