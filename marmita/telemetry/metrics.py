@@ -30,6 +30,9 @@ _refused = Counter("marmita_refused_total", "Requests that the front refused bef
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
+_route = Gauge(
+    "marmita_model_route", "1 for each typed route of the model", ["model", "endpoint"], multiprocess_mode="mostrecent"
+)
 _refusing = Gauge(
     "marmita_model_refused",
     "1 while the store has a champion that is not fit to be served",
@@ -123,6 +126,12 @@ def serves(model: str, version: str, made: datetime, no_more: str | None = None)
         _made.labels(model, no_more).set(math.nan)
     _served.labels(model, version).set(1)
     _made.labels(model, version).set(made.timestamp())
+
+
+def answers_at(model: str, endpoints: Iterable[str]) -> None:
+    """Show which endpoints are the model's: their names don't tell it."""
+    for endpoint in endpoints:
+        _route.labels(model, endpoint).set(1)
 
 
 def refuses(model: str, yes: bool) -> None:
