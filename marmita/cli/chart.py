@@ -7,7 +7,6 @@ from typing import Any
 import yaml
 
 from marmita import discovery
-from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.runtime.endpoints import endpoints_of
 
 VALUES = Path("deploy", "chart", "values.yaml")
@@ -42,7 +41,7 @@ def entry(name: str) -> dict[str, Any]:
     return {
         "image": {"repository": name, "tag": ""},
         "routes": sorted(endpoints_of(runner)),
-        "prices": isinstance(runner.evaluator, PathEvaluator),
+        "prices": runner.needs_prices,
         "host": "",
     }
 
