@@ -93,8 +93,8 @@ readme: .venv/train  ## Write the README's scores and pictures from the models i
 	@python -m marmita.training.readme
 
 lock: .venv/dev  ## Pin the newest versions that work together
-	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --group dev pyproject.toml
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --constraint requirements/dev.txt --output-file requirements/train.txt --group train pyproject.toml
+	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --extra train --group dev pyproject.toml
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --constraint requirements/dev.txt --output-file requirements/train.txt --extra train pyproject.toml
 	@$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --constraint requirements/dev.txt --output-file requirements/serve.txt pyproject.toml
 
 .venv/bin/uv: requirements/uv.txt
