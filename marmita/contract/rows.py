@@ -5,6 +5,7 @@ validation from it, OpenAPI its descriptions, training its columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -104,7 +105,10 @@ class RowsReader:
     def __call__(self, body: bytes) -> Floats:
         if self._decode is not None:
             try:
-                return np.array(list(map(_values, getattr(self._decode(body), self._field))), np.float32)
+                rows = getattr(self._decode(body), self._field)
+                values = chain.from_iterable(map(_values, rows))
+                width = len(self._names)
+                return np.fromiter(values, np.float32, len(rows) * width).reshape(-1, width)
             except (msgspec.DecodeError, ValueError, RecursionError):
                 pass  # what is wrong is for the request's class to say
         return self.validated(self._request.model_validate_json(body))

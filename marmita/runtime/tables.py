@@ -36,15 +36,11 @@ class TableRunner(Runner):
         predicted = await self.run(rows)
         unusual = predicted.by.unusual(rows)
         predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
-        found = self._answers(predicted)
-        for answer, names in zip(found, unusual, strict=True):
-            answer["unusual"] = names
-            answer["model"] = predicted.by.tag
-        return predicted.identify(found)
+        return predicted.identify(self._answers(predicted, unusual))
 
     @abstractmethod
-    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
-        """Return what is said of each row, in the names of the answer."""
+    def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
+        """Return the answer to each row."""
 
     @classmethod
     @abstractmethod
@@ -65,12 +61,13 @@ class Classifier(TableRunner):
     classes: ClassVar[Sequence[str]]
     """In the order of the model's outputs."""
 
-    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
+    def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
         probabilities = np.round(predicted.outputs.astype(float), _DIGITS["probability"]).tolist()
-        target, classes = self.target, self.classes
+        target, classes, model = self.target, self.classes, predicted.by.tag
+        bests = self.outcomes(predicted.outputs, predicted.outputs)
         return [
-            {target: best, "probabilities": dict(zip(classes, each, strict=True))}
-            for best, each in zip(self.outcomes(predicted.outputs, predicted.outputs), probabilities, strict=True)
+            {target: best, "probabilities": dict(zip(classes, each, strict=True)), "unusual": names, "model": model}
+            for best, each, names in zip(bests, probabilities, unusual, strict=True)
         ]
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
@@ -105,15 +102,22 @@ class Regressor(TableRunner):
     high: ClassVar[float]
     """The least and the greatest value that a label may have."""
 
-    def _answers(self, predicted: Predicted) -> list[dict[str, Any]]:
+    def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
         values = np.round(predicted.outputs.astype(float), _DIGITS["value"]).tolist()
-        coverage, target = predicted.by.reference["coverage"], self.target
+        coverage, target, model = predicted.by.reference["coverage"], self.target, predicted.by.tag
         return [
-            {target: value, "interval": {"low": low, "high": high, "coverage": coverage}} for value, low, high in values
+            {
+                target: value,
+                "interval": {"low": low, "high": high, "coverage": coverage},
+                "unusual": names,
+                "model": model,
+            }
+            for (value, low, high), names in zip(values, unusual, strict=True)
         ]
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
-        return [f"{value:.0f}" for value in np.round(outputs[:, 0].astype(float), _DIGITS["value"]).tolist()]
+        values = np.round(outputs[:, 0].astype(float), _DIGITS["value"]).tolist()
+        return list(map(str, map(round, values)))
 
     @classmethod
     def make_evaluator(cls, model: str) -> Evaluator:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marmita.records.database import engines
+from marmita.records.database import engines, postgresql
 from marmita.records.database.database import Database
 
 
@@ -31,5 +31,5 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a database for longer than a second or two."""
-    monkeypatch.setattr(engines, "_PATIENCE_S", 0.5)
-    monkeypatch.setitem(engines._POSTGRESQL, "connect_timeout", 2)
+    monkeypatch.setattr(engines, "PATIENCE_S", 0.5)
+    monkeypatch.setitem(postgresql._POSTGRESQL, "connect_timeout", 2)

@@ -6,16 +6,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import psycopg
-from psycopg.conninfo import make_conninfo
 from sqlalchemy import Connection, Engine, inspect, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
-from marmita.records.database.engines import WRITES, CannotOpenError, engine_for, lock_exclusively
+from marmita.records.database.engines import WRITES, CannotOpenError, check_options, engine_for, lock_exclusively
 from marmita.records.database.tables import Base
 
 HEAD = "0003"
@@ -97,8 +94,13 @@ class Database:
 
 def insert_into(session: Session, table: type[Base]) -> Any:
     """An INSERT that can say what is to become of rows that are there already: each dialect has its own."""
-    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table.__table__)
+    if session.get_bind().dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table.__table__)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table.__table__)
 
 
 def default_url(home: Path) -> str:
@@ -115,21 +117,10 @@ def _parsed(url: str | URL) -> URL:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername not in ("sqlite", "postgresql+psycopg"):
         raise ValueError("the database must be sqlite or postgresql: its URL begins with neither")
-    if parsed.drivername == "postgresql+psycopg":
-        _check_options(parsed)
+    check_options(parsed)
     if parsed.drivername == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise ValueError("SQLite needs a file, such as sqlite:////var/lib/marmita/records.db")
     return parsed
-
-
-def _check_options(url: URL) -> None:
-    try:
-        _, options = url.get_dialect()().create_connect_args(url)
-        make_conninfo(**options)
-    except (ArgumentError, psycopg.Error, TypeError, ValueError):  # they repeat what is wrong: it may be a password
-        raise ValueError(
-            "the database's URL has an option that PostgreSQL does not know: they stand behind the ?, like sslmode"
-        ) from None
 
 
 def _is_behind(connection: Connection) -> bool:

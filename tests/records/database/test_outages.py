@@ -13,7 +13,7 @@ from time import monotonic
 import pytest
 from sqlalchemy import select, text
 
-from marmita.records.database import engines
+from marmita.records.database import engines, postgresql
 from marmita.records.database.database import Database, DatabaseDownError, default_url
 from marmita.records.database.tables import PriceRange
 from tests.records.postgres import PASSWORD, Postgres
@@ -200,7 +200,7 @@ def test_a_server_that_freezes_is_an_outage_until_it_thaws(postgres: Postgres, p
 def test_a_server_that_freezes_in_the_middle_is_an_outage(
     postgres: Postgres, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines, "_SERVER_S", 1)
+    monkeypatch.setattr(postgresql, "_SERVER_S", 1)
     database = Database(postgresql_url)
     database.upgrade()
     with database.reading() as session:
@@ -225,7 +225,7 @@ def test_a_server_that_takes_connections_and_says_nothing_is_an_outage() -> None
 
 
 def test_a_statement_that_takes_too_long_is_given_up(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_LIMITS", "SET LOCAL statement_timeout = '200ms'")
+    monkeypatch.setattr(postgresql, "_LIMITS", "SET LOCAL statement_timeout = '200ms'")
     database = Database(postgresql_url)
     database.upgrade()
     with is_down_soon(saying="statement timeout"), database.reading() as session:
@@ -235,7 +235,7 @@ def test_a_statement_that_takes_too_long_is_given_up(postgresql_url: str, monkey
 
 @pytest.mark.usefixtures("impatient")
 def test_who_upgrades_may_take_all_the_time_that_it_needs(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "_SERVER_S", 0)
+    monkeypatch.setattr(postgresql, "_SERVER_S", 0)
     database = Database(postgresql_url)
     with database.writing() as session:
         engines.lock_exclusively(session.connection())
