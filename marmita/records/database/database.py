@@ -94,13 +94,14 @@ class Database:
 
 def insert_into(session: Session, table: type[Base]) -> Any:
     """An INSERT that can say what is to become of rows that are there already: each dialect has its own."""
+    into: Any = table.__table__
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
 
-        return postgresql.insert(table.__table__)
+        return postgresql.insert(into)
     from sqlalchemy.dialects import sqlite
 
-    return sqlite.insert(table.__table__)
+    return sqlite.insert(into)
 
 
 def default_url(home: Path) -> str:
