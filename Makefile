@@ -35,23 +35,26 @@ WINE = {"wines": [{"fixed_acidity": 7.4, "volatile_acidity": 0.7, "citric_acid":
 "sulphates": 0.56, "alcohol": 9.4}]}
 
 serve: .venv/train  ## Train whatever model is missing and serve all of them (PORT=3000)
-	@python -m training --missing
+	@python -m marmita train --missing
 	@echo "$$WELCOME"
 	@exec bentoml serve --port $(PORT)
 
 train: .venv/train  ## Train all models, and promote those that are better
-	@python -m training
+	@python -m marmita train
 
 bento: .venv/train  ## Build the Bento with all models, or of one: MODEL=wine_quality
-	@python -m training --missing
-	@bentoml build $(if $(MODEL),-f bentos/$(MODEL)/bentofile.yaml)
+	@python -m marmita train --missing $(MODEL)
+	@python -m marmita bento $(MODEL)
 
 image: bento  ## Make the image of the Bento, or of one: MODEL=wine_quality
 	@# BentoML looks for the image's template below the current folder only, and the Bento lies elsewhere: hence `cd /`.
-	@models="$$(python -m marmita.cli.tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
+	@models="$$(python -m marmita tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
 		version=$$(basename $$(bentoml get --output path $(BENTO):latest)) && \
 		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
 		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
+
+chart: .venv/train  ## Write the models in bentos/ into the Helm chart's values
+	@python -m marmita chart
 
 shepherd-image:  ## Make the shepherd's image, which has all that training needs
 	@revision=$$(git rev-parse --short=12 HEAD) && $(or $(BENTOML_CONTAINERIZE_BACKEND),docker) build \
@@ -73,7 +76,7 @@ load: .venv/dev  ## Ask the running service as its users do, and look at the ans
 		--stop-timeout 10 --objective-p95-ms $(P95) $(if $(SHAPE),--shape $(SHAPE))
 
 bench: .venv/dev  ## Measure this service beside its peers, or some of them: ONLY=marmita,mosec
-	@python -m training --missing
+	@python -m marmita train --missing
 	@python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 check: .venv/dev  ## Format, lint, layers and types
@@ -111,4 +114,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento image shepherd-image test bench load check format readme lock
+.PHONY: help serve train bento image chart shepherd-image test bench load check format readme lock

@@ -37,7 +37,7 @@ def champions() -> Models:
     for name in ("wine_quality", "stock_forecast", "fetal_health"):
         found = champion(name)
         if found is None:
-            sys.exit(f"error: there is no champion of {name}: make one with `python -m training --missing`")
+            sys.exit(f"error: there is no champion of {name}: make one with `python -m marmita train --missing`")
         folders[name] = found.path
     home = folders["wine_quality"].parents[2]
     return Models(home, folders)

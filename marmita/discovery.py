@@ -16,7 +16,6 @@ import bentoml
 
 from marmita.runtime.endpoints import Endpoint, declared, endpoints_of
 from marmita.runtime.runner import Runner, model_name
-from marmita.web.topology import ready
 
 PACKAGE = "bentos"
 SCRIPTS = "training"
@@ -86,12 +85,7 @@ def every_model(front: type[T]) -> type[T]:
         setattr(front, name, bentoml.depends(service(name)))
         for endpoint in endpoints_of(runner(name)).values():
             setattr(front, endpoint.operation, _forwarded(name, endpoint))
-    front.__is_ready__ = _are_ready  # type: ignore[attr-defined]
     return front
-
-
-async def _are_ready(front: Any) -> bool:
-    return await ready(*(getattr(front, name) for name in names()))
 
 
 def _forwarded(name: str, endpoint: Endpoint) -> Any:

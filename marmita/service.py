@@ -10,18 +10,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bentoml
-from _bentoml_impl.server.app import ServiceAppFactory
-from bentoml._internal.configuration.containers import BentoMLContainer
-from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
-from marmita.api import labels, models, openapi, prices, quality, shepherd
+from marmita.api import labels, openapi, prices, quality, shepherd
+from marmita.api import models as models_api
 from marmita.api.auth import ApiKeys
-from marmita.api.errors import HANDLERS
 from marmita.api.operations import Api, Operation
 from marmita.contract.openapi import Inference
+from marmita.contract.replies import Route
 from marmita.hooks import LifespanHook
-from marmita.oip.routes import TensorRoutes
+from marmita.internals.bentoml import (
+    ServiceAppFactory,
+    configuration,
+    hold_runner_sockets,
+    tracer,
+    use_configuration,
+)
+from marmita.oip.routes import server_routes
 from marmita.registry.startup import follows
 from marmita.runtime.batching import Batching
 from marmita.runtime.champion_watcher import ChampionWatcher
@@ -29,11 +34,14 @@ from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
 from marmita.runtime.recording import RecorderShutdown, database
 from marmita.runtime.runner import Runner, model_name
-from marmita.runtime.slot import ModelSlot, begun, current
+from marmita.runtime.slot import begun, current
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
-from marmita.web.front import Front, Inner, paths
-from marmita.web.topology import hold_on, tensor_models
+from marmita.telemetry.requests import RequestMetrics
+from marmita.telemetry.spans import NoSpans, TracedSpans
+from marmita.web.front import Front, RunnerFront, paths
+from marmita.web.lane import Lane
+from marmita.web.topology import Models
 
 _A_DAY_S = 86_400.0
 CONFIGURATION = "configuration.yaml"
@@ -64,12 +72,12 @@ class Service(bentoml.Service[T]):
         os.environ.setdefault("BENTOML_CONFIG", str(_configuration()))
         settings().hand_down()
         super().inject_config()
-        config: Any = BentoMLContainer.config.get()
+        config: Any = configuration()
         tracing = config["tracing"]
         tracing["otlp"]["endpoint"] = tracing["otlp"]["endpoint"] or settings().otlp_endpoint
         if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:
             tracing |= {"exporter_type": None, "excluded_urls": ".*"}
-        BentoMLContainer.config.set(config)
+        use_configuration(config)
         for name, service in self.all_services().items():  # what is wrong must be said before anything is started
             Batching.of(name)
             for model in service.models:
@@ -79,54 +87,51 @@ class Service(bentoml.Service[T]):
         logs.configure()
         metrics.forget_the_dead()
         self.inject_config()
-        slots, keys = self._served(), ApiKeys(settings().keys)
         if is_main:
-            hold_on()
-            routes = [route for operation in self._operations(keys) for route in operation.routes()]
-            self.mount_asgi_app(Starlette(routes=routes, exception_handlers=HANDLERS), name="api")
+            hold_runner_sockets()
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()
-        tensors = TensorRoutes(
-            self.name.lower(),
-            self._version(),
-            {model.packed.name: model.version for model in slots},
-            lambda: tensor_models(self.dependencies.values()),
-            metrics.Requests(app),
-            bentoml_app.timeout or _A_DAY_S,
-        )
+        slots, keys = [begun(runner) for runner in self._runners().values()], ApiKeys(settings().keys)
+        versions = {slot.packed.name: slot.version for slot in slots}
+        spans = TracedSpans(found) if (found := tracer()) else NoSpans()
+        models = Models(self, self._runners(), spans)
+        routes = models.routes()
+        if is_main:
+            routes |= server_routes(self.name.lower(), self._version(), models.are_ready)
+            routes |= {"/readyz": Route("GET", models.ready)}
+            routes |= {path: route for one in self._operations(keys) for path, route in one.routes().items()}
+        lane = Lane(routes, versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
         hooks: list[LifespanHook] = [RecorderShutdown()]
         if follows():
             hooks.append(ChampionWatcher(slots))
         if not is_main:
-            return Inner(app, tensors, hooks)
+            return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
         hooks.append(MaintenanceJobs(slots, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
-        return Front(app, paths(app.routes), settings(), tensors, most, hooks, keys.warn_if_open)
+        return Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
 
     @property
     def openapi_spec(self) -> Any:
         inferences = [
             Inference(model_name(runner), one.path, one.operation, one.about, one.request, one.answer, one.many)
-            for runner in self._runners()
+            for runner in self._runners().values()
             for one in endpoints_of(runner).values()
         ]
         about = self.description or inspect.cleandoc(self.inner.__doc__ or "")
         return openapi.build(self.name, about, self._version(), inferences, self._operations(ApiKeys(settings().keys)))
 
-    def _runners(self) -> list[type[Runner]]:
+    def _runners(self) -> dict[str, type[Runner]]:
         """Return the classes of the models' runners: this service's own, or those that it is composed of."""
-        return [one.inner for one in self.all_services().values() if issubclass(one.inner, Runner)]
+        runners = [one.inner for one in self.all_services().values() if issubclass(one.inner, Runner)]
+        return {model_name(runner): runner for runner in runners}
 
     def _operations(self, keys: ApiKeys) -> list[Operation]:
-        runners = {model_name(runner): runner for runner in self._runners()}
-        resources: list[Any] = [models, labels, quality, shepherd]
+        runners = self._runners()
+        resources: list[Any] = [models_api, labels, quality, shepherd]
         if any(runner.needs_prices for runner in runners.values()):
             resources.append(prices)
         api = Api(list(runners), lambda name: current(runners[name]), database, keys)
         return [operation for resource in resources for operation in resource.operations(api)]
-
-    def _served(self) -> list[ModelSlot]:
-        return [begun(runner) for runner in self._runners()]
 
     def _version(self) -> str:
         return str(self.bento.tag.version) if self.bento else "development"

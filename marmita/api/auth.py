@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from ipaddress import ip_address
 
-from starlette.requests import Request
-
 from marmita.contract.errors import RequestError
+from marmita.contract.replies import Call
 
 _SCHEME = "bearer"
 
@@ -21,15 +20,16 @@ class ApiKeys:
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = [key.encode() for key in keys]
 
-    def check(self, request: Request) -> None:
+    def check(self, call: Call) -> None:
         """Refuse who has none of them. How long that takes says nothing about how much of a key was right."""
         if not self._keys:
             return
-        scheme, _, said = request.headers.get("authorization", "").partition(" ")
+        scheme, _, said = call.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
         given = said.strip().encode()
         right = [hmac.compare_digest(given, key) for key in self._keys]
         if scheme.lower() != _SCHEME or not any(right):
-            raise RequestError(HTTPStatus.UNAUTHORIZED, "this needs a key: send `Authorization: Bearer <key>`")
+            said = "this needs a key: send `Authorization: Bearer <key>`"
+            raise RequestError(HTTPStatus.UNAUTHORIZED, said, headers=((b"www-authenticate", b"Bearer"),))
 
     def warn_if_open(self, addresses: Sequence[str]) -> None:
         """Say so if anybody who can reach these addresses may change something."""

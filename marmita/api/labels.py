@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 
 from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation
 from marmita.contract.answers import Answer
 from marmita.contract.errors import RequestError
+from marmita.contract.replies import Call
 from marmita.contract.requests import MAX_ROWS, RequestBody, Strict
 from marmita.records.database.database import Database
 from marmita.records.predictions import labels
@@ -52,8 +52,8 @@ class LabelsAdded(Answer):
 
 
 def operations(api: Api) -> list[Operation]:
-    async def add(request: Request) -> Answer:
-        asked = Labels.model_validate_json(await request.body())
+    async def add(call: Call) -> Answer:
+        asked = Labels.model_validate_json(call.body)
         evaluators = {name: api.slot(name).evaluator for name in api.models}
         added = await run_in_threadpool(_label, api.database, evaluators, [(one.id, one.truth) for one in asked.labels])
         if len(added.unknown) == len(asked.labels):

@@ -4,10 +4,10 @@ from http import HTTPStatus
 from typing import Any
 
 from pydantic import Field
-from starlette.requests import Request
 
-from marmita.api.operations import Api, Handler, Operation, name_parameter
+from marmita.api.operations import Answering, Api, Operation, name_parameter
 from marmita.contract.answers import Answer
+from marmita.contract.replies import Call
 from marmita.registry.card import Card, Headline
 from marmita.registry.packed_model import PackedModel
 
@@ -35,11 +35,11 @@ class ServedModelInFull(ServedModel):
 
 
 def operations(api: Api) -> list[Operation]:
-    async def list_all(_: Request) -> Answer:
+    async def list_all(_: Call) -> Answer:
         return ServedModels(models=[_in_short(api.slot(name).packed) for name in api.models])
 
-    def show(name: str) -> Handler:
-        async def one(_: Request) -> Answer:
+    def show(name: str) -> Answering:
+        async def one(_: Call) -> Answer:
             packed = api.slot(name).packed
             return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
 

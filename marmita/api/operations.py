@@ -1,24 +1,24 @@
 """Operations: the routes of the JSON API, declared once for the router and for OpenAPI."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from starlette.datastructures import QueryParams
 
 from marmita.api.auth import ApiKeys
 from marmita.contract.answers import Answer, Error
 from marmita.contract.errors import RequestError
 from marmita.contract.openapi import errors, example, json_of, reference
+from marmita.contract.replies import Call, Handler, Reply, Route
 from marmita.contract.requests import RequestBody
-from marmita.records.database.database import Database
+from marmita.records.database.database import Database, DatabaseDownError
 from marmita.runtime.slot import ModelSlot
 
-Handler = Callable[[Request], Awaitable[Answer | bytes]]
+Answering = Callable[[Call], Awaitable[Answer | bytes]]
 """What answers a request: an answer, or its JSON."""
 
 INVALID = {HTTPStatus.BAD_REQUEST: "Something is wrong with what was asked: it is named."}
@@ -26,7 +26,11 @@ UNAVAILABLE = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now."
 NO_KEY = {HTTPStatus.UNAUTHORIZED: "A key is needed."}
 KEY = {"type": "http", "scheme": "bearer", "description": "One of MARMITA_API_KEYS; none is needed if there are none."}
 
+DATABASE_DOWN = "the database can't be used now: try again in a moment"
+
 T = TypeVar("T")
+
+log = logging.getLogger("bentoml.marmita")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Operation:
     tag: str
     about: str
     answer: type[BaseModel]
-    handlers: Mapping[str, Handler]
+    handlers: Mapping[str, Answering]
     """What answers at each path: their number is fixed, and so is that of the metrics' labels."""
     request: type[RequestBody] | None = None
     parameters: Sequence[Mapping[str, Any]] = ()
@@ -59,8 +63,8 @@ class Operation:
     keys: ApiKeys | None = None
     """The keys of which the caller must have one, if a key is needed."""
 
-    def routes(self) -> list[Route]:
-        return [Route(path, self._endpoint(handler), methods=[self.method]) for path, handler in self.handlers.items()]
+    def routes(self) -> dict[str, Route]:
+        return {path: Route(self.method, self._handler(answering)) for path, answering in self.handlers.items()}
 
     def document(self) -> dict[str, Any]:
         """Return the operation as OpenAPI has it."""
@@ -80,15 +84,18 @@ class Operation:
             said["security"] = [{}, {"key": []}]
         return said
 
-    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        async def answer(request: Request) -> Response:
+    def _handler(self, answering: Answering) -> Handler:
+        async def handle(call: Call) -> Reply:
             if self.keys:
-                self.keys.check(request)
-            said = await handler(request)
-            content = said if isinstance(said, bytes) else said.model_dump_json()
-            return Response(content, media_type="application/json")
+                self.keys.check(call)
+            try:
+                said = await answering(call)
+            except DatabaseDownError as error:
+                log.warning("the database can't be used: %s", error)
+                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, DATABASE_DOWN) from None
+            return Reply(HTTPStatus.OK, said if isinstance(said, bytes) else said.model_dump_json().encode())
 
-        return answer
+        return handle
 
 
 def name_parameter(models: Sequence[str]) -> dict[str, Any]:
@@ -105,9 +112,13 @@ def query_parameter(name: str, about: str, example: str, *, required: bool = Tru
     }
 
 
-def query(request: Request, name: str, read: Callable[[str], T], default: T | None = None) -> T:
+def parameters(call: Call) -> QueryParams:
+    return QueryParams(call.scope["query_string"])
+
+
+def query(call: Call, name: str, read: Callable[[str], T], default: T | None = None) -> T:
     """Return a parameter of the query, read."""
-    text = request.query_params.get(name)
+    text = parameters(call).get(name)
     if text is None:
         if default is not None:
             return default

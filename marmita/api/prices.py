@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 
 from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation, query, query_parameter
 from marmita.contract.answers import Answer
 from marmita.contract.errors import RequestError
+from marmita.contract.replies import Call
 from marmita.contract.requests import RequestBody
 from marmita.records.prices import loading, prices
 from marmita.records.prices.ticker import Ticker, ticker_of
@@ -59,8 +59,8 @@ class StoredPrices(Answer):
 
 
 def operations(api: Api) -> list[Operation]:
-    async def load(request: Request) -> Answer:
-        asked = LoadPrices.model_validate_json(await request.body())
+    async def load(call: Call) -> Answer:
+        asked = LoadPrices.model_validate_json(call.body)
         try:
             loaded = await run_in_threadpool(loading.load, api.database(), asked.ticker, asked.start, asked.end)
         except ValueError as error:
@@ -69,9 +69,9 @@ def operations(api: Api) -> list[Operation]:
             raise RequestError(HTTPStatus.BAD_GATEWAY, str(error)) from None
         return PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled)
 
-    async def show(request: Request) -> Answer:
-        ticker = query(request, "ticker", ticker_of)
-        first, last = query(request, "start", _day), query(request, "end", _day)
+    async def show(call: Call) -> Answer:
+        ticker = query(call, "ticker", ticker_of)
+        first, last = query(call, "start", _day), query(call, "end", _day)
         if first > last:
             raise RequestError(HTTPStatus.BAD_REQUEST, f"start, {first}, must not be after end, {last}")
         found = await run_in_threadpool(_stored, api, ticker, first, last)

@@ -8,10 +8,19 @@ from datetime import datetime, timedelta
 from pydantic import Field
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 
-from marmita.api.operations import INVALID, UNAVAILABLE, Api, Handler, Operation, name_parameter, query, query_parameter
+from marmita.api.operations import (
+    INVALID,
+    UNAVAILABLE,
+    Answering,
+    Api,
+    Operation,
+    name_parameter,
+    query,
+    query_parameter,
+)
 from marmita.contract.answers import Answer
+from marmita.contract.replies import Call
 from marmita.settings import settings, span
 
 FRESH_S = 5.0
@@ -87,10 +96,10 @@ class Measurements:
         self._one_at_a_time = asyncio.Lock()
         self._kept: dict[tuple[str, timedelta], tuple[float, bytes]] = {}
 
-    def of(self, name: str) -> Handler:
-        async def show(request: Request) -> bytes:
+    def of(self, name: str) -> Answering:
+        async def show(call: Call) -> bytes:
             model = self._api.slot(name)
-            window = query(request, "window", span, settings().quality_window)
+            window = query(call, "window", span, settings().quality_window)
             async with self._one_at_a_time:
                 at, figures = self._kept.get((model.packed.tag, window), (-math.inf, b""))
                 if time.monotonic() - at > FRESH_S:

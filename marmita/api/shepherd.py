@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
 
-from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation, query, query_parameter
+from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation, parameters, query, query_parameter
 from marmita.contract.answers import Answer
+from marmita.contract.replies import Call
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, leases
@@ -46,9 +46,9 @@ class ShepherdState(Answer):
 
 
 def operations(api: Api) -> list[Operation]:
-    async def show(request: Request) -> Answer:
-        model = query(request, "model", _one_of(api.models)) if "model" in request.query_params else None
-        limit = query(request, "limit", _limit, USUALLY)
+    async def show(call: Call) -> Answer:
+        model = query(call, "model", _one_of(api.models)) if "model" in parameters(call) else None
+        limit = query(call, "limit", _limit, USUALLY)
         return await run_in_threadpool(_state, api.database(), model, limit)
 
     which = query_parameter("model", "Only decisions about this model", api.models[0], required=False)

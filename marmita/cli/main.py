@@ -10,7 +10,7 @@ from pathlib import Path
 from bentoml.exceptions import BentoMLException
 
 from marmita import discovery
-from marmita.cli import bento, new, train
+from marmita.cli import bento, chart, new, train
 from marmita.discovery import DiscoveryError
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.operations import decisions, training_runs
@@ -126,6 +126,7 @@ def _options() -> argparse.Namespace:
     new.add(commands)
     train.add(commands)
     bento.add(commands)
+    chart.add(commands)
     prices = commands.add_parser("prices", help="the prices of stocks").add_subparsers(required=True)
     load = prices.add_parser("load", help="fetch those that are missing")
     load.add_argument("ticker")

@@ -5,21 +5,18 @@ validation from it, OpenAPI its descriptions, training its columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from operator import attrgetter, itemgetter
-from typing import Any
+from operator import attrgetter
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from pydantic import AliasChoices, AliasGenerator, BaseModel, Field, create_model
-from pydantic_core import from_json
 
 from marmita.contract.requests import MAX_ROWS, RequestBody, Rows, Strict, most_keys
 
 Floats = npt.NDArray[np.float32]
 """Rows on their way into a model, or its outputs on their way out: always two dimensions."""
-
-_NUMBERS = frozenset({int, float})
 
 
 class Row(Strict):
@@ -94,52 +91,55 @@ def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:
 class RowsReader:
     """Reads the body of a request that holds rows, `{"<field>": [{...}, ...]}`, as one array.
 
-    Rows of plain numbers within their bounds, as nearly all are, become an array without an object for each row. Any
-    other body goes to the request's class, which takes it or says what is wrong with it.
+    Rows of plain numbers within their bounds, as nearly all are, are read without a model for each row. Any other body
+    goes to the request's class, which takes it or says what is wrong with it.
     """
 
     def __init__(self, row: type[Row], request: type[RequestBody], field: str) -> None:
         self._names = features(row)
         self._field = field
         self._request = request
-        self._values = _values_of(self._names)
-        described = describe(row)
-        self._low, self._high = (np.array([one[end] for one in described], np.float64) for end in ("low", "high"))
+        self._decode = _decoder(row, field) if _is_plain(row) else None
 
     def __call__(self, body: bytes) -> Floats:
-        numbers = self._numbers(body)
-        return self.validated(self._request.model_validate_json(body)) if numbers is None else numbers
+        if self._decode is not None:
+            try:
+                return np.array(list(map(_values, getattr(self._decode(body), self._field))), np.float32)
+            except (msgspec.DecodeError, ValueError, RecursionError):
+                pass  # what is wrong is for the request's class to say
+        return self.validated(self._request.model_validate_json(body))
 
     def validated(self, request: RequestBody) -> Floats:
         """Return the array of a request that was validated."""
         return to_array(getattr(request, self._field), self._names)
 
-    def _numbers(self, body: bytes) -> Floats | None:
-        """Return the rows, or None if the request's class must have a look."""
-        if max(body.count(b":"), body.count(b",")) > self._request.most_keys:
-            return None
-        try:
-            request = from_json(body, allow_inf_nan=False)
-            (rows,) = request.values()
-            if self._field not in request or not 1 <= len(rows) <= MAX_ROWS:
-                return None
-            values = list(map(self._values, rows))
-            if set(map(len, rows)) != {len(self._names)} or not _NUMBERS.issuperset(map(type, chain(*values))):
-                return None
-            array = np.array(values, np.float64)
-        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-            return None
-        within = (array >= self._low) & (array <= self._high)
-        return array.astype(np.float32) if np.count_nonzero(within) == within.size else None
+
+_values = msgspec.structs.astuple
 
 
-def _values_of(names: Sequence[str]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
-    """Return what takes the values of these names out of a row, in their order."""
-    if len(names) == 1:
-        return lambda row: (row[names[0]],)
-    getter: Any = itemgetter
-    values: Callable[[Mapping[str, Any]], tuple[Any, ...]] = getter(*names)
-    return values
+def _is_plain(row: type[Row]) -> bool:
+    """Tell whether bounds are all that a row's contract asks of its numbers."""
+    decorators = row.__pydantic_decorators__
+    checks = (
+        decorators.validators,
+        decorators.field_validators,
+        decorators.root_validators,
+        decorators.model_validators,
+    )
+    bounds = [(described["low"], described["high"]) for described in describe(row)]
+    return not any(checks) and all(None not in pair for pair in bounds)
+
+
+def _decoder(row: type[Row], field: str) -> Callable[[bytes], Any]:
+    """Return what reads requests of plain rows, and raises if anything is not as the contract says."""
+    numbers = [
+        (one["name"], Annotated[float, msgspec.Meta(ge=float(one["low"]), le=float(one["high"]))])
+        for one in describe(row)
+    ]
+    one: Any = msgspec.defstruct(row.__name__, numbers, forbid_unknown_fields=True, gc=False)
+    rows = Annotated[list[one], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
+    request = msgspec.defstruct("Request", [(field, rows)], forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(request).decode
 
 
 def rows_request(row: type[Row], field: str) -> type[RequestBody]:

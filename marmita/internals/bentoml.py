@@ -1,9 +1,16 @@
 """BentoML's private names, each behind a function that says what it is for."""
 
+import os
 from pathlib import Path
+from typing import Any
 
+from _bentoml_impl.server.app import ServiceAppFactory as ServiceAppFactory
 from bentoml._internal.configuration.containers import BentoMLContainer as BentoMLContainer
+from bentoml._internal.context import server_context as server_context
 from bentoml._internal.models import ModelStore as ModelStore
+from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
+from bentoml._internal.utils.uri import path_to_uri, uri_to_path
+from opentelemetry.trace import Tracer
 
 # BentoML's home, its model store and its metrics.
 
@@ -36,3 +43,62 @@ def metrics_folder() -> Path:
     folder = Path(BentoMLContainer.prometheus_multiproc_dir.get())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+# The request path.
+
+
+def configuration() -> Any:
+    """Return the configuration in force, which `use_configuration` puts into force again."""
+    return BentoMLContainer.config.get()
+
+
+def use_configuration(configuration: Any) -> None:
+    """Put a changed configuration into force."""
+    BentoMLContainer.config.set(configuration)
+
+
+def traffic_metrics(app: Any) -> Any:
+    """Return the part of BentoML's application that has its metrics of requests; None if they are switched off."""
+    layer = app.middleware_stack
+    while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
+        layer = getattr(layer, "app", None)
+    if layer is not None and not layer._is_setup:
+        layer._setup()
+    return layer
+
+
+def tracer() -> Tracer | None:
+    """Return what makes spans, if traces are sent somewhere."""
+    if not configuration()["tracing"]["exporter_type"]:
+        return None
+    found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("marmita")
+    return found
+
+
+def runner_addresses() -> dict[str, str]:
+    """Return where runners in processes of their own listen, by the names of their services."""
+    return dict(BentoMLContainer.remote_runner_mapping.get())
+
+
+def use_runner_addresses(addresses: dict[str, str]) -> None:
+    """Ask runners at these addresses from now on."""
+    BentoMLContainer.remote_runner_mapping.set(addresses)
+
+
+def socket_path(address: str) -> str | None:
+    """Return the path of a Unix socket, if that is what an address names."""
+    return uri_to_path(address) if address.startswith(("file:", "unix:")) else None
+
+
+def hold_runner_sockets() -> None:
+    """Keep the runners' sockets within reach.
+
+    BentoML removes their files as soon as it is told to end, while there are still requests to be answered. Through a
+    descriptor that this process holds, a socket can be reached without its file.
+    """
+    addresses = runner_addresses()
+    for name, address in addresses.items():
+        if (path := socket_path(address)) is not None:
+            addresses[name] = path_to_uri(f"/proc/self/fd/{os.open(path, os.O_PATH)}")
+    use_runner_addresses(addresses)

@@ -4,23 +4,19 @@ A tensor stands in the JSON, or behind it as plain bytes (the protocol's binary 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from http import HTTPStatus
-from itertools import accumulate, chain, pairwise
+from itertools import chain
 from reprlib import repr as shown
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from pydantic_core import from_json, to_json
 
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
+from marmita.runtime.signature import DATATYPE, TYPES, Numbers, Signature
 
-DATATYPE = "FP32"
-_TYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
 _NUMBERS = frozenset({int, float})
 _MOST = 2 * MAX_ROWS
 """More lists, objects or keys than any request needs. To read millions of them would keep a worker busy for seconds."""
@@ -29,65 +25,6 @@ _NOT_HERE = ("classification", "shared_memory_region")
 """Parameters of other servers that can't be passed over: who sets them would take our answer for another."""
 
 T = TypeVar("T")
-
-Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
-
-
-class ValueBounds:
-    """What the values of a row can be at all: numbers in single precision, within the bounds of their features."""
-
-    def __init__(self, features: Sequence[Mapping[str, Any]]) -> None:
-        any_ = np.finfo(np.float32)
-        low, high = (np.array([one[end] for one in features], np.float64) for end in ("low", "high"))
-        low, high = np.fmax(low, any_.min), np.fmin(high, any_.max)
-        single = low.astype(np.float32), high.astype(np.float32)
-        self._names = [one["name"] for one in features]
-        # Whoever has a bound in single precision may send it in double precision, too.
-        self._of: dict[Any, tuple[Numbers, Numbers]] = {
-            _TYPES["FP32"]: single,
-            _TYPES["FP64"]: (np.fmin(low, single[0]), np.fmax(high, single[1])),
-        }
-
-    def check(self, rows: Numbers) -> None:
-        """Refuse rows of which one is beyond. No comparison holds for what is no number."""
-        low, high = self._of[rows.dtype]
-        within = (rows >= low) & (rows <= high)
-        if np.count_nonzero(within) == within.size:
-            return
-        row, column = np.argwhere(~within)[0].tolist()
-        where = f"row {row}, {self._names[column]}"
-        if not np.isfinite(rows[row, column]):
-            raise _wrong(f"{where}: the value is no finite number")
-        raise _wrong(f"{where}: the value must be from {low[column]:g} to {high[column]:g}")
-
-
-@dataclass(frozen=True)
-class Signature:
-    """What a model's tensors are called, how wide they are, and what they can hold."""
-
-    model: str
-    version: str
-    input: str
-    width: int
-    outputs: Mapping[str, int]
-    """Columns of each output, in the order in which they lie side by side."""
-    bounds: ValueBounds
-
-    @cached_property
-    def columns(self) -> Mapping[str, slice]:
-        """Where each output lies."""
-        starts = [0, *accumulate(self.outputs.values())]
-        return {name: slice(*ends) for name, ends in zip(self.outputs, pairwise(starts), strict=True)}
-
-    def describe(self) -> dict[str, Any]:
-        """The protocol's metadata of a model."""
-        return {
-            "name": self.model,
-            "versions": [self.version],
-            "platform": "onnxruntime_onnx",
-            "inputs": [{"name": self.input, "datatype": DATATYPE, "shape": [-1, self.width]}],
-            "outputs": [{"name": n, "datatype": DATATYPE, "shape": [-1, width]} for n, width in self.outputs.items()],
-        }
 
 
 class Asked(NamedTuple):
@@ -172,7 +109,7 @@ def _count(shape: object, signature: Signature) -> int:
 
 def _values(tensor: Mapping[str, Any], binary: bytes, signature: Signature) -> Numbers:
     datatype, data = tensor.get("datatype"), tensor.get("data")
-    if not isinstance(datatype, str) or datatype not in _TYPES:
+    if not isinstance(datatype, str) or datatype not in TYPES:
         raise _wrong(f"{signature.input} must have the datatype FP32 or FP64, not {shown(datatype)}")
     size = _parameter(tensor, "binary_data_size", int)
     if size is None:
@@ -181,7 +118,7 @@ def _values(tensor: Mapping[str, Any], binary: bytes, signature: Signature) -> N
         return _from_list(data, signature.width)
     if data is not None:
         raise _wrong(f"{signature.input} has data in the JSON and behind it")
-    return _from_bytes(binary, size, _TYPES[datatype])
+    return _from_bytes(binary, size, TYPES[datatype])
 
 
 def _from_bytes(binary: bytes, size: int, dtype: np.dtype[Any]) -> Numbers:

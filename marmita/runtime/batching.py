@@ -19,11 +19,11 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
-from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml.exceptions import BentoMLConfigException, ServiceUnavailable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from marmita.contract.rows import Floats
+from marmita.internals.bentoml import configuration
 
 log = logging.getLogger("bentoml.marmita")
 
@@ -43,7 +43,7 @@ class Batching(BaseModel):
     @classmethod
     def of(cls, service: str) -> "Batching":
         """What the configuration in force says for a service."""
-        services: dict[str, Any] = BentoMLContainer.config.get().get("services", {})
+        services: dict[str, Any] = configuration().get("services", {})
         try:
             return cls(**services.get(service, {}).get("batching", {}))
         except ValidationError as error:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from marmita.contract.rows import Floats
-from marmita.oip.codec import Signature, ValueBounds
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batcher, Batching
+from marmita.runtime.signature import Signature, ValueBounds
 from marmita.telemetry.metrics import ModelMetrics
 
 

@@ -8,9 +8,9 @@ from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
+import msgspec
 import numpy as np
 from bentoml.models import BentoModel
-from pydantic_core import to_json
 
 from marmita.contract.rows import Floats
 from marmita.records.predictions.bundles import PredictionRequest, Subject
@@ -21,6 +21,8 @@ from marmita.runtime.loaded_model import LoadedModel, flatten
 from marmita.runtime.recording import recorder
 from marmita.runtime.slot import its_own
 from marmita.telemetry import logs
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Predicted(NamedTuple):
@@ -68,7 +70,7 @@ class Runner(ABC):
         return {path: partial(self._answer, endpoint) for path, endpoint in endpoints_of(type(self)).items()}
 
     async def _answer(self, endpoint: Endpoint, body: bytes) -> bytes:
-        return to_json(await endpoint.handle(self, endpoint.read(body)))
+        return _encode(await endpoint.handle(self, endpoint.read(body)))
 
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
         """Return what the model says to these rows, recorded if predictions are to be recorded."""

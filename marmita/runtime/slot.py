@@ -13,6 +13,7 @@ from marmita.records.quality.evaluators import Evaluator
 from marmita.registry.fitness import NotServableError, check_servable
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batching
+from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.loaded_model import LoadedModel
 from marmita.telemetry import metrics
 
@@ -27,6 +28,7 @@ class ModelSlot:
         """Loaded, if this process answers for the model."""
         self._sample: Floats = runner.sample
         self._batching = Batching.of(runner.__name__)
+        self._endpoints = tuple(endpoints_of(runner))
 
     def version(self) -> str:
         return self.packed.version
@@ -36,6 +38,7 @@ class ModelSlot:
         if self.served is None:
             self.served = LoadedModel(self.packed, self._batching)
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
+            metrics.answers_at(self.packed.name, self._endpoints)
         return self.served
 
     def load_fit(self, packed: PackedModel) -> LoadedModel:

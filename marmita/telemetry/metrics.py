@@ -9,12 +9,9 @@ import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache
 from pathlib import Path
-from typing import Any
 
-from bentoml._internal.context import server_context
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from prometheus_client.multiprocess import mark_process_dead
 
 from marmita.internals.prometheus import Counter, Gauge, Histogram
@@ -32,6 +29,9 @@ _predictions = Counter("marmita_predictions_total", "Predictions by class or buc
 _refused = Counter("marmita_refused_total", "Requests that the front refused before BentoML saw them", ["status"])
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
+)
+_route = Gauge(
+    "marmita_model_route", "1 for each typed route of the model", ["model", "endpoint"], multiprocess_mode="mostrecent"
 )
 _refusing = Gauge(
     "marmita_model_refused",
@@ -97,8 +97,8 @@ class _Pending:
             asyncio.get_running_loop().call_later(DELAY_S, self.write)
 
 
-_pending = _Pending()
-write = _pending.write
+pending = _Pending()
+write = pending.write
 
 
 def forget_the_dead() -> None:
@@ -116,7 +116,7 @@ def _refusal(status: int) -> Counter:
 
 def refused(status: int) -> None:
     """Count a request that got no further than the front."""
-    _pending.count(_refusal(status))
+    pending.count(_refusal(status))
 
 
 def serves(model: str, version: str, made: datetime, no_more: str | None = None) -> None:
@@ -126,6 +126,12 @@ def serves(model: str, version: str, made: datetime, no_more: str | None = None)
         _made.labels(model, no_more).set(math.nan)
     _served.labels(model, version).set(1)
     _made.labels(model, version).set(made.timestamp())
+
+
+def answers_at(model: str, endpoints: Iterable[str]) -> None:
+    """Show which endpoints are the model's: their names don't tell it."""
+    for endpoint in endpoints:
+        _route.labels(model, endpoint).set(1)
 
 
 def refuses(model: str, yes: bool) -> None:
@@ -150,47 +156,7 @@ class ModelMetrics:
 
     def answered(self, rows: int, outcomes: Iterable[str], unusual: Sequence[str]) -> None:
         """Count one request's answers by outcome and its unusual inputs by feature."""
-        _pending.count(self._rows, rows)
-        _pending.count_each(self._predictions, outcomes)
+        pending.count(self._rows, rows)
+        pending.count_each(self._predictions, outcomes)
         if unusual:
-            _pending.count_each(self._unusual, unusual)
-
-
-class Requests:
-    """BentoML's own metrics of requests, for those that are answered in front of its stack."""
-
-    def __init__(self, app: Any) -> None:
-        self._app = app
-        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint))
-        self._total = cache(lambda endpoint, status: self._labelled("total", endpoint, status))
-        self._duration = cache(lambda endpoint, status: self._labelled("duration", endpoint, status))
-
-    def begun(self, endpoint: str) -> None:
-        if self._bentoml:
-            _pending.move(self._progress(endpoint), 1)
-
-    def ended(self, endpoint: str, status: int, seconds: float) -> None:
-        if self._bentoml:
-            _pending.move(self._progress(endpoint), -1)
-            _pending.count(self._total(endpoint, status))
-            self._duration(endpoint, status).observe(seconds)
-
-    @cached_property
-    def _bentoml(self) -> Any:
-        """The part of BentoML's stack that holds the metrics, once it is built; none if they are switched off."""
-        layer = self._app.middleware_stack
-        while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
-            layer = getattr(layer, "app", None)
-        if layer is not None and not layer._is_setup:
-            layer._setup()
-        return layer
-
-    def _labelled(self, metric: str, endpoint: str, status: int | None = None) -> Any:
-        code = {} if status is None else {"http_response_code": status}
-        return getattr(self._bentoml, f"metrics_request_{metric}").labels(
-            endpoint=endpoint,
-            service_name=server_context.bento_name,
-            service_version=server_context.bento_version,
-            runner_name=server_context.service_name,
-            **code,
-        )
+            pending.count_each(self._unusual, unusual)

@@ -8,13 +8,12 @@ import numpy.typing as npt
 from onnx.utils import Extractor
 from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import Pipeline
 
 from marmita.contract.rows import features
 from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Classifier
-from marmita.training.conversion import scaler_options, to_bytes, to_graph
+from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import Doubles, Examples, Mask
 from marmita.training.report import ScoreLine, table
 from marmita.training.table import TableTraining
@@ -73,8 +72,7 @@ class ClassifierTraining(TableTraining[np.int64]):
     def convert(self, fitted: Any) -> bytes:
         if self._convert:
             return self._convert(fitted)
-        options = scaler_options(fitted) | {type(_last_step(fitted)): {"zipmap": False}}
-        graph = to_graph(fitted, len(features(self.runner.row)), options=options)
+        graph = to_graph(fitted, len(features(self.runner.row)), options={"zipmap": False})
         return to_bytes(Extractor(graph).extract_model(["features"], ["probabilities"]))
 
     def valid(self, truths: Doubles) -> Mask:
@@ -130,10 +128,6 @@ class ClassifierTraining(TableTraining[np.int64]):
         print("Held-out rows by true class (line) and predicted class (column):")
         for name, counts in zip(self.classes, held_out["confusion"], strict=True):
             print(f"  {name:<14}" + "".join(f"{count:>6}" for count in counts))
-
-
-def _last_step(model: Any) -> Any:
-    return _last_step(model.steps[-1][1]) if isinstance(model, Pipeline) else model
 
 
 def calibration_error(labels: Labels, probabilities: Doubles) -> float:

@@ -4,7 +4,7 @@ skl2onnx has no types of its own and neither has scikit-learn: hence the `Any`.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,23 @@ OPSETS = {"": 18, "ai.onnx.ml": 3}
 _STATISTICS = ("center_", "mean_", "scale_")
 
 
-def to_graph(model: BaseEstimator, features: int, **options: Any) -> onnx.ModelProto:
-    """Return the graph of a fitted model that takes `features` numbers a row."""
+def to_graph(
+    model: BaseEstimator, features: int, *, options: Mapping[str, Any] | None = None, **more: Any
+) -> onnx.ModelProto:
+    """Return the graph of a fitted model that takes `features` numbers a row. `options` are those of the model itself.
+
+    Scalers divide in the graph as scikit-learn does.
+    """
     model = copy.deepcopy(model)
     for part in _parts(model):
         if isinstance(part, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
             _settle_thresholds(part)
     inputs = [("features", FloatTensorType([None, features]))]
-    graph: onnx.ModelProto = to_onnx(model, initial_types=inputs, target_opset=OPSETS, **options)
+    scalers = {type(part) for part in _parts(model)} & {RobustScaler, StandardScaler}
+    every: dict[Any, Any] = {kind: {"div": "div"} for kind in scalers}
+    if options:
+        every[id(model)] = dict(options)
+    graph: onnx.ModelProto = to_onnx(model, initial_types=inputs, target_opset=OPSETS, options=every, **more)
     return graph
 
 
@@ -48,12 +57,6 @@ def in_single_precision(model: Any) -> Any:
             if isinstance(values := getattr(part, name, None), np.ndarray):
                 setattr(part, name, values.astype(np.float32))
     return model
-
-
-def scaler_options(model: Any) -> dict[Any, Any]:
-    """Return the options by which a graph scales as scikit-learn does, for a model that has scalers."""
-    kinds = {type(part) for part in _parts(model)} & {RobustScaler, StandardScaler}
-    return {kind: {"div": "div"} for kind in kinds}
 
 
 def _parts(model: Any) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from marmita.contract.rows import features
 from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Regressor
-from marmita.training.conversion import scaler_options, to_bytes, to_graph
+from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import Doubles, Mask
 from marmita.training.report import ScoreLine
 from marmita.training.table import TableTraining
@@ -77,7 +77,6 @@ class RegressorTraining(TableTraining[np.float64]):
             fitted.estimator,
             len(features(self.runner.row)),
             final_types=[(target, FloatTensorType([None, 1]))],
-            options=scaler_options(fitted.estimator),
         )
         for name, offset in asdict(fitted.interval).items():
             _add_offset(graph.graph, target, name, offset)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
-from starlette.types import Message, Receive
+from starlette.types import Receive
 
 from marmita.contract.errors import RequestError
 from marmita.settings import Settings
@@ -80,18 +80,3 @@ class RequestBodies:
 
     def _too_large(self) -> RequestError:
         return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._largest} bytes")
-
-
-def replay(body: bytes, receive: Receive) -> Receive:
-    """Hand a body on as one message."""
-    left: bytes | None = body
-
-    async def replayed() -> Message:
-        nonlocal left
-        if left is None:
-            return await receive()
-        message: Message = {"type": "http.request", "body": left, "more_body": False}
-        left = None
-        return message
-
-    return replayed

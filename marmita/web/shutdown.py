@@ -14,11 +14,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from pathlib import Path
 
 import uvicorn
-from bentoml._internal.configuration.containers import BentoMLContainer
 
+from marmita.internals.bentoml import metrics_folder
 from marmita.web.accept_loop import AcceptLoop, listeners, take
 
 NOTICE_S = 1.0
@@ -75,7 +74,7 @@ class FrontShutdown(GracefulShutdown):
     def _start(self, server: uvicorn.Server) -> None:
         self._accepting = AcceptLoop(server, self._listens_at)
         # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
-        lock = Path(BentoMLContainer.prometheus_multiproc_dir.get(), f"serving-{os.getppid()}")
+        lock = metrics_folder() / f"serving-{os.getppid()}"
         self._serving = lock.open("wb")
         flock(self._serving, LOCK_SH)
 

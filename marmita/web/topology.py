@@ -1,82 +1,143 @@
-"""Where the runners live. The front door asks them in the same way in both topologies."""
+"""Where the runners live: in this process, or in processes of their own. Both are asked in the same way."""
 
 import asyncio
-import os
-from collections.abc import Awaitable, Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, partial
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
 import bentoml
-from _bentoml_sdk.service.dependency import Dependency
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.utils.uri import path_to_uri, uri_to_path
 from bentoml.exceptions import ServiceUnavailable
-from opentelemetry import baggage, context
 
-from marmita.oip.routes import PATIENCE_S, LocalModel, Model, RemoteModel
-from marmita.runtime.runner import Runner
+from marmita.contract.errors import RequestError
+from marmita.contract.replies import BYTES, JSON, Call, Handler, Reply, Route, json_reply
+from marmita.internals.bentoml import runner_addresses, socket_path
+from marmita.oip import routes as oip
+from marmita.runtime.endpoints import endpoints_of
+from marmita.runtime.runner import Runner, model_name
 from marmita.telemetry import logs
+from marmita.telemetry.spans import Spans
+from marmita.web.relay import Relay, RelayError
 
-T = TypeVar("T")
-
-
-def hold_on() -> None:
-    """Keep the runners' sockets within reach.
-
-    BentoML removes their files as soon as it is told to end, while there are still requests to be answered. Through a
-    descriptor that this process holds, a socket can be reached without its file.
-    """
-    addresses = dict(BentoMLContainer.remote_runner_mapping.get())
-    for name, address in addresses.items():
-        if address.startswith(("file:", "unix:")):
-            held = os.open(uri_to_path(address), os.O_PATH)
-            addresses[name] = path_to_uri(f"/proc/self/fd/{held}")
-    BentoMLContainer.remote_runner_mapping.set(addresses)
+PATIENCE_S = 2.0
+"""How long a runner in another process may take to say that it is ready."""
+_NOT_ANSWERING = "the model is not answering: try again in a moment"
 
 
-def tensor_models(dependencies: Iterable[Dependency[Any]]) -> dict[str, Model]:
-    """Who answers the tensor routes for each model: a runner in this process, or one elsewhere."""
-    service: Any = bentoml.get_current_service()
-    if isinstance(service, Runner):
-        return {service.served.packed.name: LocalModel(service)}
-    addresses = BentoMLContainer.remote_runner_mapping.get()
-    found: dict[str, Model] = {}
-    for dependency in dependencies:
-        runner: Any = dependency.get()
-        if isinstance(runner, Runner):
-            found[runner.served.packed.name] = LocalModel(runner)
-        else:
-            assert dependency.on is not None
-            (model,) = dependency.on.models
-            name = model.resolve().tag.name
-            found[name] = RemoteModel(name, addresses[dependency.on.name])
-    return found
+class Model(Protocol):
+    """A model that answers for itself, wherever it lives."""
+
+    async def ask(self, path: str, call: Call) -> Reply: ...
+    async def is_ready(self) -> bool: ...
 
 
-async def ask(answer: Awaitable[T]) -> T:
-    """Wait for a runner's answer. One that can't be reached is about to be started again: that is a 503.
+class LocalModel:
+    """A model whose runner lives in this process."""
 
-    The request's id goes along as OpenTelemetry's baggage, which BentoML hands to runners in other processes.
-    """
-    token = context.attach(baggage.set_baggage(logs.REQUEST_ID, logs.request_id.get()))
-    try:
-        return await answer
-    except (aiohttp.ClientError, OSError) as error:
-        raise ServiceUnavailable("the model is not answering: try again in a moment") from error
-    finally:
-        context.detach(token)
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        typed: dict[str, Handler] = {path: partial(_typed, answer) for path, answer in runner.routes().items()}
+        self._handlers = typed | dict(oip.handlers(model_name(type(runner)), runner))
 
+    async def ask(self, path: str, call: Call) -> Reply:
+        return await self._handlers[path](call)
 
-async def ready(*runners: Any) -> bool:
-    """Whether all runners can answer, wherever they live."""
-    return all(await asyncio.gather(*(_ready(runner) for runner in runners)))
+    async def is_ready(self) -> bool:
+        return await self._runner.__is_ready__()
 
 
-async def _ready(runner: Any) -> bool:
-    if isinstance(runner, Runner):
-        return await runner.__is_ready__()
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            return bool(await runner.is_ready())
-    except (aiohttp.ClientError, OSError, TimeoutError):
-        return False
+class RemoteModel:
+    """A model whose runner lives in a process of its own. It is asked at the same paths."""
+
+    def __init__(self, model: str, relay: Relay, spans: Spans) -> None:
+        self._ready_path = f"{oip.model_path(model)}/ready"
+        self._relay = relay
+        self._spans = spans
+
+    async def ask(self, path: str, call: Call) -> Reply:
+        return await self._ask(call.scope["method"], path, self._headers(call), call.body)
+
+    async def is_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return (await self._ask("GET", self._ready_path, [], b"")).status == HTTPStatus.OK
+        except (TimeoutError, ServiceUnavailable):
+            return False
+
+    async def _ask(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Reply:
+        try:
+            answer = await self._relay.ask(method, path, headers, body)
+        except RelayError as error:
+            raise ServiceUnavailable(_NOT_ANSWERING) from error
+        return Reply(answer.status, answer.body, *oip.relayed(answer.headers))
+
+    def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
+        is_binary = call.headers.get(b"content-type", JSON).startswith(BYTES)
+        headers = [
+            (b"content-type", BYTES if is_binary else JSON),
+            (logs.REQUEST_ID.encode(), (logs.request_id.get() or "").encode()),
+        ]
+        if (size := call.headers.get(oip.JSON_SIZE)) is not None:
+            headers.append((oip.JSON_SIZE, size))
+        headers += [(name.encode(), value.encode()) for name, value in self._spans.handed_on().items()]
+        return headers
+
+
+class Models:
+    """The models of a service, in this process or in others. BentoML makes the runners when the worker starts."""
+
+    def __init__(self, service: Any, runners: Mapping[str, type[Runner]], spans: Spans) -> None:
+        self._service = service
+        self._runners = runners
+        self._spans = spans
+
+    def routes(self) -> dict[str, Route]:
+        """Return the routes of all models."""
+        found: dict[str, Route] = {}
+        for name, runner in self._runners.items():
+            for path in endpoints_of(runner):
+                found[path] = Route("POST", partial(self._ask, name, path))
+            for path, route in oip.model_routes(name, partial(self._ask, name, "")).items():
+                found[path] = route._replace(handle=partial(self._ask, name, path))
+        return found
+
+    async def are_ready(self) -> bool:
+        return all(await asyncio.gather(*(model.is_ready() for model in self._models.values())))
+
+    async def ready(self, _: Call) -> Reply:
+        """Answer whether all models are ready."""
+        if not await self.are_ready():
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the models are not ready: try again in a moment")
+        return json_reply({"ready": True})
+
+    async def _ask(self, name: str, path: str, call: Call) -> Reply:
+        return await self._models[name].ask(path, call)
+
+    @cached_property
+    def _models(self) -> Mapping[str, Model]:
+        service: Any = bentoml.get_current_service()
+        if isinstance(service, Runner):
+            return {model_name(type(service)): LocalModel(service)}
+        addresses = runner_addresses()
+        return {
+            model_name(dependency.on.inner): self._model(dependency, addresses.get(dependency.on.name))
+            for dependency in self._service.dependencies.values()
+        }
+
+    def _model(self, dependency: Any, address: str | None) -> Model:
+        if address is None:
+            return LocalModel(dependency.get())
+        return RemoteModel(model_name(dependency.on.inner), _relay_to(address), self._spans)
+
+
+def _relay_to(address: str) -> Relay:
+    path = socket_path(address)
+    if path is not None:
+        return Relay(path=path)
+    found = urlsplit(address)
+    return Relay(host=found.hostname or "", port=found.port or 0)
+
+
+async def _typed(answer: Callable[[bytes], Any], call: Call) -> Reply:
+    return Reply(HTTPStatus.OK, await answer(call.body))

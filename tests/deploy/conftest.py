@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,9 +33,10 @@ def program(part: str, *names: str) -> str:
     missing(part)
 
 
-def run(*command: str, cwd: Path = ROOT) -> str:
+def run(*command: str, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> str:
     """Run a command that must succeed, and give back what it said."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    variables = os.environ | (environment or {})
+    done = subprocess.run(command, cwd=cwd, env=variables, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

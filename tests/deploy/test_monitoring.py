@@ -11,14 +11,18 @@ import httpx
 import pytest
 import yaml
 
+from marmita import discovery
+from marmita.cli.chart import component
 from marmita.records.database.database import Database, default_url
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
 from marmita.registry.packed_model import PackedModel
+from tests.deploy.chart.values import CHART
 from tests.deploy.conftest import program, read_yaml, run, running
 from tests.deploy.monitoring import (
     ALERTMANAGER,
     ALERTS,
+    GRAFANA,
     PANELS,
     PROMETHEUS,
     RECORDED,
@@ -26,9 +30,9 @@ from tests.deploy.monitoring import (
     RUNBOOKS,
     expressions,
 )
-from tests.deploy.watching import INFER, LABELS, Watching, label_predictions, send_traffic, within
+from tests.deploy.watching import INFER, LABELS, MODEL_OF, Watching, label_predictions, send_traffic, within
 from tests.e2e.server import ROOT, Server, free_port, home, serve
-from tests.samples import CLASSIFY, FORECAST, SCORE
+from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +135,16 @@ def test_every_alert_says_what_is_wrong_and_where_to_read_on(name: str) -> None:
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == ["What it means", "How to see", "What to do"]
 
 
+def test_no_rule_dashboard_or_template_names_a_model() -> None:
+    """They hold for a model that comes later as well."""
+    files = [*(PROMETHEUS / "rules").iterdir(), *(GRAFANA / "dashboards").iterdir(), *(CHART / "templates").iterdir()]
+    for file in [*files, CHART / "values.schema.json", ALERTMANAGER, PROMETHEUS / "adapter.yaml"]:
+        text = file.read_text()
+        for name in discovery.names():
+            assert name not in text, file
+            assert component(name) not in text, file
+
+
 def test_every_runbook_has_its_alert() -> None:
     assert {page.stem for page in RUNBOOKS.glob("Marmita*.md")} == set(ALERTS)
 
@@ -220,18 +234,12 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
     def counted() -> dict[str, float]:
         return watching.values("endpoint:marmita_requests:rate5m > 0", "endpoint")
 
-    assert within(30, lambda: set(counted()) == {CLASSIFY, SCORE, FORECAST, INFER, LABELS}), counted()
+    assert within(30, lambda: set(counted()) == {*REQUESTS, INFER, LABELS}), counted()
     models = {
         one["metric"]["endpoint"]: one["metric"].get("model")
         for one in watching.query("endpoint:marmita_requests:rate5m > 0")
     }
-    assert models == {
-        CLASSIFY: "fetal_health",
-        SCORE: "wine_quality",
-        FORECAST: "stock_forecast",
-        INFER: "wine_quality",
-        LABELS: None,
-    }
+    assert models == {route: MODEL_OF[route] for route in REQUESTS} | {INFER: MODEL_OF[SCORE], LABELS: None}
     assert set(watching.values("endpoint:marmita_errors:ratio5m", "endpoint").values()) == {0}
     refused = watching.values('endpoint_code:marmita_requests:rate5m{http_response_code="400"}', "endpoint")
     assert refused[SCORE] > 0
@@ -243,7 +251,7 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
 
 
 def test_what_is_kept_is_measured_for_each_model(watching: Watching) -> None:
-    models = {"fetal_health", "wine_quality", "stock_forecast"}
+    models = {MODEL_OF[route] for route in REQUESTS}
 
     assert within(30, lambda: set(watching.values("model:marmita_quality_labelled:ratio > 0", "model")) == models)
     assert set(watching.values("model:marmita_quality_error_ratio:max > 0", "model")) == models
@@ -271,9 +279,7 @@ def test_a_request_that_passes_two_services_counts_once(watching: Watching) -> N
     def shares() -> dict[str, float]:
         return watching.values(share, "endpoint")
 
-    assert within(
-        30, lambda: shares() == pytest.approx(dict.fromkeys((CLASSIFY, SCORE, FORECAST, INFER), 1), rel=0.2)
-    ), shares()
+    assert within(30, lambda: shares() == pytest.approx(dict.fromkeys((*REQUESTS, INFER), 1), rel=0.2)), shares()
 
 
 def test_prometheus_reaches_its_alertmanager(watching: Watching) -> None:

@@ -1,5 +1,5 @@
 """What the shepherd's image would hold. It is not built here, as TensorFlow alone takes minutes to come: the Dockerfile
-is held against the rooms, the requirements and the Bento's own image.
+is held against the folders, the requirements and the Bento's own image.
 """
 
 import ast
@@ -18,20 +18,20 @@ STAGES = ["FROM" + stage for stage in re.split(r"^FROM", DOCKERFILE.replace("\\\
 IGNORED = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
 SENT = [line.removeprefix("!") for line in IGNORED if line.startswith("!")]
 """What the engine is sent, and so what `COPY . ` copies."""
-ROOMS = [name for name in SENT if (ROOT / name).is_dir()]
+FOLDERS = [name for name in SENT if (ROOT / name).is_dir()]
 
 
 def instructions(stage: str, name: str) -> list[str]:
     return re.findall(rf"^{name} (.+)$", stage, re.MULTILINE)
 
 
-def imported(room: str) -> set[str]:
-    """The packages of this project that a room's files import, wherever in them."""
+def imported(folder: str) -> set[str]:
+    """The packages of this project that a folder's files import, wherever in them."""
     first_party = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]["isort"]["known-first-party"]
     )
     found: set[str] = set()
-    for file in (ROOT / room).rglob("*.py"):
+    for file in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 found |= {alias.name.partition(".")[0] for alias in node.names}
@@ -43,13 +43,13 @@ def imported(room: str) -> set[str]:
 def test_what_goes_into_it_exists_and_nothing_else_is_sent() -> None:
     assert IGNORED[0] == "*"
     assert [name for name in SENT if not (ROOT / name).exists()] == []
-    assert set(ROOMS) == {"bentos", "marmita", "records", "shepherd", "training"}
-    assert set(SENT) - set(ROOMS) == {"configuration.yaml", "requirements/train.txt", "requirements/uv.txt"}
+    assert set(FOLDERS) == {"bentos", "marmita", "training"}
+    assert set(SENT) - set(FOLDERS) == {"configuration.yaml", "requirements/train.txt", "requirements/uv.txt"}
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_a_room_in_it_needs_no_room_that_is_not(room: str) -> None:
-    assert imported(room) <= set(ROOMS)
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_in_it_needs_none_that_is_not(folder: str) -> None:
+    assert imported(folder) <= set(FOLDERS)
 
 
 def test_every_package_is_pinned_by_its_hash() -> None:

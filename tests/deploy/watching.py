@@ -8,9 +8,12 @@ from typing import Any
 
 import httpx
 
+from marmita import discovery
+from marmita.runtime.endpoints import endpoints_of
 from tests.e2e.server import Server
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
 
+MODEL_OF = {route: name for name in discovery.names() for route in endpoints_of(discovery.runner(name))}
 INFER, LABELS = "/v2/models/wine_quality/infer", "/labels"
 TRUTHS: dict[str, Any] = {CLASSIFY: "normal", SCORE: 5, FORECAST: [30.0, 31.0, 30.5]}
 """A label for each row of a route, right or wrong."""

@@ -41,7 +41,7 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """What the training command makes of an empty store. This takes as long as it takes a user."""
     home = tmp_path_factory.mktemp("trained") / "home"
-    command = [sys.executable, "-m", "training", "--missing"]
+    command = [sys.executable, "-m", "marmita", "train", "--missing"]
     environment = os.environ | {"BENTOML_HOME": str(home)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

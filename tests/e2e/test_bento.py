@@ -64,7 +64,8 @@ def test_it_holds_the_champions_and_the_configuration(
     assert packed == {champion.tag for champion in champions.values()}
     files = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
     assert {"service.py", "configuration.yaml", "requirements/serve.txt"} <= files
-    assert not [file for file in files if file.startswith(("training", "tests", ".venv"))]
+    left_out = ("training", "tests", ".venv", "marmita/shepherd", "marmita/training")
+    assert not [file for file in files if file.startswith(left_out)]
     assert yaml.safe_load((bento / "apis" / "openapi.yaml").read_text())["paths"][SCORE]
 
 

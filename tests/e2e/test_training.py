@@ -61,7 +61,7 @@ def test_progress_can_be_followed(trained: Trained) -> None:
 
 def test_what_is_there_is_not_trained_again(trained: Trained) -> None:
     start = time.monotonic()
-    done = run(trained.home, sys.executable, "-m", "training", "--missing")
+    done = run(trained.home, sys.executable, "-m", "marmita", "train", "--missing")
 
     assert done.returncode == 0
     assert done.stdout == ""

@@ -9,17 +9,6 @@ import marmita
 ROOT = Path(marmita.__file__).parent
 INTERNALS = ROOT / "internals"
 
-LEFT = {
-    "oip/routes.py",
-    "runtime/batching.py",
-    "runtime/runner.py",
-    "service.py",
-    "telemetry/metrics.py",
-    "web/shutdown.py",
-    "web/topology.py",
-}
-"""Modules that still do."""
-
 
 def test_private_names_of_other_packages_are_imported_by_internals_only() -> None:
     found = {
@@ -28,7 +17,7 @@ def test_private_names_of_other_packages_are_imported_by_internals_only() -> Non
         if INTERNALS not in path.parents and (names := list(private_imports(ast.parse(path.read_text()))))
     }
 
-    assert {path: names for path, names in found.items() if path not in LEFT} == {}
+    assert found == {}
 
 
 def private_imports(tree: ast.Module) -> Iterator[str]:

@@ -37,3 +37,10 @@ def test_one_version_is_served_at_a_time() -> None:
     assert value("marmita_model_served", version="v2") == 1
     assert math.isnan(value("marmita_model_made_timestamp_seconds", version="v1"))
     assert value("marmita_model_made_timestamp_seconds", version="v2") == second.timestamp()
+
+
+def test_a_model_s_endpoints_are_shown() -> None:
+    all_metrics.answers_at("test_model", ["/test/one", "/test/two"])
+
+    assert value("marmita_model_route", endpoint="/test/one") == 1
+    assert value("marmita_model_route", endpoint="/test/two") == 1

@@ -1,5 +1,6 @@
 """A classifier's graph says what the estimator says, whatever estimator it is."""
 
+from collections.abc import Callable
 from typing import Any
 
 import bentoml
@@ -40,7 +41,7 @@ def scaled() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression())
 
 
-ESTIMATORS = {
+ESTIMATORS: dict[str, Callable[[], Any]] = {
     "forest": lambda: RandomForestClassifier(n_estimators=5, random_state=3),
     "boosting": lambda: HistGradientBoostingClassifier(max_iter=5, random_state=3),
     "pipeline": scaled,

@@ -2,11 +2,18 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of what belongs to the release. It leaves room for a model's name: together they have 63 characters. */}}
+{{/* The name of what belongs to the release. It leaves room for what comes behind it: together they have 63 characters. */}}
 {{- define "marmita.fullname" -}}
 {{- $name := include "marmita.name" . -}}
 {{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
 {{- default $both .Values.fullnameOverride | trunc 47 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* The name of what belongs to one model, from a list: the context, and the model. A long one ends in a hash. */}}
+{{- define "marmita.modelName" -}}
+{{- $name := printf "%s-%s" (include "marmita.fullname" (first .)) (last .) -}}
+{{- $short := printf "%s-%s" (trunc 54 $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- gt (len $name) 63 | ternary $short $name -}}
 {{- end -}}
 
 {{/* What selects all pods of the release. Together with the component, those of one deployment. */}}
@@ -45,8 +52,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- else -}}
   {{- range $model, $values := .Values.models -}}
     {{- $image := include "marmita.image" (list (printf "models.%s.image" $model) $values.image) -}}
-    {{- $own := dict "name" (printf "%s-%s" $fullname $model) "image" $image -}}
-    {{- $_ := mergeOverwrite (deepCopy $common) $values $own | set $deployments $model -}}
+    {{- $own := dict "name" (include "marmita.modelName" (list $ $model)) "image" $image -}}
+    {{- $said := pick $values "resources" "replicas" "autoscaling" -}}
+    {{- $_ := mergeOverwrite (deepCopy $common) (deepCopy $.Values.separate) $said $own | set $deployments $model -}}
   {{- end -}}
 {{- end -}}
 {{- toYaml $deployments -}}

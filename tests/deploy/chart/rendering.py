@@ -17,15 +17,27 @@ KUBERNETES = ("1.30", kubernetes_validate.latest_version())
 """The oldest that the chart is for, and the newest that can be checked."""
 
 
-def files(values: Values, release: str = "demo", folder: Path = CHART) -> dict[str, str]:
+def files(*values: Values, release: str = "demo", folder: Path = CHART) -> dict[str, str]:
+    """What Helm makes of the chart, by file. The same values are rendered once."""
+    return _rendered(json.dumps(with_(*values)), release, folder)
+
+
+@cache
+def _rendered(values: str, release: str, folder: Path) -> dict[str, str]:
     with helm.Chart.load(folder) as chart:
-        return chart.render(values, name=release, namespace="models")
+        return chart.render(json.loads(values), name=release, namespace="models")
 
 
 def render(*values: Values, release: str = "demo", folder: Path = CHART) -> list[Manifest]:
-    rendered = files(with_(*values), release, folder)
-    texts = [text for name, text in rendered.items() if not name.endswith("NOTES.txt")]
-    return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
+    found: list[Manifest] = json.loads(_parsed(json.dumps(with_(*values)), release, folder))
+    return found
+
+
+@cache
+def _parsed(values: str, release: str, folder: Path) -> str:
+    """The manifests as JSON, of which every test gets a copy of its own."""
+    texts = [text for name, text in _rendered(values, release, folder).items() if not name.endswith("NOTES.txt")]
+    return json.dumps([one for text in texts for one in yaml.load_all(text, yaml.CSafeLoader) if one])
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:

@@ -1,30 +1,33 @@
 """What is public, and who answers for it."""
 
+import re
+
 import helm_python as helm
 import pytest
 
 from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import environment, files, of_kind, only, render, valid
-from tests.deploy.chart.values import EVERYTHING, MODELS, MODES, ROUTES, SEPARATE, TOGETHER, Values, with_
+from tests.deploy.chart.values import EVERYTHING, MODELS, MODES, NAMES, ONE, OTHER, ROUTES, SEPARATE, TOGETHER, Values
 
-RECORDS = ("/labels", "/quality/wine_quality", "/prices", "/prices/load")
+RECORDS = ("/labels", f"/quality/{NAMES[ONE]}", "/prices", "/prices/load")
 PROBES = ("/metrics", "/livez", "/readyz", "/healthz")
 NOT_PUBLIC = (*PROBES, *RECORDS, "/", "/schema.json", "/static_content/index.css", "/modelsx")
 OF_ALL = ("/models", "/docs.json", "/v2", "/v2/health/live", "/v2/health/ready")
 """What only one who knows all models can answer."""
 
 WITH_RECORDS: Values = {"ingress": {"enabled": True, "records": True}, "apiKeys": {"existingSecret": "callers"}}
+OWN = f"{ONE}.models.example.com"
 OWN_HOST: Values = {
     "ingress": {"enabled": True, "hosts": ["models.example.com"]},
-    "models": {"wine-quality": {"host": "wine-quality.models.example.com"}},
+    "models": {ONE: {"host": OWN}},
 }
 
 
 def named(model: str) -> list[str]:
     """The paths that name a model."""
-    name = model.replace("-", "_")
+    name = NAMES[model]
     protocol = ("", "/ready", "/infer", "/versions/a1/infer")
-    return [ROUTES[model], f"/models/{name}", *(f"/v2/models/{name}{end}" for end in protocol)]
+    return [*ROUTES[model], f"/models/{name}", *(f"/v2/models/{name}{end}" for end in protocol)]
 
 
 def test_together_the_public_routes_are_reached_and_nothing_else() -> None:
@@ -40,19 +43,20 @@ def test_separate_each_route_leads_to_its_model_and_nothing_else_is_reached() ->
 
     for model in MODELS:
         assert {backend(ingress, path) for path in named(model)} == {f"demo-marmita-{model}"}
-    hidden = (*NOT_PUBLIC, *OF_ALL, "/v2/models", "/v2/models/wine_quality_2/infer", "/v2/models/wine-quality/infer")
+    others = (f"/{ONE}", f"/v2/models/{NAMES[ONE]}_2/infer", f"/v2/models/{ONE}/infer")
+    hidden = (*NOT_PUBLIC, *OF_ALL, "/v2/models", *others)
     assert {path: backend(ingress, path) for path in hidden} == dict.fromkeys(hidden)
 
 
 def test_separate_a_model_with_a_host_of_its_own_answers_there_for_itself_alone() -> None:
     manifests = render(SEPARATE, OWN_HOST)
-    ingress, own = only(manifests, "Ingress"), "wine-quality.models.example.com"
+    ingress = only(manifests, "Ingress")
 
     valid(manifests)
-    public = (*OF_ALL, *named("wine-quality"))
-    assert {path: backend(ingress, path, own) for path in public} == dict.fromkeys(public, "demo-marmita-wine-quality")
-    for hidden in (*NOT_PUBLIC, *ROUTES.values()):
-        assert backend(ingress, hidden, own) is None or hidden == ROUTES["wine-quality"]
+    public = (*OF_ALL, *named(ONE))
+    assert {path: backend(ingress, path, OWN) for path in public} == dict.fromkeys(public, f"demo-marmita-{ONE}")
+    of_others = [path for model in MODELS if model != ONE for path in ROUTES[model]]
+    assert {backend(ingress, hidden, OWN) for hidden in (*NOT_PUBLIC, *of_others)} == {None}
 
 
 def test_a_host_of_its_own_changes_nothing_for_the_others() -> None:
@@ -67,13 +71,13 @@ def test_a_host_of_its_own_changes_nothing_for_the_others() -> None:
 @pytest.mark.parametrize(
     "others",
     [
-        {"ingress": {"hosts": ["wine-quality.models.example.com"]}},
-        {"models": {"fetal-health": {"host": "wine-quality.models.example.com"}}},
+        {"ingress": {"hosts": [OWN]}},
+        {"models": {OTHER: {"host": OWN}}},
     ],
     ids=["of all", "of another"],
 )
 def test_a_host_of_its_own_is_nobody_else_s(others: Values) -> None:
-    with pytest.raises(helm.HelmRenderError, match=r"wine-quality\.models\.example\.com is not this model's own"):
+    with pytest.raises(helm.HelmRenderError, match=f"{re.escape(OWN)} is not this model's own"):
         render(SEPARATE, OWN_HOST, others)
 
 
@@ -86,12 +90,12 @@ def test_together_records_are_public_if_it_is_said() -> None:
 
 def test_separate_records_of_one_model_are_public_and_labels_and_prices_on_its_own_host() -> None:
     manifests = render(SEPARATE, OWN_HOST, WITH_RECORDS)
-    ingress, own = only(manifests, "Ingress"), "wine-quality.models.example.com"
+    ingress = only(manifests, "Ingress")
 
     valid(manifests)
-    assert {backend(ingress, path, own) for path in RECORDS} == {"demo-marmita-wine-quality"}
+    assert {backend(ingress, path, OWN) for path in RECORDS} == {f"demo-marmita-{ONE}"}
     for model in MODELS:
-        assert backend(ingress, f"/quality/{model.replace('-', '_')}") == f"demo-marmita-{model}"
+        assert backend(ingress, f"/quality/{NAMES[model]}") == f"demo-marmita-{model}"
     assert {backend(ingress, path) for path in ("/labels", "/prices", "/prices/load", "/quality")} == {None}
 
 
@@ -103,7 +107,7 @@ def test_records_are_not_public_without_keys(mode: Values) -> None:
 
 def test_the_notes_say_what_nobody_answers() -> None:
     def notes(mode: Values) -> str:
-        return files(with_(mode, OWN_HOST))["marmita/templates/NOTES.txt"]
+        return files(mode, OWN_HOST)["marmita/templates/NOTES.txt"]
 
     said = "No one answers /models, /docs.json, /v2 and /v2/health for all of them"
     assert said in notes(SEPARATE)

@@ -1,14 +1,8 @@
 """One deployment for all models, or one for each."""
 
-import json
-import shutil
-from pathlib import Path
-
-import yaml
-
 from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import container, environment, of_kind, only, render, valid
-from tests.deploy.chart.values import CHART, MODELS, ROUTES, SEPARATE, TOGETHER, Values
+from tests.deploy.chart.values import MODELS, NAMES, ONE, OTHER, ROUTES, SEPARATE, THIRD, TOGETHER, Values
 
 
 def test_together_one_deployment_serves_all_models() -> None:
@@ -27,57 +21,70 @@ def test_separate_each_model_has_a_deployment_of_its_own() -> None:
     assert set(deployments) == set(of_kind(manifests, "Service")) == {f"demo-marmita-{model}" for model in MODELS}
     for model in MODELS:
         deployment = deployments[f"demo-marmita-{model}"]
-        assert container(deployment)["image"] == f"{model.replace('-', '_')}:v1-{model}"
+        assert container(deployment)["image"] == f"{NAMES[model]}:v1-{model}"
         assert "MARMITA_TOPOLOGY" not in environment(deployment)
 
 
 def test_a_model_can_be_taken_away() -> None:
-    without: Values = {"models": {"stock-forecast": None}, "ingress": {"enabled": True}}
+    without: Values = {"models": {ONE: None}, "ingress": {"enabled": True}}
 
     separate, together = render(SEPARATE, without), render(TOGETHER, without)
 
-    assert set(of_kind(separate, "Deployment")) == {"demo-marmita-fetal-health", "demo-marmita-wine-quality"}
+    assert set(of_kind(separate, "Deployment")) == {f"demo-marmita-{model}" for model in MODELS if model != ONE}
     for manifests in (separate, together):
-        assert backend(only(manifests, "Ingress"), ROUTES["stock-forecast"]) is None
+        assert {backend(only(manifests, "Ingress"), route) for route in ROUTES[ONE]} == {None}
 
 
 def test_what_a_model_says_counts_over_what_is_said_for_all() -> None:
-    wine = {"autoscaling": {"enabled": False}, "replicas": 5, "resources": {"limits": {"memory": "2Gi"}}}
-    fetal = {"autoscaling": {"maxReplicas": 40}}
-    manifests = render(SEPARATE, {"replicas": 3, "models": {"wine-quality": wine, "fetal-health": fetal}})
+    one = {"autoscaling": {"enabled": False}, "replicas": 5, "resources": {"limits": {"memory": "2Gi"}}}
+    other = {"autoscaling": {"maxReplicas": 40}}
+    for_all: Values = {"replicas": 3, "separate": {"autoscaling": {"maxReplicas": 20}}}
+    manifests = render(SEPARATE, for_all, {"models": {ONE: one, OTHER: other}})
 
     scalers, deployments = of_kind(manifests, "HorizontalPodAutoscaler"), of_kind(manifests, "Deployment")
-    assert set(scalers) == {"demo-marmita-fetal-health", "demo-marmita-stock-forecast"}
-    assert {name: scaler["spec"]["maxReplicas"] for name, scaler in scalers.items()} == {
-        "demo-marmita-fetal-health": 40,
-        "demo-marmita-stock-forecast": 10,
-    }
-    assert deployments["demo-marmita-wine-quality"]["spec"]["replicas"] == 5
+    assert set(scalers) == set(deployments) - {f"demo-marmita-{ONE}"}
+    assert scalers[f"demo-marmita-{OTHER}"]["spec"]["maxReplicas"] == 40
+    assert scalers[f"demo-marmita-{THIRD}"]["spec"]["maxReplicas"] == 20
+    assert deployments[f"demo-marmita-{ONE}"]["spec"]["replicas"] == 5
     resources = {name: container(deployment)["resources"] for name, deployment in deployments.items()}
-    assert resources["demo-marmita-wine-quality"] == {
+    assert resources[f"demo-marmita-{ONE}"] == {
         "requests": {"cpu": "500m", "memory": "384Mi"},
         "limits": {"memory": "2Gi"},
     }
-    assert resources["demo-marmita-stock-forecast"]["limits"] == {"memory": "768Mi"}
+    assert resources[f"demo-marmita-{THIRD}"]["limits"] == {"memory": "768Mi"}
 
 
-def test_a_fourth_model_is_an_entry_in_the_values_and_its_key_in_the_schema(tmp_path: Path) -> None:
-    folder = tmp_path / "marmita"
-    shutil.copytree(CHART, folder)
-    values, schema = yaml.safe_load((folder / "values.yaml").read_text()), json.loads(_schema(folder).read_text())
-    values["models"]["iris"] = values["models"]["wine-quality"] | {"image": {"repository": "iris", "tag": "v1"}}
-    schema["properties"]["models"]["properties"]["iris"] = {"$ref": "#/definitions/model"}
-    (folder / "values.yaml").write_text(yaml.safe_dump(values))
-    _schema(folder).write_text(json.dumps(schema))
+def test_what_counts_for_separate_models_is_nothing_to_all_together() -> None:
+    separate: Values = {"separate": {"replicas": 7, "autoscaling": {"maxReplicas": 20}, "resources": {"limits": {}}}}
 
-    together, separate = (render(mode, {"ingress": {"enabled": True}}, folder=folder) for mode in (TOGETHER, SEPARATE))
+    assert render(TOGETHER, separate) == render(TOGETHER)
+
+
+def test_a_fourth_model_is_an_entry_in_the_values() -> None:
+    iris = {"image": {"repository": "iris", "tag": "v1"}, "routes": ["/flowers/classify", "/flowers/by-petal"]}
+    more: Values = {"models": {"iris-2": iris}, "ingress": {"enabled": True}}
+
+    together, separate = (render(mode, more) for mode in (TOGETHER, SEPARATE))
 
     valid([*together, *separate])
-    assert container(of_kind(separate, "Deployment")["demo-marmita-iris"])["image"] == "iris:v1"
-    for path in ("/iris/classify", "/models/iris", "/v2/models/iris/infer"):
+    assert container(of_kind(separate, "Deployment")["demo-marmita-iris-2"])["image"] == "iris:v1"
+    for path in (*iris["routes"], "/models/iris_2", "/v2/models/iris_2/infer"):
         assert backend(only(together, "Ingress"), path) == "demo-marmita"
-        assert backend(only(separate, "Ingress"), path) == "demo-marmita-iris"
+        assert backend(only(separate, "Ingress"), path) == "demo-marmita-iris-2"
 
 
-def _schema(folder: Path) -> Path:
-    return folder / "values.schema.json"
+def test_models_may_have_names_as_long_as_names_can_be() -> None:
+    models = {
+        model: {"image": {"repository": "long", "tag": "v1"}, "routes": [f"/{model}"], "host": f"{model}.example.com"}
+        for model in ("l" * 63, "l" * 62 + "k")
+    }
+    manifests = render(SEPARATE, {"models": models, "ingress": {"enabled": True}}, release="r" * 53)
+
+    valid(manifests)
+    assert len(of_kind(manifests, "Deployment")) == len(MODELS) + len(models)
+    ingress = only(manifests, "Ingress")
+    for name, deployment in of_kind(manifests, "Deployment").items():
+        assert len(name) <= 63
+        model = deployment["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert backend(ingress, f"/models/{NAMES.get(model, model)}") == name
+        assert model not in models or backend(ingress, f"/{model}", f"{model}.example.com") == name

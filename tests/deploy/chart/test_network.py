@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from tests.deploy.chart.rendering import Manifest, of_kind, only, render, selected
-from tests.deploy.chart.values import MODES, TOGETHER, Values
+from tests.deploy.chart.values import MODELS, MODES, SEPARATE, TOGETHER, WITH_PRICES, Values
 
 
 @MODES
@@ -61,22 +61,15 @@ def test_the_pods_may_call_the_database_if_there_is_one() -> None:
 
 
 @MODES
-def test_only_pods_with_the_stock_forecaster_may_fetch_prices_and_only_from_public_addresses(mode: Values) -> None:
+def test_only_pods_whose_models_need_prices_may_fetch_them_and_only_from_public_addresses(mode: Values) -> None:
     name = "demo-marmita-prices"
     assert name not in of_kind(render(mode), "NetworkPolicy")
 
     manifests = render(mode, {"networkPolicy": {"yahoo": True}})
     policy = of_kind(manifests, "NetworkPolicy")[name]["spec"]
 
-    (expression,) = policy["podSelector"]["matchExpressions"]
-    assert expression["operator"] == "In"
-    deployments = of_kind(manifests, "Deployment")
-    meant = [
-        one
-        for one in selected(policy["podSelector"]["matchLabels"], manifests)
-        if deployments[one]["spec"]["template"]["metadata"]["labels"][expression["key"]] in expression["values"]
-    ]
-    assert meant == (["demo-marmita"] if mode is TOGETHER else ["demo-marmita-stock-forecast"])
+    expected = ["demo-marmita"] if mode is TOGETHER else [f"demo-marmita-{model}" for model in WITH_PRICES]
+    assert _meant(policy, manifests) == expected
     assert policy["policyTypes"] == ["Egress"]
     (rule,) = policy["egress"]
     assert rule["ports"] == [{"port": 443, "protocol": "TCP"}]
@@ -84,6 +77,29 @@ def test_only_pods_with_the_stock_forecaster_may_fetch_prices_and_only_from_publ
         assert not any(_holds(peer["ipBlock"], address) for peer in rule["to"]), address
     for address in ("203.0.113.7", "2001:db8::7"):
         assert any(_holds(peer["ipBlock"], address) for peer in rule["to"]), address
+
+
+def test_which_models_need_prices_their_values_say() -> None:
+    yahoo: Values = {"networkPolicy": {"yahoo": True}}
+    without: Values = {"models": {model: {"prices": False} for model in MODELS}}
+    others = [model for model in MODELS if model not in WITH_PRICES]
+    manifests = render(SEPARATE, yahoo, without, {"models": {model: {"prices": True} for model in others}})
+
+    policy = of_kind(manifests, "NetworkPolicy")["demo-marmita-prices"]["spec"]
+    assert _meant(policy, manifests) == [f"demo-marmita-{model}" for model in others]
+    assert set(of_kind(render(TOGETHER, yahoo, without), "NetworkPolicy")) == {"demo-marmita"}
+
+
+def _meant(policy: Manifest, manifests: list[Manifest]) -> list[str]:
+    """The deployments that a policy with an expression is about."""
+    (expression,) = policy["podSelector"]["matchExpressions"]
+    assert expression["operator"] == "In"
+    deployments = of_kind(manifests, "Deployment")
+    return [
+        one
+        for one in selected(policy["podSelector"]["matchLabels"], manifests)
+        if deployments[one]["spec"]["template"]["metadata"]["labels"][expression["key"]] in expression["values"]
+    ]
 
 
 def _holds(block: dict[str, Any], address: str) -> bool:

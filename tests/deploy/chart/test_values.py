@@ -1,37 +1,50 @@
 """What can be set: wrong values are refused, and defaults are those of the service."""
 
 import json
+import re
+import shutil
+import sys
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import helm_python as helm
 import pytest
 import yaml
 
+from marmita.cli.chart import written
 from marmita.settings import Settings, span
 from tests.deploy.chart.rendering import render
-from tests.deploy.chart.values import CHART, CONFIGURATION, TOGETHER, Values
+from tests.deploy.chart.values import CHART, CONFIGURATION, MODELS, NAMES, ONE, TOGETHER, Values, with_
+from tests.deploy.conftest import read_yaml, run
 from tests.e2e.server import ROOT
+
+DEFAULTS: Values = read_yaml(CHART / "values.yaml")
 
 
 def mappings(values: Values, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Where in the values there are keys that could be misspelt: everywhere but where the keys are the user's own."""
-    yield path
+    if path != ("models",):
+        yield path
     for key, value in values.items():
         if isinstance(value, dict) and key not in ("annotations", "podAnnotations", "labels", "nodeSelector"):
             yield from mappings(value, (*path, key))
 
 
-@pytest.mark.parametrize(
-    "path", list(mappings(yaml.safe_load((CHART / "values.yaml").read_text()))), ids=lambda path: ".".join(path) or "-"
-)
-def test_a_misspelt_key_is_refused(path: tuple[str, ...]) -> None:
-    values: Values = {"misspelt": "x"}
-    for key in reversed(path):
-        values = {key: values}
+def test_misspelt_keys_are_refused_wherever_they_stand() -> None:
+    optional: Values = {"models": {ONE: {"autoscaling": {"requestsInProgress": {}}, "resources": {"limits": {}}}}}
+    places = list(mappings(with_(DEFAULTS, optional)))
+    values: Values = {}
+    for place in places:
+        inner: Values = {"misspelt": "x"}
+        for key in reversed(place):
+            inner = {key: inner}
+        values = with_(values, inner)
 
-    with pytest.raises(helm.HelmValuesError, match="'misspelt' not allowed"):
+    with pytest.raises(helm.HelmValuesError) as refused:
         render(TOGETHER, values)
+    found = re.findall(r"at '(.*)': additional properties 'misspelt' not allowed", str(refused.value))
+    assert sorted(found) == sorted("".join(f"/{key}" for key in place) for place in places)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +54,11 @@ def test_a_misspelt_key_is_refused(path: tuple[str, ...]) -> None:
         {"topology": "scattered"},
         {"image": {"tag": 12}},
         {"image": {"pullPolicy": "Sometimes"}},
-        {"models": {"wine-qualty": {"image": {"repository": "wine_quality"}}}},
+        {"models": {f"{ONE}x": {"image": {"repository": NAMES[ONE], "tag": "v1"}}}},
+        {"models": {NAMES[ONE]: {"image": {"repository": NAMES[ONE]}, "routes": ["/a"]}}},
+        {"models": {ONE: {"routes": []}}},
+        {"models": {ONE: {"routes": ["predict"]}}},
+        {"models": {ONE: {"prices": "yes"}}},
         {"maxBodyBytes": "16m"},
         {"preStopSeconds": 0},
         {"otlpEndpoint": "collector:4318"},
@@ -89,20 +106,58 @@ def test_a_wrong_value_is_refused(wrong: Values) -> None:
 
 def test_every_setting_has_its_default_in_the_values() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
 
     def same(schema_of: Values, value: Values) -> None:
         assert set(schema_of["properties"]) - {"global"} == set(value)
         for key, nested in schema_of["properties"].items():
-            if "properties" in nested and key not in ("models", "affinity"):
+            if "properties" in nested and key not in ("models", "separate", "affinity"):
                 same(nested, value[key])
 
-    same(schema, values)
+    same(schema, DEFAULTS)
+
+
+def test_the_models_are_those_in_bentos() -> None:
+    """`make chart` writes them."""
+    text = (CHART / "values.yaml").read_text()
+
+    assert written(text) == text
+    assert set(DEFAULTS["models"]) == set(MODELS)
+
+
+def test_a_model_that_is_new_is_written_into_the_values(tmp_path: Path) -> None:
+    values = tmp_path / "deploy" / "chart" / "values.yaml"
+    values.parent.mkdir(parents=True)
+    shutil.copyfile(CHART / "values.yaml", values)
+    shutil.copytree(ROOT / "bentos", tmp_path / "bentos")
+    (tmp_path / "training").mkdir()
+    (tmp_path / "flowers.csv").write_text("petal,species\n1,rose\n2,daisy\n")
+
+    def marmita(*words: str) -> str:
+        command = (sys.executable, "-m", "marmita", *words)
+        return run(*command, cwd=tmp_path, environment={"PYTHONPATH": str(ROOT)})
+
+    marmita("new", "garden_flowers", "--csv", "flowers.csv", "--target", "species")
+    marmita("chart")
+
+    models = read_yaml(values)["models"]
+    new = models.pop("garden-flowers")
+    assert models == DEFAULTS["models"]
+    assert new == {
+        "image": {"repository": "garden_flowers", "tag": ""},
+        "routes": ["/garden-flowers/classify"],
+        "prices": False,
+        "host": "",
+    }
+
+
+def test_values_without_the_marks_are_left_alone() -> None:
+    with pytest.raises(ValueError, match="# end of models"):
+        written("models: {}\n")
 
 
 @pytest.mark.parametrize(
     ("mode", "missing"),
-    [({}, "image.tag"), ({"mode": "separate"}, "models.fetal-health.image.tag")],
+    [({}, "image.tag"), ({"mode": "separate"}, f"models.{MODELS[0]}.image.tag")],
     ids=["together", "separate"],
 )
 def test_without_a_version_it_says_what_is_missing(mode: Values, missing: str) -> None:
@@ -111,13 +166,8 @@ def test_without_a_version_it_says_what_is_missing(mode: Values, missing: str) -
 
 
 def test_the_defaults_are_those_of_the_service() -> None:
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    values = DEFAULTS
     settings = Settings.model_construct()
-    bentos = {
-        bentofile["name"]: file.parent.name
-        for file in (ROOT / "bentos").glob("*/bentofile.yaml")
-        if (bentofile := yaml.safe_load(file.read_text()))
-    }
 
     assert values["topology"] == settings.topology
     assert values["maxBodyBytes"] == settings.max_body_bytes
@@ -143,8 +193,6 @@ def test_the_defaults_are_those_of_the_service() -> None:
     }
     assert values["shepherd"]["mlflow"]["uri"] == ""
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
-    assert {model.replace("-", "_") for model in values["models"]} == set(bentos.values())
-    assert {model["image"]["repository"] for model in values["models"].values()} == set(bentos)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == project["version"]
 

@@ -5,17 +5,21 @@ from typing import Any
 
 import pytest
 
+from marmita import discovery
+from marmita.cli.chart import component
+from marmita.records.quality.path_evaluator import PathEvaluator
+from marmita.runtime.endpoints import endpoints_of
 from tests.e2e.server import ROOT
 
 Values = dict[str, Any]
 
 CHART = ROOT / "deploy" / "chart"
-MODELS = ("fetal-health", "stock-forecast", "wine-quality")
-ROUTES = {
-    "fetal-health": "/fetal-health/classify",
-    "stock-forecast": "/stock-forecast/forecast",
-    "wine-quality": "/wine-quality/score",
-}
+NAMES = {component(name): name for name in discovery.names()}
+MODELS = tuple(NAMES)
+ROUTES = {model: sorted(endpoints_of(discovery.runner(name))) for model, name in NAMES.items()}
+WITH_PRICES = [model for model, name in NAMES.items() if isinstance(discovery.runner(name).evaluator, PathEvaluator)]
+ONE, OTHER, THIRD = [model for model in MODELS if "-" in model][:3]
+"""Some whose keys in the values are not their names."""
 
 TOGETHER: Values = {"mode": "together", "image": {"tag": "v1"}}
 SEPARATE: Values = {"mode": "separate", "models": {model: {"image": {"tag": f"v1-{model}"}} for model in MODELS}}

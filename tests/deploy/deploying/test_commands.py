@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from marmita import discovery
 from marmita.records.database.database import Database, default_url, insert_into
 from marmita.records.database.tables import TrainingRun
 from marmita.records.predictions.recorder import SHUTDOWN_S
@@ -41,7 +42,7 @@ def test_every_target_of_make_is_there_and_takes_what_it_is_given() -> None:
         for variable in variables:
             name, _, value = variable.partition("=")
             assert re.search(rf"^{name} \??=", MAKEFILE, re.MULTILINE), name
-            assert name != "MODEL" or (ROOT / "bentos" / value / "bentofile.yaml").is_file()
+            assert name != "MODEL" or value in discovery.names()
     assert "podman" in MAKEFILE
 
 
@@ -115,8 +116,8 @@ def test_what_is_installed_in_a_cluster_is_valid(install: list[str]) -> None:
     manifests = rendered(install)
 
     valid(manifests)
-    names = set(of_kind(manifests, "Deployment"))
-    assert names in ({"marmita"}, {"marmita-fetal-health", "marmita-stock-forecast", "marmita-wine-quality"})
+    separate = {f"marmita-{model}" for model in guide.FILES["separate.yaml"]["models"]}
+    assert set(of_kind(manifests, "Deployment")) in ({"marmita"}, separate)
     assert guide.options(install, "--namespace") == ["models"]
 
 

@@ -82,8 +82,7 @@ def test_limits_on_memory_follow_the_rule() -> None:
     assert of_compose(COMPOSE) >= limit(CONFIGURATION["Marmita"]["workers"], body)
     assert of_compose(guide.FILES["more.yaml"]) >= limit(4, body)
     assert size(guide.FILES["larger.yaml"]["resources"]["limits"]["memory"]) >= limit(4, body)
-    for model in VALUES["models"].values():
-        assert size(model["resources"]["limits"]["memory"]) >= limit(CONFIGURATION["workers"], body)
+    assert size(VALUES["separate"]["resources"]["limits"]["memory"]) >= limit(CONFIGURATION["workers"], body)
 
 
 def test_the_example_of_a_wait_is_right() -> None:

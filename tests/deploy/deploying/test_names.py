@@ -53,7 +53,7 @@ def test_settings_that_are_named_exist() -> None:
 def test_words_with_a_shape_of_settings_are_settings() -> None:
     known = keys(VALUES) | keys(CONFIGURATION) | keys(COMPOSE)
     templates = "".join(file.read_text() for file in (CHART / "templates").iterdir())
-    files = [ROOT / "marmita" / name for name in ("metrics.py", "record_metrics.py")]
+    files = [ROOT / "marmita" / folder / "metrics.py" for folder in ("telemetry", "records")]
     metrics = [name for file in files for name in re.findall(r'"(marmita_\w+)"', file.read_text())]
 
     for name in guide.named():

@@ -1,0 +1,53 @@
+"""`marmita chart`: write the models in `bentos/` into the values of the Helm chart."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from marmita import discovery
+from marmita.runtime.endpoints import endpoints_of
+
+VALUES = Path("deploy", "chart", "values.yaml")
+BEGIN, END = "# models: written by `make chart`\n", "# end of models\n"
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = commands.add_parser("chart", help="write the models into the values of the Helm chart")
+    parser.set_defaults(run=_run)
+
+
+def written(values: str) -> str:
+    """Return the text of the chart's values with an entry for each model between the two marks."""
+    before, begin, rest = values.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(
+            f"the values have no lines `{BEGIN.strip()}` and `{END.strip()}`: the models stand between them"
+        )
+    models = {component(name): entry(name) for name in discovery.names()}
+    return before + begin + yaml.safe_dump({"models": models}, sort_keys=False) + end + after
+
+
+def component(name: str) -> str:
+    """Return what a model is called in Kubernetes, whose names have no underscores."""
+    return name.replace("_", "-")
+
+
+def entry(name: str) -> dict[str, Any]:
+    """Return what the chart has to know of a model."""
+    runner = discovery.runner(name)
+    return {
+        "image": {"repository": name, "tag": ""},
+        "routes": sorted(endpoints_of(runner)),
+        "prices": runner.needs_prices,
+        "host": "",
+    }
+
+
+def _run(_: argparse.Namespace) -> None:
+    if not VALUES.exists():
+        raise ValueError(f"there is no {VALUES} here: run this in the project's folder")
+    VALUES.write_text(written(VALUES.read_text()))
+    print(f"Wrote {', '.join(discovery.names())} into {VALUES}")

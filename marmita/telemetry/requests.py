@@ -1,0 +1,41 @@
+"""BentoML's own metrics of requests, for those that are answered in front of its stack."""
+
+from functools import cache, cached_property
+from typing import Any
+
+from marmita.internals.bentoml import server_context, traffic_metrics
+from marmita.telemetry.metrics import pending
+
+
+class RequestMetrics:
+    """BentoML's own metrics of requests, for those that are answered in front of its stack."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._progress = cache(lambda endpoint: self._labelled("in_progress", endpoint))
+        self._total = cache(lambda endpoint, status: self._labelled("total", endpoint, status))
+        self._duration = cache(lambda endpoint, status: self._labelled("duration", endpoint, status))
+
+    def begun(self, endpoint: str) -> None:
+        if self._bentoml:
+            pending.move(self._progress(endpoint), 1)
+
+    def ended(self, endpoint: str, status: int, seconds: float) -> None:
+        if self._bentoml:
+            pending.move(self._progress(endpoint), -1)
+            pending.count(self._total(endpoint, status))
+            self._duration(endpoint, status).observe(seconds)
+
+    @cached_property
+    def _bentoml(self) -> Any:
+        return traffic_metrics(self._app)
+
+    def _labelled(self, metric: str, endpoint: str, status: int | None = None) -> Any:
+        code = {} if status is None else {"http_response_code": status}
+        return getattr(self._bentoml, f"metrics_request_{metric}").labels(
+            endpoint=endpoint,
+            service_name=server_context.bento_name,
+            service_version=server_context.bento_version,
+            runner_name=server_context.service_name,
+            **code,
+        )

@@ -1,0 +1,49 @@
+"""A request on its way through the front, and its answer on the way out."""
+
+import os
+import re
+from collections.abc import Callable
+
+from starlette.types import Receive, Scope, Send
+
+from marmita.contract.replies import Reply
+from marmita.telemetry import logs
+
+REQUEST_ID = logs.REQUEST_ID.encode()
+
+_GOOD_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+class Exchange:
+    """One request, and the one way to answer it."""
+
+    __slots__ = ("_ending", "ends_connection", "headers", "id", "method", "path", "receive", "scope", "send", "status")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, ending: Callable[[], bool]) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self._ending = ending
+        self.path: str = scope["path"]
+        self.method: str = scope["method"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(REQUEST_ID, b"").decode("latin-1")
+        self.id = given if _GOOD_ID.fullmatch(given) else os.urandom(16).hex()
+        self.status = 0
+        """Zero until an answer begins."""
+        self.ends_connection = False
+        """Whether the rest of the request is not waited for."""
+
+    async def reply(self, reply: Reply) -> None:
+        """Send an answer."""
+        self.status = reply.status
+        headers = [
+            (b"content-type", reply.content_type),
+            (b"content-length", b"%d" % len(reply.body)),
+            (REQUEST_ID, self.id.encode()),
+            *reply.headers,
+        ]
+        if self.ends_connection or self._ending():
+            headers.append((b"connection", b"close"))
+        await self.send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": reply.body})

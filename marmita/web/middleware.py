@@ -1,0 +1,169 @@
+"""What a request passes on its way to whoever answers it, one concern each."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from http import HTTPStatus
+from time import perf_counter
+
+from starlette.types import ASGIApp, Message
+
+from marmita.contract.errors import RequestError, error_reply, status_reply
+from marmita.contract.replies import JSON_ONLY, Call, Reply
+from marmita.telemetry import logs, metrics
+from marmita.web.access_log import AccessLog
+from marmita.web.exchange import REQUEST_ID, Exchange
+from marmita.web.lane import Found, Lane
+from marmita.web.load import Load
+from marmita.web.request_body import FULL, RequestBodies
+
+Next = Callable[[Exchange], Awaitable[None]]
+"""The rest of the way. It has answered when it returns."""
+
+READY = frozenset({"/readyz", "/v2/health/ready"})
+PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_SMALL = 65_536
+_FULL = RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
+
+
+def is_told_in_full(path: str) -> bool:
+    """Tell whether errors at a path have details: the Open Inference Protocol knows the sentence alone."""
+    return not (path == "/v2" or path.startswith("/v2/"))
+
+
+class AccessLogging:
+    """Writes a line for each request. Probes are worth one only if they fail."""
+
+    def __init__(self, inner: Next, log: AccessLog) -> None:
+        self._inner = inner
+        self._log = log
+
+    async def __call__(self, exchange: Exchange) -> None:
+        start = perf_counter()
+        try:
+            await self._inner(exchange)
+        finally:
+            status = exchange.status or HTTPStatus.INTERNAL_SERVER_ERROR.value
+            if status >= HTTPStatus.BAD_REQUEST or exchange.path not in PROBES:
+                self._log.note(exchange.scope, exchange.id, status, perf_counter() - start)
+
+
+class LoadShedding:
+    """Rejects requests at once while the worker is full.
+
+    It does so at the least cost: a worker that is asked for far more than it can give must not spend itself on that.
+    """
+
+    def __init__(self, inner: Next, load: Load) -> None:
+        self._inner = inner
+        self._load = load
+        self._in_full, self._in_short = error_reply(_FULL), error_reply(_FULL, in_full=False)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        if self._load.is_full and exchange.method in WITH_BODY and _is_small(exchange.headers):
+            metrics.refused(HTTPStatus.TOO_MANY_REQUESTS.value)
+            await exchange.reply(self._in_full if is_told_in_full(exchange.path) else self._in_short)
+        else:
+            await self._inner(exchange)
+
+
+def _is_small(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a body need not be read before the answer: uvicorn reads it after that, and throws it away."""
+    size = headers.get(b"content-length", b"")
+    return size.isdigit() and int(size) <= _SMALL
+
+
+class ErrorReplies:
+    """Answers requests that went no further than the front."""
+
+    def __init__(self, inner: Next) -> None:
+        self._inner = inner
+
+    async def __call__(self, exchange: Exchange) -> None:
+        try:
+            await self._inner(exchange)
+        except RequestError as rejected:
+            metrics.refused(rejected.status)
+            # The rest of a body that was not read is not waited for.
+            exchange.ends_connection = rejected.status != HTTPStatus.TOO_MANY_REQUESTS
+            await exchange.reply(error_reply(rejected, is_told_in_full(exchange.path)))
+        except Exception as error:
+            if exchange.status:
+                raise
+            exchange.ends_connection = True
+            await exchange.reply(error_reply(error, is_told_in_full(exchange.path)))
+
+
+class Draining:
+    """Says that the worker is not ready from when it drains."""
+
+    def __init__(self, inner: Next, is_draining: Callable[[], bool]) -> None:
+        self._inner = inner
+        self._is_draining = is_draining
+
+    async def __call__(self, exchange: Exchange) -> None:
+        if exchange.path in READY and self._is_draining():
+            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
+        await self._inner(exchange)
+
+
+class Dispatch:
+    """Hands requests on: to the lane, or to BentoML's own application, which has its document and static files."""
+
+    def __init__(
+        self, lane: Lane, bodies: RequestBodies, load: Load, app: ASGIApp, paths: Collection[str] = ()
+    ) -> None:
+        self._lane = lane
+        self._bodies = bodies
+        self._load = load
+        self._app = app
+        self._paths = frozenset(paths)
+
+    async def __call__(self, exchange: Exchange) -> None:
+        logs.request_id.set(exchange.id)
+        found = self._lane.find(exchange.path)
+        if found is not None:
+            await exchange.reply(await self._answer(exchange, found))
+        elif exchange.path in self._paths:
+            await self._pass_on(exchange)
+        else:
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
+
+    async def _answer(self, exchange: Exchange, found: Found) -> Reply:
+        if exchange.method not in WITH_BODY:
+            return await self._lane.answer(found, Call(exchange.scope, exchange.headers, b""))
+        media_types = found.route.media_types if found.route.method in WITH_BODY else JSON_ONLY
+        body = await self._bodies.read(exchange.headers, exchange.receive, media_types)
+        try:
+            if self._load.is_full:
+                raise _FULL
+            with self._load:
+                return await self._lane.answer(found, Call(exchange.scope, exchange.headers, body))
+        finally:
+            self._bodies.release(len(body))
+
+    async def _pass_on(self, exchange: Exchange) -> None:
+        if exchange.method not in ("GET", "HEAD"):
+            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed here", headers=((b"allow", b"GET"),))
+        if exchange.path == "/metrics":
+            metrics.write()
+        await self._app(exchange.scope, exchange.receive, PassedOn(exchange))
+
+
+class PassedOn:
+    """Sends what another application answers, with the request's id. Of its errors the status is kept."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._has_failed = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._has_failed = message["status"] >= HTTPStatus.BAD_REQUEST
+            if self._has_failed:
+                await self._exchange.reply(status_reply(message["status"]))
+                return
+            self._exchange.status = message["status"]
+            headers = [*message.get("headers", []), (REQUEST_ID, self._exchange.id.encode())]
+            message = {**message, "headers": headers}
+        if not self._has_failed:
+            await self._exchange.send(message)

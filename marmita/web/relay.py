@@ -1,0 +1,150 @@
+"""Asking a runner in another process, over HTTP and connections that stay open.
+
+A client library for all of the web costs as much for such a call as the model, the contract and the batch together
+(`docs/performance.md`); the answers of a server of ours need little of it. They are read by httptools, as requests are
+by uvicorn.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any, NamedTuple
+
+import httptools
+
+_FRESH_S = 2.0
+"""uvicorn closes a connection that was idle for five seconds: it must not be used again at that very moment."""
+
+
+class Response(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class RelayError(Exception):
+    """The server could not be reached, or went away before it answered."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection that carries one request at a time."""
+
+    def __init__(self) -> None:
+        self.idle_since = 0.0
+        self.is_open = False
+        self.is_used = False
+        """Whether it has carried a request before."""
+        self._transport: Any = None
+        self._answer: asyncio.Future[Response] | None = None
+        self._parser: Any = None
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+
+    async def ask(self, request: bytes) -> Response:
+        """Send a request and wait for its answer. Whoever stops waiting closes the connection."""
+        if not self.is_open:
+            raise RelayError("the connection is closed")
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers, self._body = [], []
+        self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            return await self._answer
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._answer = None
+
+    def close(self) -> None:
+        self.is_open = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self.is_open = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_open = False
+        self._fail(RelayError(f"the connection was closed: {exc or 'by the server'}"))
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:  # nobody has asked
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(RelayError(f"the answer is no HTTP: {error}"))
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if not self._parser.should_keep_alive():
+            self.close()
+        if self._answer is not None and not self._answer.done():
+            body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+            self._answer.set_result(Response(self._parser.get_status_code(), self._headers, body))
+
+    def _fail(self, error: RelayError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+
+class Relay:
+    """The connections to one server: as many as there are requests at a time."""
+
+    def __init__(self, *, path: str | None = None, host: str = "", port: int = 0) -> None:
+        self._path = path
+        self._host, self._port = host, port
+        self._idle: deque[Connection] = deque()
+
+    async def ask(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Response:
+        """Send a request and return the answer. Raises `RelayError` if there is none."""
+        head = b"".join(b"%s: %s\r\n" % header for header in headers)
+        start = f"{method} {path} HTTP/1.1\r\nhost: runner\r\ncontent-length: {len(body)}\r\n".encode("latin-1")
+        request = b"".join((start, head, b"\r\n", body))
+        connection = self._reused() or await self._opened()
+        try:
+            response = await connection.ask(request)
+        except RelayError:
+            if not connection.is_used:
+                raise
+            connection = await self._opened()  # it was closed while it was idle: nothing has read the request
+            response = await connection.ask(request)
+        connection.is_used = True
+        if connection.is_open:
+            connection.idle_since = monotonic()
+            self._idle.append(connection)
+        return response
+
+    def _reused(self) -> Connection | None:
+        """Return the connection that was used last, and close those that have been idle for long."""
+        stale = monotonic() - _FRESH_S
+        while self._idle and self._idle[0].idle_since < stale:
+            self._idle.popleft().close()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    async def _opened(self) -> Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            if self._path is not None:
+                _, connection = await loop.create_unix_connection(Connection, self._path)
+            else:
+                _, connection = await loop.create_connection(Connection, self._host, self._port)
+        except OSError as error:
+            raise RelayError(f"the runner can't be reached: {error}") from error
+        return connection
