@@ -25,7 +25,7 @@ from locust.runners import WorkerRunner
 from pydantic import ValidationError
 
 from marmita.contract.answers import Error
-from marmita.load import Fields, Traffic, traffic
+from marmita.traffic import Fields, Traffic, every_traffic
 
 PERCENTILES = (50, 95, 99)
 READY_S = 10
@@ -85,7 +85,7 @@ def user_of(asked: Traffic) -> type[Asking]:
     return type(asked.runner.__name__, (Asking,), members)
 
 
-USERS = {user.__name__: user for user in map(user_of, traffic())}
+USERS = {user.__name__: user for user in map(user_of, every_traffic())}
 globals().update(USERS)  # Locust looks for classes of users among the module's names
 
 

@@ -67,11 +67,11 @@ def training(name: str) -> Any:
 
 
 def traffic(name: str) -> Any:
-    """Return the class `Traffic` of the module `load` in a model's folder, or None if there is no such module."""
+    """Return the class `Traffic` of the module `traffic` in a model's folder, or None if there is no such module."""
     package = _imported(PACKAGE, name)
-    if not hasattr(package, "__path__") or find_spec(f"{package.__name__}.load") is None:
+    if not hasattr(package, "__path__") or find_spec(f"{package.__name__}.traffic") is None:
         return None
-    return _imported(PACKAGE, f"{name}.load").Traffic
+    return _imported(PACKAGE, f"{name}.traffic").Traffic
 
 
 def data() -> Path:

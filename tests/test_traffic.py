@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import ConfigDict
 
-from marmita import discovery, load
+from marmita import discovery
 from marmita.contract.rows import Row, also_known_as, example, feature, features
+from marmita.traffic import DELIMITERS, SPREAD, every_traffic, unseen_rows, varied_rows
 from marmita.training.rows import is_held_out
 
 HEADERS = {"petal_length": "Petal.Length"}
@@ -30,13 +31,13 @@ def data_set(folder: Path, delimiter: str, header: list[str]) -> None:
     (folder / "flowers.csv").write_text("\n".join(delimiter.join(line) for line in lines))
 
 
-@pytest.mark.parametrize("delimiter", load.DELIMITERS)
+@pytest.mark.parametrize("delimiter", DELIMITERS)
 def test_rows_are_those_of_the_data_set_that_no_model_was_trained_on(tmp_path: Path, delimiter: str) -> None:
     (tmp_path / "another.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("")
     data_set(tmp_path, delimiter, ["Petal.Length", "petal_width", "tilt", "species"])
 
-    rows = load.unseen_rows(Flower, tmp_path)
+    rows = unseen_rows(Flower, tmp_path)
 
     assert 5 < len(rows) < 50
     assert all(list(row) == features(Flower) and is_held_out(list(row.values())) for row in rows)
@@ -46,20 +47,20 @@ def test_rows_are_those_of_the_data_set_that_no_model_was_trained_on(tmp_path: P
 def test_a_data_set_without_all_features_is_not_taken(tmp_path: Path) -> None:
     data_set(tmp_path, ",", ["Petal.Length", "petal_width", "lean", "species"])
 
-    assert load.unseen_rows(Flower, tmp_path) == []
+    assert unseen_rows(Flower, tmp_path) == []
 
 
 def test_without_a_data_set_rows_vary_around_the_example_within_the_bounds() -> None:
-    rows = load.varied_rows(Flower)
+    rows = varied_rows(Flower)
 
     assert all(Flower.model_validate(row) for row in rows)
     for name, value in example(Flower).items():
         assert len({row[name] for row in rows}) > len(rows) / 4
-        assert all(math.isclose(row[name], value, rel_tol=load.SPREAD, abs_tol=1.8) for row in rows)
+        assert all(math.isclose(row[name], value, rel_tol=SPREAD, abs_tol=1.8) for row in rows)
 
 
 def test_each_model_has_traffic_that_it_can_be_asked() -> None:
-    for traffic in load.traffic():
+    for traffic in every_traffic():
         asked = {traffic.field: traffic.rows()}
         assert traffic.endpoint.request.model_validate(asked)
-    assert [traffic.name for traffic in load.traffic()] == list(discovery.names())
+    assert [traffic.name for traffic in every_traffic()] == list(discovery.names())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bentos.stock_forecast.contract import HORIZON, WINDOW, Forecast
-from marmita import load
+from marmita import traffic
 from marmita.records.prices.time_split import first_unseen
 from marmita.training.rows import read_rows
 
@@ -14,7 +14,7 @@ PLAUSIBLE_FACTOR = 1.5
 """How far a stock may be thought to go within two weeks, up or down."""
 
 
-class Traffic(load.Traffic):
+class Traffic(traffic.Traffic):
     """Users who ask with windows of closes of the years that the forecaster does not know."""
 
     weight = 3
@@ -26,7 +26,7 @@ class Traffic(load.Traffic):
         closes = days[first_unseen(len(days)) :]
         self._windows = [closes[start : start + WINDOW] for start in range(len(closes) - WINDOW + 1)]
 
-    def rows(self) -> list[load.Fields]:
+    def rows(self) -> list[traffic.Fields]:
         windows = random.sample(self._windows, STOCKS)
         return [{"closes": closes, "horizon": random.randint(1, HORIZON)} for closes in windows]  # noqa: S311
 
@@ -38,4 +38,4 @@ class Traffic(load.Traffic):
             return "a close lies outside its interval"
         if not all(last / PLAUSIBLE_FACTOR <= step.close <= last * PLAUSIBLE_FACTOR for step in answer.path):
             return "a close that is far from the last one"
-        return load.flaw_of_coverage(answer.coverage)
+        return traffic.flaw_of_coverage(answer.coverage)

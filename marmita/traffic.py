@@ -1,7 +1,7 @@
 """The traffic of the load test: what the users of a model ask, and what can't be right about the answers.
 
 It is derived from the kind of the model and from its contract. A model that is asked in another way has a class
-`Traffic` of its own, in the module `load` of its folder.
+`Traffic` of its own, in the module `traffic` of its folder.
 """
 
 import csv
@@ -140,7 +140,7 @@ class RegressorTraffic(TableTraffic):
 KINDS: Mapping[type[Runner], type[Traffic]] = {Classifier: ClassifierTraffic, Regressor: RegressorTraffic}
 
 
-def traffic() -> list[Traffic]:
+def every_traffic() -> list[Traffic]:
     """Return the traffic of each model with code."""
     return [_of_model(name) for name in discovery.names()]
 
@@ -181,7 +181,7 @@ def _of_model(name: str) -> Traffic:
     if (found := own or next(of_kind, None)) is None:
         raise discovery.DiscoveryError(
             f"{discovery.PACKAGE}/{name} is no classifier and no regressor: "
-            f"{discovery.PACKAGE}/{name}/load.py must hold a class Traffic, which says how the load test asks it"
+            f"{discovery.PACKAGE}/{name}/traffic.py must hold a class Traffic, which says how the load test asks it"
         )
     return found(name, runner, discovery.data())
 
