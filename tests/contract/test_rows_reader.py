@@ -36,7 +36,7 @@ class Lone(Row):
 LEAVES = rows_request(Leaf, "leaves")
 LONE = rows_request(Lone, "items")
 READERS = {LEAVES: RowsReader(Leaf, LEAVES, "leaves"), LONE: RowsReader(Lone, LONE, "items")}
-ROWS = {LEAVES: Leaf, LONE: Lone}
+ROWS: dict[Any, type[Row]] = {LEAVES: Leaf, LONE: Lone}
 
 GOOD = '{"length": 5.1, "width": 3, "ph": -0.5}'
 
