@@ -1,9 +1,9 @@
 """Load tests: `make load`, or `locust` for a page to start them from, or with `--headless`, `--master`, `--worker`.
 
-Three kinds of users ask as real ones do, with rows that no model was trained on, and look at what they get: an answer
-that can't be right is a failure. A run ends with a status other than zero if a request failed, if none was made, or if
-an objective was missed. Locust's own options say who is asked and by how many (`--host`, `--users`, `--run-time`), and
-these are ours, which `locust --help` does not know:
+Each model has users who ask it as real ones do, with rows that no model was trained on where there is a data set.
+They look at what they get: an answer that can't be right is a failure. A run ends with a status other than zero if a
+request failed, if none was made, or if an objective was missed. Locust's own options say who is asked and by how many
+(`--host`, `--users`, `--run-time`), and these are ours, which `locust --help` does not know:
 
 --shape steady|step|spike  how `--users` come and go during `--run-time`; without it, they come and stay
 --objective-p95-ms 250     so many milliseconds at the most for 95 % of each route's requests; also p50 and p99
@@ -11,7 +11,6 @@ these are ours, which `locust --help` does not know:
 """
 
 import logging
-import random
 import sys
 from argparse import Namespace
 from http import HTTPStatus
@@ -23,32 +22,14 @@ from locust.contrib.fasthttp import FastHttpSession
 from locust.env import Environment
 from locust.event import EventHook
 from locust.runners import WorkerRunner
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from bentos.fetal_health.contract import NAME as FETAL_HEALTH
-from bentos.fetal_health.contract import Exam, ExamStatus
-from bentos.stock_forecast.contract import HORIZON, WINDOW, Forecast, Series
-from bentos.stock_forecast.contract import NAME as STOCK_FORECAST
-from bentos.wine_quality.contract import NAME as WINE_QUALITY
-from bentos.wine_quality.contract import Wine, WineScore
 from marmita.contract.answers import Error
-from marmita.training.rows import exams, unseen, unseen_closes, wines
+from marmita.traffic import Fields, Traffic, every_traffic
 
-EXAMS = [Exam.model_validate(row).model_dump() for row in unseen(exams())]
-WINES = [Wine.model_validate(row).model_dump() for row in unseen(wines())]
-CLOSES = unseen_closes()
-WINDOWS = [
-    Series(closes=CLOSES[start : start + WINDOW]).model_dump(exclude={"horizon"})
-    for start in range(len(CLOSES) - WINDOW + 1)
-]
-
-PLAUSIBLE_FACTOR = 1.5
-"""How far a stock may be thought to go within two weeks, up or down."""
 PERCENTILES = (50, 95, 99)
 READY_S = 10
 SHAPE_S = 60
-
-Row = dict[str, Any]
 
 
 class Asking(FastHttpUser):
@@ -56,45 +37,32 @@ class Asking(FastHttpUser):
 
     abstract = True
     host = "http://localhost:3000"
+    traffic: ClassVar[Traffic]
     route: ClassVar[str]
-    answers: ClassVar[TypeAdapter[list[Any]]]
 
     def on_start(self) -> None:
         self.client.base_url = (self.client.base_url or "").rstrip("/")
 
-    def ask(self, field: str, rows: list[Row]) -> None:
-        with self.client.post(self.route, json={field: rows}, catch_response=True) as response:
-            if response.request_meta["exception"] and response.status_code in (0, HTTPStatus.OK):
-                return  # no answer, or half of one: Locust knows why
-            # A 429 is a failure unless one says otherwise: it is no answer, and who gets it has to ask again.
-            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and self.environment.parsed_options.accept_full:
-                self._refused(response)
-            elif response.status_code != HTTPStatus.OK:
-                response.failure(f"{response.status_code}: {(response.text or '')[:200]}")
-            elif wrong := self.wrong(rows, response.content):
-                response.failure(wrong)
-            else:
-                response.success()
+    @task
+    def ask(self) -> None:
+        rows = self.traffic.rows()
+        with self.client.post(self.route, json={self.traffic.field: rows}, catch_response=True) as response:
+            self._judge(rows, response)
 
-    @classmethod
-    def wrong(cls, rows: list[Row], body: bytes) -> str | None:
-        """What is wrong with the answers, each of which belongs to the row in its place."""
-        try:
-            answers = cls.answers.validate_json(body, strict=True)
-        except ValidationError as error:
-            first = error.errors()[0]
-            return f"{'.'.join(str(part) for part in first['loc'][1:]) or 'the answers'}: {first['msg']}"
-        if len(answers) != len(rows):
-            return "not as many answers as rows"
-        flaws = (cls.flaw(row, answer) for row, answer in zip(rows, answers, strict=True))
-        return next((flaw for flaw in flaws if flaw), None)
+    def _judge(self, rows: list[Fields], response: Any) -> None:
+        if response.request_meta["exception"] and response.status_code in (0, HTTPStatus.OK):
+            return  # no answer, or half of one: Locust knows why
+        # A 429 is a failure unless one says otherwise: it is no answer, and who gets it has to ask again.
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and self.environment.parsed_options.accept_full:
+            self._rejected(response)
+        elif response.status_code != HTTPStatus.OK:
+            response.failure(f"{response.status_code}: {(response.text or '')[:200]}")
+        elif wrong := self.traffic.wrong(rows, response.content):
+            response.failure(wrong)
+        else:
+            response.success()
 
-    @staticmethod
-    def flaw(row: Row, answer: Any) -> str | None:
-        """What can't be right about one answer. Told without numbers, so that Locust counts equal flaws as one."""
-        raise NotImplementedError
-
-    def _refused(self, response: Any) -> None:
+    def _rejected(self, response: Any) -> None:
         """Count it under a name of its own: it came quickly, and would make the answers look quicker than they are."""
         response.request_meta["name"] = f"{self.route} (full)"
         try:
@@ -105,92 +73,20 @@ class Asking(FastHttpUser):
             response.success()
 
 
-class Clinic(Asking):
-    """Sends one exam at a time, as each is finished."""
-
-    weight = 6
-    wait_time = between(0.1, 0.5)
-    route = "/fetal-health/classify"
-    answers = TypeAdapter(list[ExamStatus])
-
-    @task
-    def classify(self) -> None:
-        self.ask("exams", [random.choice(EXAMS)])  # noqa: S311
-
-    @staticmethod
-    def flaw(exam: Row, answer: ExamStatus) -> str | None:
-        probabilities = answer.probabilities.model_dump()
-        if not all(0 <= probability <= 1 for probability in probabilities.values()):
-            return "a probability that is none"
-        if abs(sum(probabilities.values()) - 1) > 1e-3:
-            return "the probabilities don't add up to one"
-        if probabilities[answer.status] < max(probabilities.values()):
-            return "the status is not the most probable one"
-        return _flaw_of_names(exam, answer.unusual) or _flaw_of_tag(FETAL_HEALTH, answer.model)
+def user_of(asked: Traffic) -> type[Asking]:
+    """Return the class of the users of a model. It has the name of the model's service."""
+    members = {
+        "__doc__": f"Users of {asked.name}.",
+        "traffic": asked,
+        "route": asked.endpoint.path,
+        "weight": asked.weight,
+        "wait_time": between(*asked.wait_s),
+    }
+    return type(asked.runner.__name__, (Asking,), members)
 
 
-class WineLab(Asking):
-    """Sends the day's hundreds of wines in one go."""
-
-    weight = 1
-    wait_time = between(1, 3)
-    route = "/wine-quality/score"
-    answers = TypeAdapter(list[WineScore])
-
-    @task
-    def score(self) -> None:
-        self.ask("wines", random.choices(WINES, k=random.randint(100, 500)))  # noqa: S311
-
-    @staticmethod
-    def flaw(wine: Row, answer: WineScore) -> str | None:
-        if not 0 <= answer.quality <= 10:
-            return "a score that no taster gives"
-        if not answer.interval.low <= answer.quality <= answer.interval.high:
-            return "the score lies outside its interval"
-        return (
-            _flaw_of_coverage(answer.interval.coverage)
-            or _flaw_of_names(wine, answer.unusual)
-            or _flaw_of_tag(WINE_QUALITY, answer.model)
-        )
-
-
-class TradingDesk(Asking):
-    """Asks for the next days of a few stocks, again and again."""
-
-    weight = 3
-    wait_time = between(0.2, 1)
-    route = "/stock-forecast/forecast"
-    answers = TypeAdapter(list[Forecast])
-
-    @task
-    def forecast(self) -> None:
-        windows = random.sample(WINDOWS, 5)
-        series = [window | {"horizon": random.randint(1, HORIZON)} for window in windows]  # noqa: S311
-        self.ask("series", series)
-
-    @staticmethod
-    def flaw(series: Row, answer: Forecast) -> str | None:
-        last = series["closes"][-1]
-        if [step.step for step in answer.path] != list(range(1, series["horizon"] + 1)):
-            return "the steps are not those of the horizon"
-        if not all(0 < step.low <= step.close <= step.high for step in answer.path):
-            return "a close lies outside its interval"
-        if not all(last / PLAUSIBLE_FACTOR <= step.close <= last * PLAUSIBLE_FACTOR for step in answer.path):
-            return "a close that is far from the last one"
-        return _flaw_of_coverage(answer.coverage) or _flaw_of_tag(STOCK_FORECAST, answer.model)
-
-
-def _flaw_of_names(row: Row, unusual: list[str]) -> str | None:
-    return None if row.keys() >= set(unusual) else "something unusual that was not asked about"
-
-
-def _flaw_of_coverage(coverage: float) -> str | None:
-    return None if 0 < coverage < 1 else "a coverage that is none"
-
-
-def _flaw_of_tag(name: str, tag: str) -> str | None:
-    model, _, version = tag.partition(":")
-    return None if model == name and version else "the tag is not that of a version of the model"
+USERS = {user.__name__: user for user in map(user_of, every_traffic())}
+globals().update(USERS)  # Locust looks for classes of users among the module's names
 
 
 class Shape(LoadTestShape):

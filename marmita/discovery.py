@@ -5,7 +5,11 @@ This is the one place where the framework imports by name. Nothing else in it kn
 
 import importlib
 import pkgutil
+import traceback
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 import bentoml
@@ -20,7 +24,7 @@ T = TypeVar("T")
 
 
 class DiscoveryError(Exception):
-    """A module in `bentos` does not hold the service of a model."""
+    """A module of a model is not there, can't be imported, or does not hold what it must."""
 
 
 @cache
@@ -38,7 +42,7 @@ def names() -> tuple[str, ...]:
 @cache
 def service(name: str) -> bentoml.Service[Any]:
     """Return the service of a model."""
-    module = importlib.import_module(f"{PACKAGE}.{name}")
+    module = _imported(PACKAGE, name)
     found = [one for one in vars(module).values() if isinstance(one, bentoml.Service) and issubclass(one.inner, Runner)]
     if [model_name(one.inner) for one in found] != [name]:
         held = ", ".join(one.name for one in found) or "none"
@@ -56,10 +60,23 @@ def runner(name: str) -> type[Runner]:
 
 def training(name: str) -> Any:
     """Return how a model is made: the `TRAINING` of the module in `training` that has its name."""
-    module = importlib.import_module(f"{SCRIPTS}.{name}")
+    module = _imported(SCRIPTS, name)
     if not hasattr(module, "TRAINING"):
         raise DiscoveryError(f"{SCRIPTS}/{name} must hold TRAINING, how the model {name} is made")
     return module.TRAINING
+
+
+def traffic(name: str) -> Any:
+    """Return the class `Traffic` of the module `traffic` in a model's folder, or None if there is no such module."""
+    package = _imported(PACKAGE, name)
+    if not hasattr(package, "__path__") or find_spec(f"{package.__name__}.traffic") is None:
+        return None
+    return _imported(PACKAGE, f"{name}.traffic").Traffic
+
+
+def data() -> Path:
+    """Return the folder of the data sets."""
+    return Path(next(iter(importlib.import_module(SCRIPTS).__path__))) / "data"
 
 
 def every_model(front: type[T]) -> type[T]:
@@ -76,3 +93,27 @@ def _forwarded(name: str, endpoint: Endpoint) -> Any:
         return await getattr(getattr(front, name).to_async, endpoint.operation)(**fields)
 
     return declared(forward, endpoint)
+
+
+def _imported(package: str, name: str) -> ModuleType:
+    """Import the module of a model. What goes wrong is told with the file and the line in which it did."""
+    try:
+        return importlib.import_module(f"{package}.{name}")
+    except DiscoveryError:
+        raise
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == f"{package}.{name}":
+            raise DiscoveryError(f"there is no {package}/{name}.py") from None
+        raise DiscoveryError(
+            f"{package}/{name} can't be imported: {_place(error)}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _place(error: Exception) -> str:
+    """Return the file and the line of the models' own code in which an error arose."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}, line {error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if {PACKAGE, SCRIPTS} & set(Path(frame.filename).parts)]
+    last = (own or frames)[-1]
+    return f"{last.filename}, line {last.lineno}"

@@ -20,7 +20,7 @@ def read_rows(
 ) -> list[Row]:
     """Return a file's rows under these names. `headers` are the file's names, where they differ."""
     columns = {name: (headers or {}).get(name, name) for name in names}
-    with file.open() as lines:
+    with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, delimiter=delimiter)
         return [{name: float(row[column]) for name, column in columns.items()} for row in reader]
 

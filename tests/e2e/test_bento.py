@@ -149,20 +149,79 @@ def repacked(packed: PackedModel, models: Path, version: str) -> str:
     return f"{packed.name}:{version}"
 
 
+def marmita_bento(home: Path, *model: str) -> tuple[str, Path]:
+    """Build a Bento with `marmita bento`: its tag, and its folder."""
+    done = subprocess.run(
+        [sys.executable, "-m", "marmita", "bento", *model],
+        cwd=ROOT,
+        env=environment(home),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tag = done.stdout.splitlines()[-1].removeprefix("Built ")
+    return tag, home / "bentos" / tag.replace(":", "/")
+
+
+def packed_in(bento: Path) -> set[str]:
+    described = yaml.safe_load((bento / "bento.yaml").read_text())
+    return {model["tag"] for service in described["services"] for model in service["models"]}
+
+
+def code_of(bento: Path) -> set[str]:
+    return {path.relative_to(bento / "src").as_posix() for path in (bento / "src").rglob("*.py")}
+
+
+def test_the_command_builds_the_same_bento(
+    built: tuple[Path, str], champions: dict[str, PackedModel], own_home: Path
+) -> None:
+    folder, tag = built
+    same, bento = marmita_bento(own_home)
+
+    assert same.startswith("marmita:")
+    assert packed_in(bento) == {champion.tag for champion in champions.values()}
+    assert code_of(bento) == code_of(folder / "bentos" / tag.replace(":", "/"))
+
+
 @pytest.mark.parametrize("name", ["fetal_health", "wine_quality", "stock_forecast"])
 def test_each_model_has_a_bento_of_its_own(champions: dict[str, PackedModel], own_home: Path, name: str) -> None:
-    output = bentoml("build", "-f", f"bentos/{name}/bentofile.yaml", "--output", "tag", home=own_home)
-    tag = output.strip().removeprefix("__tag__:")
+    """It holds its own model and code, and neither another's nor what trains and loads."""
+    tag, bento = marmita_bento(own_home, name)
 
     assert tag.startswith(f"{name}:")
-    described = yaml.safe_load((own_home / "bentos" / tag.replace(":", "/") / "bento.yaml").read_text())
-    assert [m["tag"] for s in described["services"] for m in s["models"]] == [champions[name].tag]
+    assert packed_in(bento) == {champions[name].tag}
+    files = code_of(bento)
+    models = {file.split("/")[1].removesuffix(".py") for file in files if file.startswith("bentos/")}
+    assert models == {"__init__", name}
+    assert not [file for file in files if file.endswith("traffic.py")]
+    assert {file.split("/")[0] for file in files} == {"bentos", "marmita"}
+    assert (bento / "README.md").read_text()
 
 
 def test_one_models_bento_serves_it_alone(champions: dict[str, PackedModel], own_home: Path, tmp_path: Path) -> None:
-    bentoml("build", "-f", "bentos/wine_quality/bentofile.yaml", home=own_home)
+    marmita_bento(own_home, "wine_quality")
 
     with serve(own_home, "wine_quality:latest", cwd=tmp_path) as server:
         (answer,) = httpx.post(f"{server.url}{SCORE}", json=wines(1)).json()
+        (listed,) = httpx.get(f"{server.url}/models").json()["models"]
+        paths = httpx.get(f"{server.url}/docs.json").json()["paths"]
 
-    assert answer["model"] == champions["wine_quality"].tag
+    assert answer["model"] == listed["tag"] == champions["wine_quality"].tag
+    assert {path for path in paths if path in REQUESTS} == {SCORE}
+
+
+def test_a_bento_without_a_champion_names_the_model_and_is_not_built(tmp_path: Path) -> None:
+    for model in ([], ["stock_forecast"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "marmita", "bento", *model],
+            cwd=ROOT,
+            env=environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert f"python -m training.{model[0] if model else 'fetal_health'}" in done.stderr
+        assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("bentos/*/*"))

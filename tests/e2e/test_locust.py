@@ -22,11 +22,15 @@ from typing import Any
 import httpx
 import pytest
 
+from bentos.stock_forecast.contract import WINDOW
+from marmita.records.prices.time_split import first_unseen
+from marmita.training.rows import is_held_out, read_rows
 from tests.e2e.server import ROOT, Server, free_port
 from tests.samples import CLASSIFY, FORECAST, SCORE, exams, series, wines
+from training import DATA
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-USERS = {CLASSIFY: "Clinic", SCORE: "WineLab", FORECAST: "TradingDesk"}
+USERS = {CLASSIFY: "FetalHealth", SCORE: "WineQuality", FORECAST: "StockForecast"}
 
 ASKED = {CLASSIFY: exams(1)["exams"], SCORE: wines(1)["wines"], FORECAST: series(1, horizon=2)["series"]}
 LAST = ASKED[FORECAST][0]["closes"][-1]
@@ -97,8 +101,14 @@ def within_locustfile(script: str, given: Any) -> Any:
     return json.loads(done.stdout)
 
 
+ASKING = """
+print(json.dumps([
+    [name, user.route, user.weight, [user.traffic.rows() for _ in range(given)]]
+    for name, user in locustfile.USERS.items()
+]))
+"""
 EVALUATOR = """
-users = {user.route: user for user in (locustfile.Clinic, locustfile.WineLab, locustfile.TradingDesk)}
+users = {user.route: user.traffic for user in locustfile.USERS.values()}
 print(json.dumps([users[route].wrong(rows, json.dumps(answers).encode()) for route, rows, answers in given]))
 """
 TICK = """
@@ -134,6 +144,41 @@ def test_an_answer_that_can_not_be_right_is_noticed(
     verdicts: dict[str, str | None], route: str, path: str, value: Any
 ) -> None:
     assert verdicts[json.dumps([route, [changed(RIGHT[route], path, value)]])]
+
+
+def test_a_value_that_can_not_be_is_noticed_within_its_interval() -> None:
+    best = RIGHT[SCORE] | {"quality": 11.0, "interval": {"low": 9.0, "high": 12.0, "coverage": 0.9}}
+
+    assert within_locustfile(EVALUATOR, [(SCORE, ASKED[SCORE], [best])]) == ["the quality is none that there can be"]
+
+
+def test_users_ask_as_real_ones_do_with_rows_that_no_model_was_trained_on() -> None:
+    asked = {route: (name, weight, found) for name, route, weight, found in within_locustfile(ASKING, 50)}
+
+    assert {route: name for route, (name, _, _) in asked.items()} == USERS
+    assert {route: weight for route, (_, weight, _) in asked.items()} == {CLASSIFY: 6, SCORE: 1, FORECAST: 3}
+    sizes = {route: {len(rows) for rows in found} for route, (_, _, found) in asked.items()}
+    assert (sizes[CLASSIFY], sizes[FORECAST]) == ({1}, {5})
+    assert all(100 <= size <= 500 for size in sizes[SCORE])
+    assert len(sizes[SCORE]) > 1
+    for route, real in ((CLASSIFY, exams(10_000)["exams"]), (SCORE, wines(10_000)["wines"])):
+        known = [row for rows in asked[route][2] for row in rows]
+        assert all(is_held_out(list(row.values())) for row in known)
+        assert all(row in real for row in known[:200])
+    horizons = {one["horizon"] for rows in asked[FORECAST][2] for one in rows}
+    assert horizons == set(range(1, 11))
+    days = [row["Adj Close"] for row in read_rows(DATA / "msft_daily.csv", ["Adj Close"])]
+    unknown = days[first_unseen(len(days)) :]
+    windows = [unknown[start : start + WINDOW] for start in range(len(unknown))]
+    assert all(one["closes"] in windows for rows in asked[FORECAST][2] for one in rows)
+
+
+def test_it_imports_nothing_of_training() -> None:
+    """Locust patches the process that imports it."""
+    of_training = "pandas", "sklearn", "tensorflow", "keras", "onnx", "joblib"
+    found = "print(json.dumps([name for name in given if name in sys.modules]))"
+
+    assert within_locustfile(found, of_training) == []
 
 
 def test_shapes_are_what_they_are_called() -> None:
@@ -250,7 +295,7 @@ def test_wrong_answers_are_failures(tmp_path: Path) -> None:
 
 def test_a_service_that_is_full_fails_unless_that_is_meant(tmp_path: Path) -> None:
     """Where it refuses everything, a run is worth nothing even then."""
-    common = ["--headless", "--only-summary", "--run-time", "1s", "Clinic", "--csv"]
+    common = ["--headless", "--only-summary", "--run-time", "1s", USERS[CLASSIFY], "--csv"]
     with (
         stub(429, {"error": "the service is full", "detail": []}) as url,
         running("--host", url, *common, str(tmp_path / "meant"), "--accept-full") as meant,

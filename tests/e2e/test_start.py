@@ -44,12 +44,30 @@ def run(home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_without_a_model_it_says_what_makes_one_and_ends(tmp_path: Path) -> None:
-    done = run(tmp_path / "empty")
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_without_a_model_it_says_what_makes_one_and_ends(tmp_path: Path, topology: str) -> None:
+    done = run(tmp_path / "empty", MARMITA_TOPOLOGY=topology)
 
     assert done.returncode != 0
-    assert "python -m training.fetal_health" in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    assert "no champion of the model fetal_health" in said
+    assert "python -m training.fetal_health" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_with_one_model_missing_it_names_that_one_and_ends(
+    champions: dict[str, PackedModel], tmp_path: Path, topology: str
+) -> None:
+    (tmp_path / "models").mkdir()
+    for name in champions.keys() - {"wine_quality"}:
+        (tmp_path / "models" / name).symlink_to(champions[name].path.parent)
+
+    done = run(tmp_path, MARMITA_TOPOLOGY=topology)
+
+    assert done.returncode != 0
+    assert "no champion of the model wine_quality" in done.stdout + done.stderr
+    assert "python -m training.wine_quality" in done.stdout + done.stderr
 
 
 def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, PackedModel], tmp_path: Path) -> None:
