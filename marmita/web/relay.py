@@ -37,6 +37,8 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_used = False
         """Whether it has carried a request before."""
+        self.is_answering = False
+        """Whether anything of the answer has arrived."""
         self._transport: Any = None
         self._answer: asyncio.Future[Response] | None = None
         self._parser: Any = None
@@ -48,7 +50,7 @@ class Connection(asyncio.Protocol):
         if not self.is_open:
             raise RelayError("the connection is closed")
         self._parser = httptools.HttpResponseParser(self)
-        self._headers, self._body = [], []
+        self.is_answering = False
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -76,10 +78,16 @@ class Connection(asyncio.Protocol):
         if self._answer is None:  # nobody has asked
             self.close()
             return
+        self.is_answering = True
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(RelayError(f"the answer is no HTTP: {error}"))
+            self.close()
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body = [], []
+        if self._answer is None or self._answer.done():  # a second answer to one request: whose would the next one be?
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -117,7 +125,7 @@ class Relay:
         try:
             response = await connection.ask(request)
         except RelayError:
-            if not connection.is_used:
+            if connection.is_answering or not connection.is_used:
                 raise
             connection = await self._opened()  # it was closed while it was idle: nothing has read the request
             response = await connection.ask(request)
