@@ -15,6 +15,7 @@ import httptools
 
 _FRESH_S = 2.0
 """uvicorn closes a connection that was idle for five seconds: it must not be used again at that very moment."""
+_FIRST_FINAL = 200
 
 
 class Response(NamedTuple):
@@ -99,9 +100,12 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._parser.should_keep_alive():
             self.close()
-        if self._answer is not None and not self._answer.done():
+        status = self._parser.get_status_code()
+        if status < _FIRST_FINAL:  # these announce an answer, and none of our servers does
+            self._fail(RelayError(f"the answer is none: {status}"))
+        elif self._answer is not None and not self._answer.done():
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._answer.set_result(Response(self._parser.get_status_code(), self._headers, body))
+            self._answer.set_result(Response(status, self._headers, body))
 
     def _fail(self, error: RelayError) -> None:
         if self._answer is not None and not self._answer.done():
