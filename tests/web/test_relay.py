@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from marmita.web.relay import Relay, RelayError, Response
+from tests.web.servers import serving
 
 LIMIT = 10
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -89,19 +89,8 @@ async def echoing(path: str, keep_alive_s: int = 5) -> AsyncIterator[tuple[Relay
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
-    config = uvicorn.Config(
-        echo, uds=path, lifespan="off", log_level="error", timeout_keep_alive=keep_alive_s, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    try:
-        async with asyncio.timeout(LIMIT):
-            while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
-                await asyncio.sleep(0.01)
-            yield Relay(path=path), clients
-    finally:
-        server.should_exit = True
-        await serving
+    async with serving(echo, path, keep_alive_s), asyncio.timeout(LIMIT):
+        yield Relay(path=path), clients
 
 
 # A good server.
