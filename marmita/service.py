@@ -38,7 +38,7 @@ from marmita.runtime.slot import begun, current
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
 from marmita.telemetry.requests import RequestMetrics
-from marmita.telemetry.spans import NoSpans, TracedSpans
+from marmita.telemetry.spans import make_spans
 from marmita.web.front import Front, RunnerFront, paths
 from marmita.web.lane import Lane
 from marmita.web.topology import Models
@@ -93,7 +93,7 @@ class Service(bentoml.Service[T]):
         app = bentoml_app()
         slots, keys = [begun(runner) for runner in self._runners().values()], ApiKeys(settings().keys)
         versions = {slot.packed.name: slot.version for slot in slots}
-        spans = TracedSpans(found) if (found := tracer()) else NoSpans()
+        spans = make_spans(tracer())
         models = Models(self, self._runners(), spans)
         routes = models.routes()
         if is_main:

@@ -30,6 +30,11 @@ class Spans(Protocol):
         ...
 
 
+def make_spans(tracer: Tracer | None) -> Spans:
+    """Return what makes the spans of requests: none if there is no tracer."""
+    return NoSpans() if tracer is None else TracedSpans(tracer)
+
+
 class NoSpan:
     """The span of a request that nobody traces."""
 

@@ -5,13 +5,12 @@ slowly: of hundreds of connections that are opened at once, the last would wait 
 """
 
 import asyncio
-import os
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import uvicorn
+
+from marmita.internals.uvicorn import has_started, listeners, take
 
 _TOGETHER = 64
 """So many connections are accepted in one turn, so that those who are connected are not kept waiting."""
@@ -29,7 +28,7 @@ class AcceptLoop:
         self._start = asyncio.create_task(self._accept_when_started())
 
     async def _accept_when_started(self) -> None:
-        while not self._server.started:  # noqa: ASYNC110  uvicorn has no event for it
+        while not has_started(self._server):  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(_STEP_S)
         self._listeners = list(listeners(self._server))
         for listener in self._listeners:
@@ -53,21 +52,3 @@ class AcceptLoop:
             task = asyncio.create_task(take(accepted, self._server))
             self._taking.add(task)
             task.add_done_callback(self._taking.discard)
-
-
-def listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
-    """The sockets at which the server listens, each once more."""
-    for listening in server.servers:
-        for shared in listening.sockets:
-            listener = socket.socket(fileno=os.dup(shared.fileno()))
-            listener.setblocking(False)
-            yield listener
-
-
-async def take(accepted: socket.socket, server: uvicorn.Server) -> None:
-    """Let uvicorn serve a connection as if it had accepted it."""
-    accepted.setblocking(False)
-    config = server.config
-    protocol: Any = config.http_protocol_class
-    make = partial(protocol, config=config, server_state=server.server_state, app_state=server.lifespan.state)
-    await asyncio.get_running_loop().connect_accepted_socket(make, accepted, ssl=config.ssl)

@@ -157,6 +157,8 @@ class PassedOn:
         self._has_failed = False
 
     async def __call__(self, message: Message) -> None:
+        if self._has_failed:  # BentoML's stack answers anew when its time is up
+            return
         if message["type"] == "http.response.start":
             self._has_failed = message["status"] >= HTTPStatus.BAD_REQUEST
             if self._has_failed:
@@ -165,5 +167,4 @@ class PassedOn:
             self._exchange.status = message["status"]
             headers = [*message.get("headers", []), (REQUEST_ID, self._exchange.id.encode())]
             message = {**message, "headers": headers}
-        if not self._has_failed:
-            await self._exchange.send(message)
+        await self._exchange.send(message)

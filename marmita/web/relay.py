@@ -15,6 +15,7 @@ import httptools
 
 _FRESH_S = 2.0
 """uvicorn closes a connection that was idle for five seconds: it must not be used again at that very moment."""
+_FIRST_FINAL = 200
 
 
 class Response(NamedTuple):
@@ -37,6 +38,8 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_used = False
         """Whether it has carried a request before."""
+        self.is_answering = False
+        """Whether anything of the answer has arrived."""
         self._transport: Any = None
         self._answer: asyncio.Future[Response] | None = None
         self._parser: Any = None
@@ -48,7 +51,7 @@ class Connection(asyncio.Protocol):
         if not self.is_open:
             raise RelayError("the connection is closed")
         self._parser = httptools.HttpResponseParser(self)
-        self._headers, self._body = [], []
+        self.is_answering = False
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -76,10 +79,16 @@ class Connection(asyncio.Protocol):
         if self._answer is None:  # nobody has asked
             self.close()
             return
+        self.is_answering = True
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(RelayError(f"the answer is no HTTP: {error}"))
+            self.close()
+
+    def on_message_begin(self) -> None:
+        self._headers, self._body = [], []
+        if self._answer is None or self._answer.done():  # a second answer to one request: whose would the next one be?
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -91,9 +100,12 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if not self._parser.should_keep_alive():
             self.close()
-        if self._answer is not None and not self._answer.done():
+        status = self._parser.get_status_code()
+        if status < _FIRST_FINAL:  # these announce an answer, and none of our servers does
+            self._fail(RelayError(f"the answer is none: {status}"))
+        elif self._answer is not None and not self._answer.done():
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-            self._answer.set_result(Response(self._parser.get_status_code(), self._headers, body))
+            self._answer.set_result(Response(status, self._headers, body))
 
     def _fail(self, error: RelayError) -> None:
         if self._answer is not None and not self._answer.done():
@@ -117,7 +129,7 @@ class Relay:
         try:
             response = await connection.ask(request)
         except RelayError:
-            if not connection.is_used:
+            if connection.is_answering or not connection.is_used:
                 raise
             connection = await self._opened()  # it was closed while it was idle: nothing has read the request
             response = await connection.ask(request)

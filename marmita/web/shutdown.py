@@ -17,8 +17,9 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 
 import uvicorn
 
+from marmita.internals import uvicorn as internals
 from marmita.internals.bentoml import metrics_folder
-from marmita.web.accept_loop import AcceptLoop, listeners, take
+from marmita.web.accept_loop import AcceptLoop
 
 NOTICE_S = 1.0
 CALM_S = 0.5
@@ -40,9 +41,8 @@ class GracefulShutdown(ABC):
 
     def stand_by(self) -> None:
         """Take over, from inside the worker's running loop."""
-        uvicorns = signal.getsignal(signal.SIGTERM)
-        server = getattr(uvicorns, "__self__", None)
-        if isinstance(server, uvicorn.Server):
+        server = internals.running_server()
+        if server is not None:
             self._start(server)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._begin, server)
 
@@ -55,7 +55,7 @@ class GracefulShutdown(ABC):
         try:
             await self._answer_the_rest(server)
         finally:
-            server.handle_exit(signal.SIGTERM, None)
+            internals.end(server)
 
     def _start(self, server: uvicorn.Server) -> None:  # noqa: B027
         """Get ready for it."""
@@ -81,12 +81,11 @@ class FrontShutdown(GracefulShutdown):
     async def _answer_the_rest(self, server: uvicorn.Server) -> None:
         await asyncio.sleep(NOTICE_S)
         self._accepting.end()
-        sockets = list(listeners(server))
-        for listening in server.servers:
-            listening.close()
+        sockets = list(internals.listeners(server))
+        internals.stop_listening(server)
         if self._is_last():
             for accepted in [accepted for listener in sockets for accepted in _shut(listener)]:
-                await take(accepted, server)
+                await internals.take(accepted, server)
         await _calm(server)
 
     def _is_last(self) -> bool:
@@ -103,7 +102,7 @@ class RunnerShutdown(GracefulShutdown):
 
     async def _answer_the_rest(self, server: uvicorn.Server) -> None:
         await asyncio.sleep(NOTICE_S + CALM_S)
-        while server.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for it
+        while internals.connections(server):  # noqa: ASYNC110  uvicorn has no event for it
             await asyncio.sleep(_STEP_S)
 
 
@@ -135,6 +134,5 @@ async def _calm(server: uvicorn.Server) -> None:
     while loop.time() < min(since + CALM_S, deadline):
         before = loop.time()
         await asyncio.sleep(_STEP_S)
-        unasked = any(getattr(connection, "cycle", None) is None for connection in server.server_state.connections)
-        if unasked or loop.time() - before > 2 * _STEP_S:
+        if internals.has_silent_connections(server) or loop.time() - before > 2 * _STEP_S:
             since = loop.time()
