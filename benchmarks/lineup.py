@@ -144,7 +144,7 @@ CONTENDERS = (
     ),
     marmita(
         "marmita_split",
-        "this service, split into a front door and one process for each model, batching on",
+        "this service, split into a front and one process for each model, batching on",
         (
             Route("JSON", dialects.CONTRACT, WINES_AND_FORECASTS),
             Route("tensors", dialects.OUR_TENSORS, WINES),

@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 
 class Service(bentoml.Service[T]):
-    """A service of this house."""
+    """A service of Marmita: of one model, or of all."""
 
     def all_services(self, exclude_urls: bool = False) -> dict[str, bentoml.Service[Any]]:
         """The service and those it depends on.

@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="MARMITA_", env_file=".env", extra="ignore", frozen=True)
 
     topology: Literal["colocated", "split"] = "colocated"
-    """Runners inside the workers of the front door, or each in processes of its own."""
+    """Runners inside the workers of the front, or each in processes of its own."""
 
     follow_store: bool = False
     """Inside a Bento: serve the champions of the model store in BentoML's home, and take up new ones, instead of the

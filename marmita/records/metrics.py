@@ -1,4 +1,4 @@
-"""What Prometheus is told about what the house remembers: how the recording goes, quality and drift."""
+"""Metrics of the records: how the recording goes, quality and drift."""
 
 import math
 from collections.abc import Mapping

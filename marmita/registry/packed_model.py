@@ -92,7 +92,7 @@ class PackedModel:
         return content
 
 
-def pack(
+def save(
     name: str,
     *,
     native: Callable[[Path], None],

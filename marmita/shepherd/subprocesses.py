@@ -104,7 +104,7 @@ def run(
 
 def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subprocess.Popen[bytes]":
     figures = [str(reporting), str(limits.seconds), str(limits.most_bytes)]
-    return subprocess.Popen(  # noqa: S603  the command is one of the house's own, and there is no shell
+    return subprocess.Popen(  # noqa: S603  the command is one of our own, and there is no shell
         [sys.executable, "-m", "marmita.shepherd.supervisor", *figures, *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

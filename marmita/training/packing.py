@@ -113,7 +113,7 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> Packe
         compiled_difference=difference,
         verdict=judged,
     )
-    return packed_model.pack(
+    return packed_model.save(
         candidate.name,
         native=candidate.native,
         module=candidate.module,

@@ -1,4 +1,4 @@
-"""One run of a training script: its command line, and how the house remembers it."""
+"""One run of a training script: its command line, and how it is recorded."""
 
 import argparse
 import re

@@ -1,7 +1,7 @@
 """Ending without losing a request that was taken.
 
 Told to end, uvicorn closes its connections and ends at once, while the socket that all workers share, and their
-supervisor keeps open, goes on taking connections that nobody will answer. So a worker of the front door first gives
+supervisor keeps open, goes on taking connections that nobody will answer. So a worker of the front first gives
 notice for a second: it goes on answering, each time asks for the connection to be closed, and says that it is not
 ready. Then the last worker shuts the socket. A runner in a process of its own ends when those that ask it have gone.
 """
@@ -65,7 +65,7 @@ class GracefulShutdown(ABC):
 
 
 class FrontShutdown(GracefulShutdown):
-    """How a worker of the front door ends: after notice, and the last one shuts the socket."""
+    """How a worker of the front ends: after notice, and the last one shuts the socket."""
 
     def __init__(self, listens_at: Callable[[Sequence[str]], None]) -> None:
         super().__init__()

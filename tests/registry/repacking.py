@@ -8,7 +8,7 @@ from marmita.registry.packed_model import PackedModel
 
 def repack(champion: PackedModel) -> PackedModel:
     """Pack the same model once more."""
-    return packed_model.pack(
+    return packed_model.save(
         champion.name,
         native=lambda _: None,
         module="",

@@ -46,7 +46,7 @@ def test_a_failed_packing_leaves_nothing(champions: dict[str, PackedModel], empt
 
     old = champions["wine_quality"]
     with pytest.raises(OSError, match="No space left"):
-        packed_model.pack(
+        packed_model.save(
             "wine_quality",
             native=full_disk,
             module="",
@@ -78,7 +78,7 @@ def test_a_killed_run_leaves_no_half_tag(champions: dict[str, PackedModel], empt
 
         shutil.copytree = killed
         card = Card.model_validate_json(Path({str(old.path / "card.json")!r}).read_text())
-        packed_model.pack("wine_quality", native=lambda folder: None, module="", compiled=b"", contract={{}}, card=card,
+        packed_model.save("wine_quality", native=lambda folder: None, module="", compiled=b"", contract={{}}, card=card,
                    context=ModelContext(framework_name="", framework_versions={{}}), reference={{}}, labels={{}})
     """
     environment = os.environ | {"BENTOML_HOME": str(empty_store.parent), "TMPDIR": str(empty_store.parent)}

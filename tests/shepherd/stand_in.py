@@ -46,7 +46,7 @@ def pack(name: str, promoted: bool) -> PackedModel:
         (target / "saved_model.pkl").write_bytes(b"")
         hold(PACKING)
 
-    return packed_model.pack(
+    return packed_model.save(
         name,
         native=native,
         module="",

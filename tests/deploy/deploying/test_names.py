@@ -2,6 +2,7 @@
 
 import re
 
+from marmita.runtime.batching import Batching
 from marmita.settings import Settings
 from tests.deploy.chart.values import CHART
 from tests.deploy.conftest import DEPLOY, read_yaml
@@ -39,7 +40,7 @@ def test_environment_variables_that_are_named_are_read() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    model = CONFIGURATION["WineQuality"]
+    model = {"batching": Batching().model_dump()}
     dotted = [name.partition(": ")[0] for name in guide.named() if re.match(r"[a-z]\w*(\.[\w<>]+)+(: |$)", name)]
     settings = [name for name in dotted if not name.endswith((".yaml", ".com"))]
 
