@@ -29,7 +29,9 @@ def home(folder: Path) -> Path:
 
 def free_port() -> int:
     """A port for a server that is still to start. It is none of those that the system gives to clients meanwhile."""
-    chance = random.SystemRandom()  # training sets the seed of the other one: two runs at a time would take the same ports
+    chance = (
+        random.SystemRandom()
+    )  # training sets the seed of the other one: two runs at a time would take the same ports
     while True:
         port = chance.randrange(15_000, 30_000)
         with socket.socket() as probe, suppress(OSError):
