@@ -35,8 +35,11 @@ _HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPRO
 class GracefulShutdown(ABC):
     """How one worker ends. It takes SIGTERM over from uvicorn, and hands it back when all is answered."""
 
-    def __init__(self) -> None:
+    _accepting: AcceptLoop
+
+    def __init__(self, listens_at: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         self.begun = False
+        self._listens_at = listens_at
         self._ending: asyncio.Task[None] | None = None
 
     def stand_by(self) -> None:
@@ -55,10 +58,11 @@ class GracefulShutdown(ABC):
         try:
             await self._answer_the_rest(server)
         finally:
+            self._accepting.end()
             internals.end(server)
 
-    def _start(self, server: uvicorn.Server) -> None:  # noqa: B027
-        """Get ready for it."""
+    def _start(self, server: uvicorn.Server) -> None:
+        self._accepting = AcceptLoop(server, self._listens_at)
 
     @abstractmethod
     async def _answer_the_rest(self, server: uvicorn.Server) -> None: ...
@@ -67,12 +71,8 @@ class GracefulShutdown(ABC):
 class FrontShutdown(GracefulShutdown):
     """How a worker of the front ends: after notice, and the last one shuts the socket."""
 
-    def __init__(self, listens_at: Callable[[Sequence[str]], None]) -> None:
-        super().__init__()
-        self._listens_at = listens_at
-
     def _start(self, server: uvicorn.Server) -> None:
-        self._accepting = AcceptLoop(server, self._listens_at)
+        super()._start(server)
         # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
         lock = metrics_folder() / f"serving-{os.getppid()}"
         self._serving = lock.open("wb")

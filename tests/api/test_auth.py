@@ -3,17 +3,17 @@
 import logging
 
 import pytest
-from starlette.requests import Request
 
 from marmita.api.auth import ApiKeys
 from marmita.contract.errors import RequestError
+from marmita.contract.replies import Call
 
 OLD, NEW = "the-old-key-of-the-lab", "the-new-key-of-the-lab"
 
 
-def request(authorization: str | None = None) -> Request:
-    headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
-    return Request({"type": "http", "headers": headers})
+def request(authorization: str | None = None) -> Call:
+    headers = {} if authorization is None else {b"authorization": authorization.encode("latin-1")}
+    return Call({"type": "http"}, headers, b"")
 
 
 def test_where_there_are_no_keys_nobody_needs_one() -> None:
@@ -34,6 +34,7 @@ def test_who_has_none_is_refused(given: str | None) -> None:
         ApiKeys([OLD, NEW]).check(request(given))
 
     assert refused.value.status == 401
+    assert refused.value.headers == ((b"www-authenticate", b"Bearer"),)
     assert NEW not in refused.value.error
 
 

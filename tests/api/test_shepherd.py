@@ -4,16 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from marmita.api.auth import ApiKeys
-from marmita.api.errors import HANDLERS
 from marmita.api.operations import Api
 from marmita.api.shepherd import MOST, operations
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
+from tests.web.fronts import front
 
 
 @pytest.fixture
@@ -23,7 +22,7 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     for _ in range(3):
         decisions.begin(database, "a", LEAVE, ["all is well"], {})
     (operation,) = operations(Api(["a"], lambda _: pytest.fail("no model is asked"), lambda: database, ApiKeys([])))
-    yield TestClient(Starlette(routes=operation.routes(), exception_handlers=HANDLERS))
+    yield TestClient(front(operation.routes()))
     database.close()
 
 
@@ -37,4 +36,4 @@ def test_what_is_no_number_up_to_the_bound_is_refused(client: TestClient, limit:
     answer = client.get("/shepherd", params={"limit": limit})
 
     assert answer.status_code == 400
-    assert answer.json() == {"error": f"limit: must be a number from 1 to {MOST}"}
+    assert answer.json() == {"error": f"limit: must be a number from 1 to {MOST}", "detail": []}

@@ -1,6 +1,5 @@
 """Requests and answers of the Open Inference Protocol, and every way in which a request can be wrong."""
 
-import asyncio
 import json
 import random
 import string
@@ -8,24 +7,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
-from bentoml._internal.utils.uri import path_to_uri
-from bentoml.exceptions import ServiceUnavailable
-from starlette.applications import Starlette
 
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
-from marmita.oip.codec import Asked, Signature, ValueBounds, read, write
-from marmita.oip.routes import Model, RemoteModel, Reply, TensorRoutes
-from marmita.settings import Settings
-from marmita.telemetry.metrics import Requests
-from marmita.web.front import Front
+from marmita.oip.codec import Asked, read, write
+from marmita.runtime.signature import Signature, ValueBounds
 
 ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
 SIGNATURE = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, ANYTHING)
@@ -462,93 +453,3 @@ def test_whatever_is_sent_is_answered_or_refused(seed: int) -> None:
             answers += 1
 
     assert 100 < answers < 1900
-
-
-class Echo:
-    """A model whose answer to a request is the request."""
-
-    async def describe(self) -> Reply:
-        raise ServiceUnavailable("the model is overloaded: try again later")
-
-    async def ready(self) -> Reply:
-        raise RuntimeError("the secret of the house")
-
-    async def infer(self, body: bytes, json_size: int | None) -> Reply:
-        if body == b"wait":
-            await asyncio.sleep(30)
-        return Reply(200, body, json_size)
-
-
-def client(model: Model | None = None, timeout_s: float = 10) -> httpx.AsyncClient:
-    """The protocol's routes for one model, behind the front."""
-    counts = Requests(Starlette())  # an application that was never started has no metrics
-    routes = TensorRoutes("house", "7", {"trees": lambda: "v1"}, lambda: {"trees": model or Echo()}, counts, timeout_s)
-    front = Front(Starlette(), [], Settings(), routes)
-    return httpx.AsyncClient(transport=httpx.ASGITransport(front), base_url="http://front")
-
-
-INFER = "/v2/models/trees/infer"
-
-
-@pytest.mark.parametrize("path", [INFER, "/v2/models/trees/versions/v1/infer"])
-async def test_a_request_is_handed_on_with_the_size_of_its_json(path: str) -> None:
-    async with client() as front:
-        plain = await front.post(path, content=b"12345")
-        sized = await front.post(path, content=b"12345", headers={"Inference-Header-Content-Length": "3"})
-
-    assert plain.content == sized.content == b"12345"
-    assert plain.headers["content-type"] == "application/json"
-    assert "inference-header-content-length" not in plain.headers
-    assert sized.headers["content-type"] == "application/octet-stream"
-    assert sized.headers["inference-header-content-length"] == "3"
-
-
-@pytest.mark.parametrize("size", ["", "-1", "+1", "1.0", "0x1", "x", "6", "9" * 18, "9" * 19, "9" * 5000, "²"])
-async def test_a_size_that_is_none_is_refused(size: str) -> None:
-    async with client() as front:
-        answer = await front.post(INFER, content=b"12345", headers={b"inference-header-content-length": size.encode()})
-
-    assert answer.status_code == 400
-    assert answer.json() == {"error": "inference-header-content-length must be a number of bytes within the body"}
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "status", "error"),
-    [
-        ("GET", "/v2/models/trees", 503, "the model is overloaded: try again later"),
-        ("GET", "/v2/models/trees/ready", 500, "an unexpected error, see the server's log"),
-        ("GET", "/v2/health/ready", 500, "an unexpected error, see the server's log"),
-        ("GET", INFER, 405, "only POST is allowed here"),
-        ("DELETE", "/v2/models/trees", 405, "only GET is allowed here"),
-        ("POST", "/v2", 405, "only GET is allowed here"),
-        ("GET", "/v2/models/trees/versions/v2", 404, "there is nothing at this path"),
-    ],
-)
-async def test_errors_have_the_protocol_s_shape(method: str, path: str, status: int, error: str) -> None:
-    async with client() as front:
-        answer = await front.request(method, path)
-
-    assert answer.status_code == status
-    assert answer.json() == {"error": error}
-    assert ("allow" in answer.headers) is (status == 405)
-    assert ("retry-after" in answer.headers) is (status == 503)
-
-
-async def test_who_takes_too_long_costs_no_one_else() -> None:
-    async with client(timeout_s=0.2) as front:
-        late, other = await asyncio.gather(front.post(INFER, content=b"wait"), front.post(INFER, content=b"1"))
-        after = await front.post(INFER, content=b"2")
-
-    assert late.status_code == 504
-    assert late.json() == {"error": "there was no answer within 0.2 s"}
-    assert [other.status_code, after.status_code] == [200, 200]
-
-
-async def test_a_runner_elsewhere_that_is_not_there_is_a_503(tmp_path: Path) -> None:
-    for address in (path_to_uri(str(tmp_path / "nobody.sock")), "tcp://127.0.0.1:1"):
-        async with client(elsewhere := RemoteModel("trees", address)) as front:
-            answers = [await front.post(INFER, content=b"1"), await front.get("/v2/health/ready")]
-        await elsewhere._session.close()
-
-        assert [answer.status_code for answer in answers] == [503, 503]
-        assert answers[0].json() == {"error": "the model is not answering: try again in a moment"}

@@ -1,0 +1,69 @@
+"""What a model's tensors are called, how wide they are, and what they can hold."""
+
+import numpy as np
+import pytest
+
+from marmita.contract.errors import RequestError
+from marmita.runtime.signature import Signature, ValueBounds
+
+MOST = float(np.finfo(np.float32).max)
+PH, ALCOHOL, AGE = (
+    {"name": "ph", "low": 0, "high": 14},
+    {"name": "alcohol", "low": 0.1, "high": None},
+    {"name": "age", "low": None, "high": 1e300},
+)
+BOUNDS = ValueBounds([PH, ALCOHOL, AGE])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "row", [(0, 0.1, -MOST), (14, MOST, MOST), (0, float(np.float32(0.1)), 0), (float(np.float32(3.3)), 1, 0)]
+)
+def test_values_at_their_bounds_are_within_in_either_precision(row: tuple[float, ...], dtype: type) -> None:
+    BOUNDS.check(np.array([row], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ((14.1, 1, 0), "row 1, ph: the value must be from 0 to 14"),
+        ((-0.1, 1, 0), "row 1, ph: the value must be from 0 to 14"),
+        ((0, 0, 0), "row 1, alcohol: the value must be from 0.1 to 3.40282e+38"),
+        ((0, 1, np.nan), "row 1, age: the value is no finite number"),
+        ((0, np.inf, 0), "row 1, alcohol: the value is no finite number"),
+        ((-np.inf, 0, 0), "row 1, ph: the value is no finite number"),
+    ],
+)
+def test_the_first_value_beyond_is_named_by_row_and_field(row: tuple[float, ...], said: str, dtype: type) -> None:
+    with pytest.raises(RequestError) as rejected:
+        BOUNDS.check(np.array([(0, 1, 0), row], dtype))
+
+    assert rejected.value.status == 400
+    assert rejected.value.error == said
+
+
+def test_a_value_that_single_precision_can_t_hold_is_beyond() -> None:
+    with pytest.raises(RequestError, match=r"age: the value must be from -3\.40282e\+38 to 3\.40282e\+38"):
+        BOUNDS.check(np.array([(0, 1, 1e39)], np.float64))
+
+
+def test_outputs_lie_side_by_side_in_their_order() -> None:
+    signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, BOUNDS)
+
+    assert signature.columns == {"middle": slice(0, 1), "ends": slice(1, 3)}
+
+
+def test_a_signature_describes_itself_in_the_protocol_s_words() -> None:
+    signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, BOUNDS)
+
+    assert signature.describe() == {
+        "name": "trees",
+        "versions": ["v1"],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}],
+        "outputs": [
+            {"name": "middle", "datatype": "FP32", "shape": [-1, 1]},
+            {"name": "ends", "datatype": "FP32", "shape": [-1, 2]},
+        ],
+    }
