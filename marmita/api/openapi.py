@@ -5,11 +5,12 @@ know, and leaves out the routes that are not its own.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from bentoml.exceptions import BentoMLConfigException
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -53,6 +54,7 @@ def build(
         by_alias=False,
         ref_template="#/components/schemas/{model}",
     )
+    _check_names(models, schemas["$defs"])
     paths: dict[str, Any] = {inference.path: {"post": _inference(inference)} for inference in inferences}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = operation.document()
@@ -69,6 +71,13 @@ def build(
         },
     }
     return Document(json.loads(json.dumps(content)))  # YAML would write what is in it twice as a reference
+
+
+def _check_names(models: Sequence[type[BaseModel]], schemas: Mapping[str, Any]) -> None:
+    """Raise if two classes have one name: the document could not tell one from the other."""
+    for name in [model.__name__ for model in models if model.__name__ not in schemas]:
+        where = ", ".join(model.__module__ for model in models if model.__name__ == name)
+        raise BentoMLConfigException(f"two classes are called {name}, in {where}: rename a row")
 
 
 def _inference(inference: Inference) -> dict[str, Any]:

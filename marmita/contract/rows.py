@@ -151,7 +151,7 @@ def rows_request(row: type[Row], field: str) -> type[RequestBody]:
     rows = (Rows[row], Field(description="The rows, one answer for each"))  # type: ignore[valid-type]
     fields: dict[str, Any] = {field: rows}
     made = create_model(
-        "".join(part.capitalize() for part in field.split("_")),
+        f"{row.__name__}s",
         __base__=RequestBody,
         __module__=row.__module__,
         __doc__=f"Rows to answer: {(row.__doc__ or row.__name__).strip().partition('.')[0]}.",
