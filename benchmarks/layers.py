@@ -20,11 +20,8 @@ from time import process_time
 from typing import Any
 
 from benchmarks.places import ROOT
-from bentos.wine_quality import HEADERS, Wine
-from marmita.contract.rows import features, to_array
-from marmita.training.rows import read_rows
-from training import DATA
 
+SCORE, INFER = "/wine-quality/score", "/v2/models/wine_quality/infer"
 TOGETHER = 16
 ROUNDS = 5
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -43,59 +40,87 @@ class Layers:
     """The service in this process, and ways to ask each of its layers for the same rows."""
 
     def __init__(self, app: Any, rows: int) -> None:
+        # Metrics are made when the framework is imported, in the folder that the environment names by then.
         import bentoml
 
-        from marmita.oip.routes import LocalModel
+        from bentos.wine_quality import HEADERS, Wine
+        from marmita.contract.rows import features, to_array
+        from marmita.runtime.endpoints import endpoints_of
+        from marmita.training.rows import read_rows
+        from training import DATA
 
         found = [dict(row) for row in read_rows(DATA / "winequality-red.csv", features(Wine), HEADERS, ";")[:rows]]
-        self._runner: Any = bentoml.get_current_service().wine_quality
+        service: Any = bentoml.get_current_service()
+        self._runner: Any = service.wine_quality
+        self._endpoint = endpoints_of(self._runner.__class__)[SCORE]
         self._array = to_array([Wine.model_validate(one) for one in found], features(Wine))
         self._json = json.dumps({"wines": found}).encode()
         tensor = {"name": self._runner.served.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
         self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
-        self._front, self._here = app, LocalModel(self._runner)
+        self._front = app
 
     def tensors(self) -> dict[str, Ask]:
         """From the model outwards, on the tensor route."""
-        send_to = partial(ask, path="/v2/models/wine_quality/infer", body=self._tensors)
         return {
             "the model": self._model,
             "batches": partial(self._runner.served.run, self._array),
             "counting predictions": partial(self._runner.predict, self._array),
-            "reading and writing tensors": partial(self._here.infer, self._tensors, None),
-            "the route: metrics, deadline": partial(send_to, self._front._tensors),
-            "the front: id, bounds, access log": partial(send_to, self._front),
+            "reading and writing tensors": self._handled(INFER, self._tensors),
+            "the lane: metrics, deadline, span": self._answered(INFER, self._tensors),
+            "the front: id, bounds, access log": partial(ask, self._front, INFER, self._tensors),
         }
 
     def json(self) -> dict[str, Ask]:
         """From the model outwards, on the JSON route."""
-        send_to = partial(ask, path="/wine-quality/score", body=self._json)
         return {
             "the model": self._model,
-            "the runner: contract, batches, counting, the answer": self._validated,
-            "BentoML's stack": partial(send_to, self._front._app),
-            "the front: id, bounds, access log": partial(send_to, self._front),
+            "batches": partial(self._runner.served.run, self._array),
+            "counting predictions, the answer's values": partial(self._runner.answer_rows, self._array),
+            "reading rows": self._read,
+            "writing the answer": self._handled(SCORE, self._json),
+            "the lane: metrics, deadline, span": self._answered(SCORE, self._json),
+            "the front: id, bounds, access log": partial(ask, self._front, SCORE, self._json),
         }
 
     async def _model(self) -> Any:
         return self._runner.served.model(self._array)
 
-    async def _validated(self) -> Any:
-        return await self._runner.routes()["/wine-quality/score"](self._json)
+    async def _read(self) -> Any:
+        return await self._endpoint.handle(self._runner, self._endpoint.read(self._json))
+
+    def _handled(self, path: str, body: bytes) -> Ask:
+        """What answers at a path, with nothing around it."""
+        from marmita.web.topology import LocalModel
+
+        return partial(LocalModel(self._runner).ask, path, _call(path, body))
+
+    def _answered(self, path: str, body: bytes) -> Ask:
+        lane = self._front.lane
+        return partial(lane.answer, lane.find(path), _call(path, body))
+
+
+def _call(path: str, body: bytes) -> Any:
+    from marmita.contract.replies import Call
+
+    scope = _scope(path, body)
+    return Call(scope, dict(scope["headers"]), body)
+
+
+def _scope(path: str, body: bytes) -> dict[str, Any]:
+    headers = [(b"host", b"here"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode()}
+    scope |= {"query_string": b"", "http_version": "1.1", "scheme": "http", "root_path": "", "headers": headers}
+    return scope | {
+        "state": {},
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "asgi": {"version": "3.0"},
+    }
 
 
 async def ask(app: Any, path: str, body: bytes) -> None:
     """One request to an ASGI application."""
-    headers = [(b"host", b"here"), (b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    scope: dict[str, Any] = {
-        "type": "http",
-        "method": "POST",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-    }
-    scope |= {"http_version": "1.1", "scheme": "http", "root_path": "", "headers": headers, "state": {}}
-    scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "asgi": {"version": "3.0"}}
+    scope = _scope(path, body)
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": body, "more_body": False}

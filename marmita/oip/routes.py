@@ -20,6 +20,10 @@ def model_path(model: str) -> str:
     return f"/v2/models/{model}"
 
 
+def ready_path(model: str) -> str:
+    return f"{model_path(model)}/ready"
+
+
 def model_routes(model: str, handle: Handler) -> dict[str, Route]:
     """Return the routes of a model, all of which one handler answers."""
     path = model_path(model)
@@ -41,7 +45,7 @@ def server_routes(service: str, version: str, ready: Callable[[], Awaitable[bool
         return json_reply({"live": True})
 
     async def is_ready(_: Call) -> Reply:
-        return _ready(await ready())
+        return readiness(await ready())
 
     return {
         "/v2": Route("GET", describe, in_full=False),
@@ -57,7 +61,7 @@ def handlers(model: str, runner: Runner) -> Mapping[str, Handler]:
         return json_reply(runner.served.signature.describe())
 
     async def ready(_: Call) -> Reply:
-        return _ready(await runner.__is_ready__(), name=model)
+        return readiness(await runner.__is_ready__(), name=model)
 
     async def infer(call: Call) -> Reply:
         asked = read(call.body, json_size(call.headers, len(call.body)), runner.served.signature)
@@ -104,7 +108,8 @@ def relayed(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, tuple[tuple[
     return content_type, tuple(kept)
 
 
-def _ready(ready: bool, **of: str) -> Reply:
+def readiness(ready: bool, **of: str) -> Reply:
+    """Return the answer to whether something is ready."""
     if not ready:
         raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "not ready: try again in a moment")
     return json_reply({**of, "ready": True})

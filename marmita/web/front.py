@@ -72,6 +72,7 @@ class Front(_Front):
         last = Dispatch(lane, RequestBodies(settings), load, app, paths)
         ready = ErrorReplies(Draining(last, lambda: shutdown.begun))
         super().__init__(app, shutdown, (*hooks, log), AccessLogging(LoadShedding(ready, load), log))
+        self.lane = lane
 
 
 class RunnerFront(_Front):

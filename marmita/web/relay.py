@@ -30,6 +30,10 @@ class RelayError(Exception):
     """The server could not be reached, or went away before it answered."""
 
 
+class NotSentError(RelayError):
+    """The server had closed the connection while it was idle: it has read nothing of the request."""
+
+
 class Connection(asyncio.Protocol):
     """A connection that carries one request at a time."""
 
@@ -38,8 +42,6 @@ class Connection(asyncio.Protocol):
         self.is_open = False
         self.is_used = False
         """Whether it has carried a request before."""
-        self.is_answering = False
-        """Whether anything of the answer has arrived."""
         self._transport: Any = None
         self._answer: asyncio.Future[Response] | None = None
         self._parser: Any = None
@@ -49,9 +51,8 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Response:
         """Send a request and wait for its answer. Whoever stops waiting closes the connection."""
         if not self.is_open:
-            raise RelayError("the connection is closed")
+            raise NotSentError("the connection is closed")
         self._parser = httptools.HttpResponseParser(self)
-        self.is_answering = False
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -73,13 +74,16 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
-        self._fail(RelayError(f"the connection was closed: {exc or 'by the server'}"))
+        kind = NotSentError if isinstance(exc, BrokenPipeError) else RelayError
+        self._fail(kind(f"the connection was closed: {exc or 'by the server'}"))
+
+    def eof_received(self) -> None:
+        self.is_open = False
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None:  # nobody has asked
             self.close()
             return
-        self.is_answering = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -128,10 +132,10 @@ class Relay:
         connection = self._reused() or await self._opened()
         try:
             response = await connection.ask(request)
-        except RelayError:
-            if connection.is_answering or not connection.is_used:
+        except NotSentError:
+            if not connection.is_used:
                 raise
-            connection = await self._opened()  # it was closed while it was idle: nothing has read the request
+            connection = await self._opened()
             response = await connection.ask(request)
         connection.is_used = True
         if connection.is_open:

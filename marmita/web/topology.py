@@ -51,7 +51,7 @@ class RemoteModel:
     """A model whose runner lives in a process of its own. It is asked at the same paths."""
 
     def __init__(self, model: str, relay: Relay, spans: Spans) -> None:
-        self._ready_path = f"{oip.model_path(model)}/ready"
+        self._ready_path = oip.ready_path(model)
         self._relay = relay
         self._spans = spans
 
@@ -104,6 +104,8 @@ class Models:
                 found[path] = Route("POST", partial(self._ask, name, path))
             for path, route in oip.model_routes(name, partial(self._ask, name, "")).items():
                 found[path] = route._replace(handle=partial(self._ask, name, path))
+            ready = oip.ready_path(name)
+            found[ready] = found[ready]._replace(handle=partial(self._is_ready, name))
         return found
 
     async def are_ready(self) -> bool:
@@ -114,6 +116,9 @@ class Models:
         if not await self.are_ready():
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the models are not ready: try again in a moment")
         return json_reply({"ready": True})
+
+    async def _is_ready(self, name: str, _: Call) -> Reply:
+        return oip.readiness(await self._models[name].is_ready(), name=name)
 
     async def _ask(self, name: str, path: str, call: Call) -> Reply:
         return await self._models[name].ask(path, call)

@@ -3,13 +3,16 @@
 These are canaries: after an upgrade of BentoML the first one that fails names what has moved.
 """
 
+import socket
 from importlib import import_module
+from inspect import getsource, signature
 from pathlib import Path
 
 import bentoml
 import pytest
 
 from marmita.internals import bentoml as internals
+from tests.telemetry.bentoml_app import application
 
 # BentoML's home, its model store and its metrics.
 
@@ -52,3 +55,88 @@ def test_a_store_that_is_used_is_the_one_that_bentoml_reads(tmp_path: Path, empt
 def test_folders_lie_in_bentomls_home() -> None:
     assert internals.model_store_dir() == internals.bentoml_home() / "models", "BentoML's model store has moved"
     assert internals.metrics_folder().is_dir()
+
+
+# The request path.
+
+
+@pytest.mark.parametrize("setting", ["config", "tracer_provider", "remote_runner_mapping", "metrics_client"])
+def test_the_container_has_each_setting_of_the_request_path(setting: str) -> None:
+    container = import_module(CONTAINER).BentoMLContainer
+
+    assert hasattr(container, setting), f"BentoML has moved {CONTAINER}.BentoMLContainer.{setting}"
+
+
+def test_the_configuration_can_be_changed() -> None:
+    before = internals.configuration()
+    try:
+        internals.use_configuration({**before, "canary": 1})
+        assert internals.configuration()["canary"] == 1, "BentoMLContainer.config can't be set any more"
+    finally:
+        internals.use_configuration(before)
+
+
+@pytest.mark.parametrize("name", ["bento_name", "bento_version", "service_name"])
+def test_the_server_s_context_has_the_labels_of_metrics(name: str) -> None:
+    assert hasattr(internals.server_context, name), f"bentoml._internal.context.server_context has lost {name}"
+
+
+@pytest.mark.parametrize("name", ["exclude_urls", "is_main"])
+def test_a_service_can_be_extended_where_it_is(name: str) -> None:
+    method = {"exclude_urls": bentoml.Service.all_services, "is_main": bentoml.Service.to_asgi}[name]
+
+    assert name in signature(method).parameters, f"bentoml.Service.{method.__name__} has lost its argument {name}"
+
+
+@pytest.mark.parametrize("name", ["inject_config", "openapi_spec", "all_services", "to_asgi"])
+def test_a_service_has_what_is_overridden(name: str) -> None:
+    assert hasattr(bentoml.Service, name), f"bentoml.Service.{name} has moved"
+
+
+def test_the_factory_of_applications_takes_what_it_is_given() -> None:
+    taken = list(signature(internals.ServiceAppFactory.__init__).parameters)
+
+    assert taken[1:3] == ["service", "is_main"], "_bentoml_impl.server.app.ServiceAppFactory takes other arguments"
+    for name in ("timeout", "max_concurrency"):
+        source = getsource(internals.ServiceAppFactory)
+        assert f"{name}=" in source, f"ServiceAppFactory has lost {name}"
+
+
+def test_the_metrics_of_requests_are_where_they_are_looked_for() -> None:
+    with application("test_canary") as app:
+        found = internals.traffic_metrics(app)
+        assert found is not None, "RunnerTrafficMetricsMiddleware is not among the layers of an application's stack"
+        for metric in ("in_progress", "total", "duration"):
+            assert hasattr(found, f"metrics_request_{metric}"), f"the middleware has lost metrics_request_{metric}"
+        assert internals.traffic_metrics(app) is found
+
+
+def test_without_an_exporter_there_is_no_tracer() -> None:
+    before = internals.configuration()
+    tracing = before["tracing"]
+    assert {"exporter_type", "excluded_urls", "otlp"} <= set(tracing), "BentoML's settings of tracing have moved"
+    try:
+        internals.use_configuration({**before, "tracing": {**tracing, "exporter_type": None}})
+        assert internals.tracer() is None
+    finally:
+        internals.use_configuration(before)
+
+
+def test_runners_addresses_can_be_changed_and_their_sockets_held(tmp_path: Path) -> None:
+    path = tmp_path / "runner.sock"
+    before = internals.runner_addresses()
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(path))
+        listener.listen()
+        try:
+            internals.use_runner_addresses({"A": path.as_uri(), "B": "tcp://127.0.0.1:1"})
+            internals.hold_runner_sockets()
+            held = internals.runner_addresses()
+        finally:
+            internals.use_runner_addresses(before)
+        path.unlink()
+        at = internals.socket_path(held["A"])
+        assert at is not None, "BentoML names Unix sockets in another way"
+        client.connect(at)
+    assert held["B"] == "tcp://127.0.0.1:1"
+    assert internals.socket_path(held["B"]) is None

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from inspect import signature
 from pathlib import Path
+
+from prometheus_client import values
 
 FORKED = """
 import os
@@ -48,3 +51,9 @@ def test_no_metric_is_made_past_it() -> None:
         *(path for room in ("bentos", "marmita") for path in (root / room).rglob("*.py")),
     ]
     assert [path.name for path in rooms if direct in path.read_text()] == ["prometheus.py"]
+
+
+def test_the_names_that_are_set_are_there() -> None:
+    for name in ("ValueClass", "MultiProcessValue"):
+        assert hasattr(values, name), f"prometheus_client has moved values.{name}"
+    assert "process_identifier" in signature(values.MultiProcessValue).parameters, "MultiProcessValue takes no process"
