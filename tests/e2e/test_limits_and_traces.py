@@ -13,11 +13,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.e2e.server import BENTOML, ROOT, environment, readiness, serve
 from tests.e2e.volley import volley
 from tests.samples import REQUESTS, SCORE, wines
+
+INFER = "/v2/models/wine_quality/infer"
 
 
 def overrides(**service: object) -> str:
@@ -77,15 +81,15 @@ def test_a_body_that_never_ends_gets_a_408(own_home: Path) -> None:
 
 
 @contextmanager
-def collector() -> Iterator[tuple[str, list[str]]]:
-    """An OTLP collector that keeps the names of the spans that it is sent."""
-    names: list[str] = []
+def collector() -> Iterator[tuple[str, list[Span]]]:
+    """An OTLP collector that keeps the spans that it is sent."""
+    spans: list[Span] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-                names.extend(span.name for scope in resource.scope_spans for span in scope.spans)
+                spans.extend(span for scope in resource.scope_spans for span in scope.spans)
             self.send_response(200)
             self.end_headers()
 
@@ -96,24 +100,45 @@ def collector() -> Iterator[tuple[str, list[str]]]:
         thread = threading.Thread(target=listening.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.server_port}/v1/traces", names
+            yield f"http://127.0.0.1:{listening.server_port}/v1/traces", spans
         finally:
             listening.shutdown()
             thread.join()
 
 
-def test_an_endpoint_turns_traces_on(own_home: Path) -> None:
+CALLER = bytes.fromhex("b7ad6b7169203331")
+TRACED = (("POST", SCORE), ("POST", INFER), ("GET", "/models"))
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_an_endpoint_has_each_request_traced(own_home: Path, topology: str) -> None:
+    """Typed, tensors and the API, as parts of their callers' traces. In split, runners' spans are parts of the
+    front's."""
+    tensor = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": list(wines(1)["wines"][0].values())}
+    bodies = {SCORE: wines(1), INFER: {"inputs": [tensor]}}
+    traces = {route: bytes([number + 1] * 16) for number, (_, route) in enumerate(TRACED)}
+    inside = [SCORE, INFER] if topology == "split" else []
+
+    def of(route: str) -> list[Span]:
+        return [span for span in spans if span.trace_id == traces[route]]
+
     with (
-        collector() as (endpoint, names),
-        serve(own_home, MARMITA_OTLP_ENDPOINT=endpoint, MARMITA_TOPOLOGY="split") as server,
+        collector() as (endpoint, spans),
+        serve(own_home, MARMITA_OTLP_ENDPOINT=endpoint, MARMITA_TOPOLOGY=topology) as server,
     ):
-        for _ in range(5):
-            assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
+        for method, route in TRACED:
+            headers = {"traceparent": f"00-{traces[route].hex()}-{CALLER.hex()}-01"}
+            answer = httpx.request(method, f"{server.url}{route}", json=bodies.get(route), headers=headers)
+            assert answer.status_code == 200
         deadline = time.monotonic() + 20
-        while not any(SCORE in name for name in names) and time.monotonic() < deadline:
+        while sum(len(of(route)) for _, route in TRACED) < 3 + len(inside) and time.monotonic() < deadline:
             time.sleep(0.1)
 
-    assert any(SCORE in name for name in names)
+    for method, route in TRACED:
+        found = of(route)
+        assert [span.name for span in found] == [f"{method} {route}"] * (2 if route in inside else 1)
+        (front,) = [span for span in found if span.parent_span_id == CALLER]
+        assert [span.parent_span_id for span in found if span is not front] == [front.span_id] * (route in inside)
 
 
 def test_ready_is_never_said_too_early(own_home: Path) -> None:
