@@ -6,6 +6,9 @@ this module has, so that none is made before it is told.
 """
 
 import os
+from bisect import bisect_left
+from collections import Counter as Tally
+from collections.abc import Sequence
 
 from prometheus_client import Counter as Counter
 from prometheus_client import Gauge as Gauge
@@ -29,3 +32,11 @@ class _Process:
 
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
     values.ValueClass = values.MultiProcessValue(_Process().id)  # type: ignore[no-untyped-call]
+
+
+def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:
+    """Observe several amounts at the cost of one: each number of a histogram is written once."""
+    histogram._sum.inc(sum(amounts))
+    bounds = histogram._upper_bounds
+    for bucket, count in Tally(bisect_left(bounds, amount) for amount in amounts).items():
+        histogram._buckets[bucket].inc(count)

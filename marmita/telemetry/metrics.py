@@ -14,7 +14,7 @@ from pathlib import Path
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from marmita.internals.prometheus import Counter, Gauge, Histogram
+from marmita.internals.prometheus import Counter, Gauge, Histogram, observe_all
 
 _SECONDS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000, 5_000, 10_000)
@@ -61,6 +61,7 @@ class _Pending:
         self._counts: dict[Counter, float] = {}
         self._tallies: dict[Callable[[str], Counter], dict[str, int]] = {}
         self._levels: dict[Gauge, int] = {}
+        self._observed: dict[Histogram, list[float]] = {}
         self._due = False
 
     def count(self, counter: Counter, amount: float = 1) -> None:
@@ -78,9 +79,22 @@ class _Pending:
         self._levels[gauge] = self._levels.get(gauge, 0) + by
         self._schedule()
 
+    def observe(self, histogram: Histogram, amount: float) -> None:
+        """Observe an amount. Outside the event loop it is written at once: a thread has nothing to add it up in."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            histogram.observe(amount)
+            return
+        self._observed.setdefault(histogram, []).append(amount)
+        self._schedule()
+
     def write(self) -> None:
         """Write all that waits."""
         self._due = False
+        observed, self._observed = self._observed, {}
+        for histogram, amounts in observed.items():
+            observe_all(histogram, amounts)
         counts, self._counts = self._counts, {}
         for counter, amount in counts.items():
             counter.inc(amount)
@@ -151,8 +165,8 @@ class ModelMetrics:
         self._unusual = cache(lambda feature: _unusual.labels(model, feature))
 
     def ran(self, rows: int, seconds: float) -> None:
-        self._inference_seconds.observe(seconds)
-        self._batch_rows.observe(rows)
+        pending.observe(self._inference_seconds, seconds)
+        pending.observe(self._batch_rows, rows)
 
     def answered(self, rows: int, outcomes: Iterable[str], unusual: Sequence[str]) -> None:
         """Count one request's answers by outcome and its unusual inputs by feature."""

@@ -24,7 +24,7 @@ class RequestMetrics:
         if self._bentoml:
             pending.move(self._progress(endpoint), -1)
             pending.count(self._total(endpoint, status))
-            self._duration(endpoint, status).observe(seconds)
+            pending.observe(self._duration(endpoint, status), seconds)
 
     @cached_property
     def _bentoml(self) -> Any:

@@ -6,7 +6,9 @@ import sys
 from inspect import signature
 from pathlib import Path
 
-from prometheus_client import values
+from prometheus_client import CollectorRegistry, values
+
+from marmita.internals.prometheus import Histogram, observe_all
 
 FORKED = """
 import os
@@ -40,6 +42,22 @@ def test_a_forked_process_writes_into_a_file_of_its_own(tmp_path: Path) -> None:
 
     assert {path.name for path in tmp_path.iterdir()} == {f"counter_{parent}.db", f"counter_{child}.db"}
     assert float(run(READ, tmp_path)) == 111
+
+
+def test_amounts_observed_together_count_as_those_observed_one_by_one() -> None:
+    registry = CollectorRegistry()
+    together, single = (Histogram(name, "x", buckets=[1, 2, 5], registry=registry) for name in ("together", "single"))
+    amounts = [0, 1, 1.5, 2, 2, 4.9, 5, 5.1, 100]
+
+    observe_all(together, amounts)
+    for amount in amounts:
+        single.observe(amount)
+
+    for what in ("sum", "count", *[f'bucket le="{bound}"' for bound in ("1.0", "2.0", "5.0", "+Inf")]):
+        name, _, bound = what.partition(" ")
+        labels = {"le": bound.split('"')[1]} if bound else {}
+        values = [registry.get_sample_value(f"{histogram}_{name}", labels) for histogram in ("together", "single")]
+        assert values[0] == values[1], f"the {what} of prometheus_client's Histogram has moved"
 
 
 def test_no_metric_is_made_past_it() -> None:
