@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bentoml
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from marmita.api import labels, openapi, prices, quality, shepherd
@@ -22,6 +23,7 @@ from marmita.hooks import LifespanHook
 from marmita.internals.bentoml import (
     ServiceAppFactory,
     configuration,
+    cross_origin,
     hold_runner_sockets,
     tracer,
     use_configuration,
@@ -108,7 +110,9 @@ class Service(bentoml.Service[T]):
             return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
         hooks.append(MaintenanceJobs(slots, database(), settings()))
         most = bentoml_app.max_concurrency or math.inf
-        return Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
+        front = Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
+        origins = cross_origin()
+        return CORSMiddleware(front, **origins) if origins else front
 
     @property
     def openapi_spec(self) -> Any:

@@ -58,6 +58,14 @@ def use_configuration(configuration: Any) -> None:
     BentoMLContainer.config.set(configuration)
 
 
+def cross_origin() -> dict[str, Any] | None:
+    """Return the options of `http.cors` in the configuration, if it is on."""
+    if not BentoMLContainer.http.cors.enabled.get():
+        return None
+    options: dict[str, Any] = BentoMLContainer.access_control_options.get()
+    return options
+
+
 def traffic_metrics(app: Any) -> Any:
     """Return the part of BentoML's application that has its metrics of requests; None if they are switched off."""
     layer = app.middleware_stack

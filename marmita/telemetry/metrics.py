@@ -62,6 +62,7 @@ class _Pending:
         self._tallies: dict[Callable[[str], Counter], dict[str, int]] = {}
         self._levels: dict[Gauge, int] = {}
         self._observed: dict[Histogram, list[float]] = {}
+        self._touched: set[Gauge] = set()
         self._due = False
 
     def count(self, counter: Counter, amount: float = 1) -> None:
@@ -77,6 +78,11 @@ class _Pending:
 
     def move(self, gauge: Gauge, by: int) -> None:
         self._levels[gauge] = self._levels.get(gauge, 0) + by
+        self._schedule()
+
+    def touch(self, gauge: Gauge) -> None:
+        """Let a gauge of times show that something has happened now."""
+        self._touched.add(gauge)
         self._schedule()
 
     def observe(self, histogram: Histogram, amount: float) -> None:
@@ -104,6 +110,9 @@ class _Pending:
                 counter_of(label).inc(count)
         for gauge, level in self._levels.items():
             gauge.set(level)
+        touched, self._touched = self._touched, set()
+        for gauge in touched:
+            gauge.set_to_current_time()
 
     def _schedule(self) -> None:
         if not self._due:

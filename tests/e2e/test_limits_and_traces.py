@@ -80,6 +80,30 @@ def test_a_body_that_never_ends_gets_a_408(own_home: Path) -> None:
         assert httpx.post(f"{server.url}{SCORE}", json=wines(1)).status_code == 200
 
 
+def test_pages_of_another_origin_may_ask_if_the_configuration_says_so(own_home: Path) -> None:
+    origin = {"origin": "https://page.example"}
+    preflight = origin | {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
+    cors = {
+        "enabled": True,
+        "access_control_allow_origins": [origin["origin"]],
+        "access_control_allow_methods": ["GET", "POST"],
+        "access_control_allow_headers": ["content-type"],
+    }
+    configuration = json.dumps({"services": {"http": {"cors": cors}, "Marmita": {"workers": 1}}})
+
+    with serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration) as server:
+        answers = [
+            httpx.options(f"{server.url}{SCORE}", headers=preflight),
+            httpx.post(f"{server.url}{SCORE}", json=wines(1), headers=origin),
+            httpx.get(f"{server.url}/models", headers=origin),
+            httpx.get(f"{server.url}/docs.json", headers=origin),
+        ]
+
+    for answer in answers:
+        assert answer.status_code == 200
+        assert answer.headers.get_list("access-control-allow-origin") == [origin["origin"]]
+
+
 @contextmanager
 def collector() -> Iterator[tuple[str, list[Span]]]:
     """An OTLP collector that keeps the spans that it is sent."""
