@@ -47,9 +47,9 @@ class Asking(FastHttpUser):
     def ask(self) -> None:
         rows = self.traffic.rows()
         with self.client.post(self.route, json={self.traffic.field: rows}, catch_response=True) as response:
-            self._judge(rows, response)
+            self._check(rows, response)
 
-    def _judge(self, rows: list[Fields], response: Any) -> None:
+    def _check(self, rows: list[Fields], response: Any) -> None:
         if response.request_meta["exception"] and response.status_code in (0, HTTPStatus.OK):
             return  # no answer, or half of one: Locust knows why
         # A 429 is a failure unless one says otherwise: it is no answer, and who gets it has to ask again.
@@ -157,7 +157,7 @@ def prepare(environment: Environment, **_: Any) -> None:
         sys.exit(why_not)
 
 
-def evaluator(environment: Environment, **_: Any) -> None:
+def check_objectives(environment: Environment, **_: Any) -> None:
     """Locust itself sees to failures. The workers' numbers are the master's by now."""
     if isinstance(environment.runner, WorkerRunner):
         return
@@ -214,4 +214,4 @@ def _options(environment: Environment) -> Namespace:
 hooks: Any = events  # which has no types
 hooks.init_command_line_parser.add_listener(add_options)
 hooks.init.add_listener(prepare)
-hooks.quitting.add_listener(evaluator)
+hooks.quitting.add_listener(check_objectives)

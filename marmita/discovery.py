@@ -81,9 +81,15 @@ def data() -> Path:
 
 def every_model(front: type[T]) -> type[T]:
     """Compose all models with code into one service: each is a dependency, and each of its routes is the front's."""
+    taken: dict[str, str] = {}
     for name in names():
         setattr(front, name, bentoml.depends(service(name)))
         for endpoint in endpoints_of(runner(name)).values():
+            for what in (endpoint.path, endpoint.operation):
+                if taken.setdefault(what, name) != name:
+                    raise DiscoveryError(
+                        f"{taken[what]} and {name} both have {what}: each route and name must be one's own"
+                    )
             setattr(front, endpoint.operation, _forwarded(name, endpoint))
     return front
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import bentoml
+from bentoml.exceptions import BentoMLConfigException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
@@ -36,7 +37,7 @@ from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
 from marmita.runtime.recording import RecorderShutdown, database
 from marmita.runtime.runner import Runner, model_name
-from marmita.runtime.slot import begun, current
+from marmita.runtime.slot import new_slot, slot_for
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
 from marmita.telemetry.requests import RequestMetrics
@@ -93,7 +94,7 @@ class Service(bentoml.Service[T]):
             hold_runner_sockets()
         bentoml_app = ServiceAppFactory(self, is_main=is_main)
         app = bentoml_app()
-        slots, keys = [begun(runner) for runner in self._runners().values()], ApiKeys(settings().keys)
+        slots, keys = [new_slot(runner) for runner in self._runners().values()], ApiKeys(settings().keys)
         versions = {slot.packed.name: slot.version for slot in slots}
         spans = make_spans(tracer())
         models = Models(self, self._runners(), spans)
@@ -101,7 +102,10 @@ class Service(bentoml.Service[T]):
         if is_main:
             routes |= server_routes(self.name.lower(), self._version(), models.are_ready)
             routes |= {"/readyz": Route("GET", models.ready)}
-            routes |= {path: route for one in self._operations(keys) for path, route in one.routes().items()}
+            operations = {path: route for one in self._operations(keys) for path, route in one.routes().items()}
+            if clash := routes.keys() & operations.keys():
+                raise BentoMLConfigException(f"a model has the route {min(clash)}, which is one of the API's")
+            routes |= operations
         lane = Lane(routes, versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
         hooks: list[LifespanHook] = [RecorderShutdown()]
         if follows():
@@ -134,7 +138,7 @@ class Service(bentoml.Service[T]):
         resources: list[Any] = [models_api, labels, quality, shepherd]
         if any(runner.needs_prices for runner in runners.values()):
             resources.append(prices)
-        api = Api(list(runners), lambda name: current(runners[name]), database, keys)
+        api = Api(list(runners), lambda name: slot_for(runners[name]), database, keys)
         return [operation for resource in resources for operation in resource.operations(api)]
 
     def _version(self) -> str:

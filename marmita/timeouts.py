@@ -9,8 +9,12 @@ from collections import deque
 from types import TracebackType
 
 
+class DeadlineError(TimeoutError):
+    """The time of a deadline is over."""
+
+
 class Deadline:
-    """So many seconds for each: `with deadline.begin(): ...` raises a TimeoutError when they are over."""
+    """So many seconds for each: `with deadline.begin(): ...` raises a DeadlineError when they are over."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -69,4 +73,4 @@ class _Wait:
     ) -> None:
         task, self.task = self.task, None
         if self._ended and task is not None and task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
-            raise TimeoutError from error
+            raise DeadlineError from error

@@ -19,9 +19,10 @@ from marmita.records.prices import loading
 from marmita.records.prices.prices import PricesError
 from marmita.records.quality import quality
 from marmita.registry import champions, packed_model, startup, tracking
+from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.recording import database
-from marmita.runtime.slot import current
+from marmita.runtime.slot import slot_for
 from marmita.settings import settings, span
 
 
@@ -47,21 +48,29 @@ def _quality(options: argparse.Namespace) -> None:
         print(json.dumps(quality.history(database(), options.model, most=100), indent=2))
         return
     startup.find_those_of_the_bento()
-    print(json.dumps(current(discovery.runner(options.model)).measure(database(), options.window).as_dict(), indent=2))
+    print(json.dumps(slot_for(discovery.runner(options.model)).measure(database(), options.window).as_dict(), indent=2))
 
 
 def _promote(options: argparse.Namespace) -> None:
     packed = packed_model.get(options.tag)
-    packed.check()
+    _check(packed)
     champions.promote(packed)
     print(f"{packed.tag} is the champion")
     _tell(packed)
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    packed = champions.roll_back(options.model)
+    packed = champions.roll_back(options.model, _check)
     print(f"{packed.tag} is the champion again")
     _tell(packed)
+
+
+def _check(packed: PackedModel) -> None:
+    """Raise unless this code can serve a version: a service that starts with another one would end at once."""
+    if packed.name in discovery.names():
+        check_servable(packed, discovery.runner(packed.name).contract)
+    else:
+        packed.check()
 
 
 def _tell(champion: PackedModel) -> None:

@@ -4,7 +4,7 @@ A contract is the one place that names a model's features, their units, ranges a
 validation from it, OpenAPI its descriptions, training its columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from itertools import chain
 from operator import attrgetter
 from typing import Annotated, Any
@@ -74,13 +74,16 @@ def describe(row: type[BaseModel]) -> list[dict[str, Any]]:
 def same_interface(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether a model with one contract can be asked by the other: the same features, order and units.
 
-    Words and bounds may differ.
+    Words and bounds may differ, and older versions do not say their classes.
     """
-    return _interface(one) == _interface(other)
+    known = one.keys() & other.keys()
+    optional = {"classes"} - known
+    return _interface(one, optional) == _interface(other, optional)
 
 
-def _interface(contract: Mapping[str, Any]) -> dict[str, Any]:
-    return {**contract, "features": [(feature["name"], feature["unit"]) for feature in contract.get("features", [])]}
+def _interface(contract: Mapping[str, Any], without: Set[str]) -> dict[str, Any]:
+    compared = {key: value for key, value in contract.items() if key not in without}
+    return {**compared, "features": [(feature["name"], feature["unit"]) for feature in contract.get("features", [])]}
 
 
 def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:

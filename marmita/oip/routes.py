@@ -86,6 +86,11 @@ def json_size(headers: Mapping[bytes, bytes], body: int) -> int | None:
     return int(said)
 
 
+def is_of_version(path: str) -> bool:
+    """Tell whether a path names a version of a model."""
+    return path.startswith("/v2/models/") and "/versions/" in path
+
+
 def canonical(path: str, versions: Mapping[str, Callable[[], str]]) -> str | None:
     """Return the path of a model for that of its version, as long as that version is served."""
     if not path.startswith("/v2/models/"):

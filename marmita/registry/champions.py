@@ -34,8 +34,8 @@ def promote(packed: PackedModel) -> None:
         promote_it(packed)
 
 
-def roll_back(name: str) -> PackedModel:
-    """Make the version that was the champion before this one the champion again."""
+def roll_back(name: str, check: Callable[[PackedModel], None] = PackedModel.check) -> PackedModel:
+    """Make the version that was the champion before this one the champion again, if `check` does not raise."""
     home = model_store_dir() / name
     now = champion_version(name)
     if now is None:
@@ -49,7 +49,7 @@ def roll_back(name: str) -> PackedModel:
         if not earlier:
             raise NotFound(f"no earlier champion of {name} is in the store")
         before = packed_model.get(f"{name}:{earlier[-1]}")
-        before.check()
+        check(before)
         _name_champion(home, earlier)
     return before
 

@@ -14,6 +14,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from functools import partial
 from itertools import accumulate
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -94,7 +95,17 @@ class Batcher:
             self._finish(loop, callers, self._run_together(callers))
         else:
             running = loop.run_in_executor(None, self._run_together, callers)
-            running.add_done_callback(lambda done: self._finish(loop, callers, done.result()))
+            running.add_done_callback(partial(self._finish_threaded, loop, callers))
+
+    def _finish_threaded(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        callers: Sequence[_Waiting],
+        done: asyncio.Future[Sequence[Floats | Exception]],
+    ) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        fault = ServiceUnavailable("the model could not be run: try again in a moment")
+        self._finish(loop, callers, [fault] * len(callers) if failed else done.result())
 
     def _take(self) -> list[_Waiting]:
         """The callers of the next batch. Who has left is passed over, and who has waited too long is told so."""

@@ -26,6 +26,7 @@ class ModelSlot:
         self.evaluator: Evaluator = runner.evaluator
         self.served: LoadedModel | None = None
         """Loaded, if this process answers for the model."""
+        self._contract: Mapping[str, Any] = runner.contract
         self._sample: Floats = runner.sample
         self._batching = Batching.of(runner.__name__)
         self._endpoints = tuple(endpoints_of(runner))
@@ -36,14 +37,17 @@ class ModelSlot:
     def load(self) -> LoadedModel:
         """Answer for the model in this process, from now on."""
         if self.served is None:
-            self.served = LoadedModel(self.packed, self._batching)
+            self.served = self._loaded(self.packed)
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
             metrics.answers_at(self.packed.name, self._endpoints)
         return self.served
 
     def load_fit(self, packed: PackedModel) -> LoadedModel:
         """Load another version, to be served in the place of this one. Raise `NotServableError` if it is not fit."""
-        check_servable(packed, self.packed.contract)
+        check_servable(packed, self._contract)
+        return self._loaded(packed)
+
+    def _loaded(self, packed: PackedModel) -> LoadedModel:
         loaded = LoadedModel(packed, self._batching)
         answers = loaded.model(self._sample)
         if answers.shape != (len(self._sample), self.evaluator.outputs) or not np.isfinite(answers).all():
@@ -79,18 +83,18 @@ def measure(packed: PackedModel, evaluator: Evaluator, database: Database, windo
 _known: dict[type, ModelSlot] = {}
 
 
-def current(runner: type) -> ModelSlot:
-    """What this process knows of a runner's model."""
-    return _known.get(runner) or begun(runner)
+def slot_for(runner: type) -> ModelSlot:
+    """Return the slot of a runner's model in this process."""
+    return _known.get(runner) or new_slot(runner)
 
 
-def its_own(runner: type) -> ModelSlot:
-    """The same for a runner that begins. If there is one already in this process, each has its own."""
-    found = current(runner)
-    return found if found.served is None else begun(runner)
+def slot_for_new_runner(runner: type) -> ModelSlot:
+    """Return the slot for a new runner; give it its own if another runner in this process holds one."""
+    found = slot_for(runner)
+    return found if found.served is None else new_slot(runner)
 
 
-def begun(runner: type) -> ModelSlot:
-    """The same, anew, for an application that is about to be made."""
+def new_slot(runner: type) -> ModelSlot:
+    """Return a new slot, for an application that is about to be made."""
     _known[runner] = ModelSlot(runner)
     return _known[runner]

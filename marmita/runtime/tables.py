@@ -48,6 +48,11 @@ class TableRunner(Runner):
         """Return what evaluates this model's predictions."""
 
     @classmethod
+    def answer_contract(cls) -> dict[str, Any]:
+        """Return what of the answer belongs to the contract: a packed model of another one is not served."""
+        return {}
+
+    @classmethod
     @abstractmethod
     def answer_fields(cls) -> dict[str, Any]:
         """Return the fields of the answer beside those that all answers have."""
@@ -72,6 +77,10 @@ class Classifier(TableRunner):
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
         return [self.classes[best] for best in outputs.argmax(axis=1).tolist()]
+
+    @classmethod
+    def answer_contract(cls) -> dict[str, Any]:
+        return {"classes": list(cls.classes)}
 
     @classmethod
     def make_evaluator(cls, model: str) -> Evaluator:
@@ -138,7 +147,7 @@ def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Cal
     def decorate(service_class: type[T]) -> type[T]:
         model = model_name(service_class)
         service_class.row = row
-        service_class.contract = contract = {"features": describe(row)}
+        service_class.contract = contract = {"features": describe(row), **service_class.answer_contract()}
         service_class.model = ServedModel(model, contract)
         service_class.evaluator = service_class.make_evaluator(model)
         service_class.sample = to_array([row.model_validate(example(row))], features(row))

@@ -34,16 +34,21 @@ class Exchange:
         self.ends_connection = False
         """Whether the rest of the request is not waited for."""
 
+    def own_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers that each answer has, whoever makes it."""
+        headers = [(REQUEST_ID, self.id.encode())]
+        if self.ends_connection or self._ending():
+            headers.append((b"connection", b"close"))
+        return headers
+
     async def reply(self, reply: Reply) -> None:
         """Send an answer."""
         self.status = reply.status
         headers = [
             (b"content-type", reply.content_type),
             (b"content-length", b"%d" % len(reply.body)),
-            (REQUEST_ID, self.id.encode()),
             *reply.headers,
+            *self.own_headers(),
         ]
-        if self.ends_connection or self._ending():
-            headers.append((b"connection", b"close"))
         await self.send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": reply.body})

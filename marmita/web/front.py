@@ -76,7 +76,7 @@ class Front(_Front):
 
 
 class RunnerFront(_Front):
-    """The front of a runner in a process of its own, which only fronts of services ask."""
+    """The front of a runner in a process of its own. Fronts of services alone ask it, and bound what it holds."""
 
     def __init__(
         self,
@@ -86,5 +86,5 @@ class RunnerFront(_Front):
         lane: Lane,
         hooks: Sequence[LifespanHook] = (),
     ) -> None:
-        last = Dispatch(lane, RequestBodies(settings), Load(), app, paths)
+        last = Dispatch(lane, RequestBodies(settings, together=math.inf), Load(), app, paths)
         super().__init__(app, RunnerShutdown(), hooks, ErrorReplies(last))

@@ -14,7 +14,7 @@ from marmita.contract.replies import Call, Reply, Route
 from marmita.oip.routes import canonical
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import Spans
-from marmita.timeouts import Deadline
+from marmita.timeouts import Deadline, DeadlineError
 
 
 class Found(NamedTuple):
@@ -68,7 +68,7 @@ class Lane:
                 raise _not_allowed(route)
             with self._deadline.begin():
                 return await route.handle(call)
-        except TimeoutError:
+        except DeadlineError:
             said = f"there was no answer within {self._deadline.seconds:g} s"
             return error_reply(RequestError(HTTPStatus.GATEWAY_TIMEOUT, said), route.in_full)
         except Exception as error:

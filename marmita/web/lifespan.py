@@ -1,6 +1,7 @@
 """How a worker begins and ends, around the application that it serves."""
 
 import gc
+import logging
 from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -8,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from marmita.hooks import LifespanHook
 from marmita.telemetry import metrics
 from marmita.web.shutdown import GracefulShutdown
+
+log = logging.getLogger("bentoml.marmita")
 
 _COLLECT_AFTER = 10_000
 """New objects until Python looks for cycles among them; 700 by default. A thousand rows are several thousand objects,
@@ -30,9 +33,11 @@ async def live(
     try:
         await app(scope, receive, settled)
     finally:
-        metrics.write()
-        for hook in hooks:
-            hook.end()
+        for end in (metrics.write, *(hook.end for hook in hooks)):
+            try:
+                end()
+            except Exception:  # the others must end all the same: one of them writes what is still to be recorded
+                log.exception("a worker could not end in order")
 
 
 def _settle() -> None:

@@ -10,7 +10,7 @@ from marmita.contract.errors import RequestError, error_reply, status_reply
 from marmita.contract.replies import JSON_ONLY, Call, Reply
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
-from marmita.web.exchange import REQUEST_ID, Exchange
+from marmita.web.exchange import Exchange
 from marmita.web.lane import Found, Lane
 from marmita.web.load import Load
 from marmita.web.request_body import FULL, RequestBodies
@@ -22,7 +22,6 @@ READY = frozenset({"/readyz", "/v2/health/ready"})
 PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _SMALL = 65_536
-_FULL = RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
 
 
 def is_told_in_full(path: str) -> bool:
@@ -56,7 +55,8 @@ class LoadShedding:
     def __init__(self, inner: Next, load: Load) -> None:
         self._inner = inner
         self._load = load
-        self._in_full, self._in_short = error_reply(_FULL), error_reply(_FULL, in_full=False)
+        full = RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
+        self._in_full, self._in_short = error_reply(full), error_reply(full, in_full=False)
 
     async def __call__(self, exchange: Exchange) -> None:
         if self._load.is_full and exchange.method in WITH_BODY and _is_small(exchange.headers):
@@ -134,8 +134,10 @@ class Dispatch:
         media_types = found.route.media_types if found.route.method in WITH_BODY else JSON_ONLY
         body = await self._bodies.read(exchange.headers, exchange.receive, media_types)
         try:
+            if self._lane.find(exchange.path) is None:
+                raise RequestError(HTTPStatus.NOT_FOUND, "this version is not served any more")
             if self._load.is_full:
-                raise _FULL
+                raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
             with self._load:
                 return await self._lane.answer(found, Call(exchange.scope, exchange.headers, body))
         finally:
@@ -165,6 +167,5 @@ class PassedOn:
                 await self._exchange.reply(status_reply(message["status"]))
                 return
             self._exchange.status = message["status"]
-            headers = [*message.get("headers", []), (REQUEST_ID, self._exchange.id.encode())]
-            message = {**message, "headers": headers}
+            message = {**message, "headers": [*message.get("headers", []), *self._exchange.own_headers()]}
         await self._exchange.send(message)

@@ -7,7 +7,7 @@ from starlette.types import Receive
 
 from marmita.contract.errors import RequestError
 from marmita.settings import Settings
-from marmita.timeouts import Deadline
+from marmita.timeouts import Deadline, DeadlineError
 
 _DRAIN = 8
 """A body that is too large is read up to so many times the limit and thrown away: most clients listen only after they
@@ -20,9 +20,10 @@ FULL = "the service is full: try again in a moment"
 class RequestBodies:
     """All bodies that a worker holds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, together: float = _HELD) -> None:
         self._largest = settings.max_body_bytes
         self._deadline = Deadline(settings.body_timeout_s)
+        self._most_held = together * self._largest
         self._held = 0
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, media_types: Collection[bytes]) -> bytes:
@@ -40,7 +41,7 @@ class RequestBodies:
         try:
             with self._deadline.begin():
                 return await self._read(receive)
-        except TimeoutError:
+        except DeadlineError:
             raise RequestError(
                 HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._deadline.seconds:g} s"
             ) from None
@@ -66,7 +67,7 @@ class RequestBodies:
                     kept = 0
                     chunks.clear()
                     continue
-                if self._held + len(chunk) > _HELD * self._largest:
+                if self._held + len(chunk) > self._most_held:
                     raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
                 self._held += len(chunk)
                 kept += len(chunk)

@@ -56,6 +56,8 @@ class RemoteModel:
         self._spans = spans
 
     async def ask(self, path: str, call: Call) -> Reply:
+        if oip.is_of_version(call.scope["path"]):  # only the runner itself knows whether it serves that version by now
+            path = call.scope["path"]
         # The answer to HEAD has no body, whatever its length says: uvicorn leaves that of GET out.
         method = "GET" if call.scope["method"] == "HEAD" else call.scope["method"]
         return await self._ask(method, path, self._headers(call), call.body)
@@ -132,6 +134,7 @@ class Models:
         return {
             model_name(dependency.on.inner): self._model(dependency, addresses.get(dependency.on.name))
             for dependency in self._service.dependencies.values()
+            if issubclass(dependency.on.inner, Runner)
         }
 
     def _model(self, dependency: Any, address: str | None) -> Model:
