@@ -77,6 +77,13 @@ def train_champions() -> None:
         promote(discovery.training(name).train(**parameters))
 
 
+@pytest.fixture
+def socket_path() -> Iterator[Path]:
+    """A path for a Unix socket, which may have a hundred characters: those of pytest's own folders may be longer."""
+    with tempfile.TemporaryDirectory(prefix="s") as folder:
+        yield Path(folder, "s")
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server that all tests share. Who stops it starts it again."""

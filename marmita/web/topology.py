@@ -11,7 +11,7 @@ import bentoml
 from bentoml.exceptions import ServiceUnavailable
 
 from marmita.contract.errors import RequestError
-from marmita.contract.replies import BYTES, JSON, Call, Handler, Reply, Route, json_reply
+from marmita.contract.replies import BYTES, JSON, Call, Handler, Reply, Route
 from marmita.internals.bentoml import runner_addresses, socket_path
 from marmita.oip import routes as oip
 from marmita.runtime.endpoints import endpoints_of
@@ -117,7 +117,7 @@ class Models:
         """Answer whether all models are ready."""
         if not await self.are_ready():
             raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the models are not ready: try again in a moment")
-        return json_reply({"ready": True})
+        return Reply(HTTPStatus.OK, b"\n", b"text/plain; charset=utf-8")
 
     async def _is_ready(self, name: str, _: Call) -> Reply:
         return oip.readiness(await self._models[name].is_ready(), name=name)

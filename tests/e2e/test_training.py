@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from marmita import discovery
 from tests.e2e.conftest import Trained
 from tests.e2e.server import BENTOML, ROOT
 
@@ -53,7 +54,7 @@ def test_the_forecaster_is_as_good_as_persistence_and_says_so(trained: Trained) 
 
 
 def test_progress_can_be_followed(trained: Trained) -> None:
-    for place, name in enumerate(["fetal_health", "wine_quality", "stock_forecast"], start=1):
+    for place, name in enumerate(discovery.names(), start=1):
         assert f"[{place}/3] python -m training.{name}" in trained.said
     assert "cross-validating" in trained.said
     assert "epoch  1" in trained.said

@@ -122,8 +122,8 @@ def test_without_an_exporter_there_is_no_tracer() -> None:
         internals.use_configuration(before)
 
 
-def test_runners_addresses_can_be_changed_and_their_sockets_held(tmp_path: Path) -> None:
-    path = tmp_path / "runner.sock"
+def test_runners_addresses_can_be_changed_and_their_sockets_held(socket_path: Path) -> None:
+    path = socket_path
     before = internals.runner_addresses()
     with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
         listener.bind(str(path))

@@ -20,8 +20,8 @@ QUESTION = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "server.sock")
+def path(socket_path: Path) -> str:
+    return str(socket_path)
 
 
 @pytest.fixture

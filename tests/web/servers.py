@@ -16,7 +16,8 @@ async def serving(app: ASGIApp, path: str, keep_alive_s: int = 5) -> AsyncIterat
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:
-        while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
+        while not server.started:
+            assert not task.done(), f"the server could not start at {path}"
             await asyncio.sleep(0.01)
         yield server
     finally:

@@ -22,8 +22,8 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "runner.sock")
+def path(socket_path: Path) -> str:
+    return str(socket_path)
 
 
 class Scripted:

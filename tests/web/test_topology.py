@@ -90,8 +90,8 @@ async def fronted(model: Model) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "runner.sock")
+def path(socket_path: Path) -> str:
+    return str(socket_path)
 
 
 async def test_a_runner_is_told_what_it_needs_and_no_more(path: str) -> None:
