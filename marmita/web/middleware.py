@@ -13,7 +13,7 @@ from marmita.web.access_log import AccessLog
 from marmita.web.exchange import Exchange
 from marmita.web.lane import Found, Lane
 from marmita.web.load import Load
-from marmita.web.request_body import FULL, RequestBodies
+from marmita.web.request_body import FULL, RequestBodies, replayed
 
 Next = Callable[[Exchange], Awaitable[None]]
 """The rest of the way. It has answered when it returns."""
@@ -107,7 +107,10 @@ class Draining:
 
 
 class Dispatch:
-    """Hands requests on: to the lane, or to BentoML's own application, which has its document and static files."""
+    """Hands requests on: to the lane, or to BentoML's own application.
+
+    That has the document, static files, and what a service declares by BentoML's own means.
+    """
 
     def __init__(
         self, lane: Lane, bodies: RequestBodies, load: Load, app: ASGIApp, paths: Collection[str] = ()
@@ -144,11 +147,16 @@ class Dispatch:
             self._bodies.release(len(body))
 
     async def _pass_on(self, exchange: Exchange) -> None:
-        if exchange.method not in ("GET", "HEAD"):
-            raise RequestError(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is allowed here", headers=((b"allow", b"GET"),))
         if exchange.path == "/metrics":
             metrics.write()
-        await self._app(exchange.scope, exchange.receive, PassedOn(exchange))
+        if exchange.method not in WITH_BODY:
+            return await self._app(exchange.scope, exchange.receive, PassedOn(exchange))
+        body = await self._bodies.read(exchange.headers, exchange.receive, ())
+        try:
+            with self._load:
+                await self._app(exchange.scope, replayed(body, exchange.receive), PassedOn(exchange))
+        finally:
+            self._bodies.release(len(body))
 
 
 class PassedOn:
@@ -164,7 +172,8 @@ class PassedOn:
         if message["type"] == "http.response.start":
             self._has_failed = message["status"] >= HTTPStatus.BAD_REQUEST
             if self._has_failed:
-                await self._exchange.reply(status_reply(message["status"]))
+                allowed = tuple(one for one in message.get("headers", []) if one[0].lower() == b"allow")
+                await self._exchange.reply(status_reply(message["status"], allowed))
                 return
             self._exchange.status = message["status"]
             message = {**message, "headers": [*message.get("headers", []), *self._exchange.own_headers()]}

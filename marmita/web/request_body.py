@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from marmita.contract.errors import RequestError
 from marmita.settings import Settings
@@ -27,9 +27,9 @@ class RequestBodies:
         self._held = 0
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, media_types: Collection[bytes]) -> bytes:
-        """Read a whole body. It counts as held until it is released."""
+        """Read a whole body of one of these media types, or of any. It counts as held until it is released."""
         media_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-        if media_type not in media_types:
+        if media_types and media_type not in media_types:
             wanted, found = b" or ".join(media_types).decode(), media_type[:100].decode("latin-1")
             raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {found}")
         if headers.get(b"content-encoding", b"identity") != b"identity":
@@ -81,3 +81,13 @@ class RequestBodies:
 
     def _too_large(self) -> RequestError:
         return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._largest} bytes")
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what hands a body on as one message, to an application that reads it by itself."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return left.pop() if left else await receive()
+
+    return next_message

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import httpx
 import pytest
 from prometheus_client import REGISTRY
+from starlette import routing
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
@@ -296,10 +298,33 @@ async def test_errors_of_another_application_get_the_one_shape(path: str, status
 async def test_what_another_application_answers_is_passed_on_with_the_request_s_id() -> None:
     async with client(app=in_its_own_words, paths=OWN_WORDS) as asking:
         answer = await asking.get("/fine", headers={"x-request-id": "abc-1"})
-        posted = await asking.post("/fine", json=1)
 
     assert (answer.text, answer.headers["x-own"], answer.headers["x-request-id"]) == ("fine", "kept", "abc-1")
-    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with what it was sent, as a route that a service declares by BentoML's own means."""
+    message = await receive()
+    await PlainTextResponse(message["body"])(scope, receive, send)
+
+
+async def test_a_body_is_passed_on_to_another_application_within_the_bounds() -> None:
+    async with client(app=echo, paths=["/own"], max_body_bytes=100) as asking:
+        answer = await asking.post("/own", content=b"x" * 100, headers={"content-type": "text/plain"})
+        large = await asking.post("/own", content=b"x" * 101, headers={"content-type": "text/plain"})
+
+    assert (answer.status_code, answer.text) == (200, "x" * 100)
+    assert large.status_code == 413
+
+
+async def test_another_application_says_which_verbs_it_has() -> None:
+    app = Starlette(routes=[routing.Route("/own", lambda _: PlainTextResponse("fine"))])
+
+    async with client(app=app, paths=["/own"]) as asking:
+        posted = await asking.post("/own", json=1)
+
+    assert (posted.status_code, posted.json()) == (405, {"error": "Method Not Allowed", "detail": []})
+    assert "GET" in posted.headers["allow"]
 
 
 async def late(scope: Scope, receive: Receive, send: Send) -> None:
