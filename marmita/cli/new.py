@@ -1,6 +1,7 @@
 """`marmita new`: write the two files of a model, `bentos/<model>.py` and `training/<model>.py`."""
 
 import argparse
+import keyword
 import re
 import shutil
 import sys
@@ -59,6 +60,8 @@ def _places(model: str) -> tuple[Path, Path, Path]:
             f"{model!r} can't be a model's name: it is words of lower case letters and digits, each of which begins "
             "with a letter, with _ between them, such as iris or house_prices"
         )
+    if keyword.iskeyword(model) or keyword.iskeyword(class_name(model)):
+        raise ValueError(f"{model} can't be a model's name: it is a word of Python's own")
     if class_name(model) in _IMPORTED:
         raise ValueError(f"{model} can't be a model's name: its class would be {class_name(model)}, which is taken")
     service, script = Path(discovery.PACKAGE, f"{model}.py"), Path(discovery.SCRIPTS, f"{model}.py")
