@@ -34,7 +34,7 @@ def promote(packed: PackedModel) -> None:
         promote_it(packed)
 
 
-def roll_back(name: str, check: Callable[[PackedModel], None] = PackedModel.check) -> PackedModel:
+def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: packed.check()) -> PackedModel:
     """Make the version that was the champion before this one the champion again, if `check` does not raise."""
     home = model_store_dir() / name
     now = champion_version(name)

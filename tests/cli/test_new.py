@@ -235,7 +235,9 @@ def test_what_is_wrong_is_told_and_nothing_is_left_behind(
     assert sorted(project.rglob("*")) == before
 
 
-@pytest.mark.parametrize("name", ["Iris", "2nd", "my-model", "a__b", "a_", "wine_2", "", "../iris", "a" * 64, "row", "class", "none"])
+@pytest.mark.parametrize(
+    "name", ["Iris", "2nd", "my-model", "a__b", "a_", "wine_2", "", "../iris", "a" * 64, "row", "class", "none"]
+)
 def test_a_name_that_is_none_is_told(project: Path, new_model: New, tmp_path: Path, name: str) -> None:
     before = sorted(project.rglob("*"))
 
