@@ -76,7 +76,7 @@ def build(
 def _check_names(models: Sequence[type[BaseModel]], schemas: Mapping[str, Any]) -> None:
     """Raise if two classes have one name: the document could not tell one from the other."""
     for name in [model.__name__ for model in models if model.__name__ not in schemas]:
-        where = ", ".join(model.__module__ for model in models if model.__name__ == name)
+        where = ", ".join(sorted(model.__module__ for model in models if model.__name__ == name))
         raise BentoMLConfigException(f"two classes are called {name}, in {where}: rename a row")
 
 
