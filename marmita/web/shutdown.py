@@ -3,7 +3,8 @@
 Told to end, uvicorn closes its connections and ends at once, while the socket that all workers share, and their
 supervisor keeps open, goes on taking connections that nobody will answer. So a worker of the front first gives
 notice for a second: it goes on answering, each time asks for the connection to be closed, and says that it is not
-ready. Then the last worker shuts the socket. A runner in a process of its own ends when those that ask it have gone.
+ready. Then the last worker shuts the socket. A runner in a process of its own ends when those that ask it have gone:
+each front holds a lock for as long as its process lives.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from typing import IO
 
 import uvicorn
 
@@ -26,6 +28,8 @@ CALM_S = 0.5
 """So long a worker must have had nothing to catch up with before it closes what is left: idle connections."""
 PATIENCE_S = 5.0
 """No worker waits longer than this to become calm."""
+FRONTS_S = 15.0
+"""No runner waits longer than this for fronts that do not ask it: they may have been told nothing, and go on."""
 
 _STEP_S = 0.05
 _HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPROTO_IPV6, 73)}
@@ -73,10 +77,10 @@ class FrontShutdown(GracefulShutdown):
 
     def _start(self, server: uvicorn.Server) -> None:
         super()._start(server)
-        # Workers share a lock for as long as they serve. The system takes it back from one that is killed.
-        lock = metrics_folder() / f"serving-{os.getppid()}"
-        self._serving = lock.open("wb")
-        flock(self._serving, LOCK_SH)
+        # Workers share locks, one for as long as they listen. The system takes them back from one that is killed.
+        self._alive, self._listening = _lock("alive"), _lock("listening")
+        flock(self._alive, LOCK_SH)
+        flock(self._listening, LOCK_SH)
 
     async def _answer_the_rest(self, server: uvicorn.Server) -> None:
         await asyncio.sleep(NOTICE_S)
@@ -89,21 +93,35 @@ class FrontShutdown(GracefulShutdown):
         await _calm(server)
 
     def _is_last(self) -> bool:
-        with self._serving:  # to ask for the whole lock gives up the share in it, whatever comes of it
-            try:
-                flock(self._serving, LOCK_EX | LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
+        return _is_nobodys(self._listening)
 
 
 class RunnerShutdown(GracefulShutdown):
     """How a runner in a process of its own ends: after those that ask it."""
 
     async def _answer_the_rest(self, server: uvicorn.Server) -> None:
-        await asyncio.sleep(NOTICE_S + CALM_S)
-        while internals.connections(server):  # noqa: ASYNC110  uvicorn has no event for it
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + FRONTS_S
+        # Neither a lock nor uvicorn has an event for it.
+        while not _is_nobodys(_lock("alive")) and loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_STEP_S)
+        while internals.connections(server):  # noqa: ASYNC110
+            await asyncio.sleep(_STEP_S)
+
+
+def _lock(name: str) -> IO[bytes]:
+    """Open a lock that all workers of one server know."""
+    return (metrics_folder() / f"{name}-{os.getppid()}").open("wb")
+
+
+def _is_nobodys(lock: IO[bytes]) -> bool:
+    """Tell whether nobody else has a share in a lock, and give up one's own, whatever comes of it."""
+    with lock:
+        try:
+            flock(lock, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def _shut(listener: socket.socket) -> list[socket.socket]:

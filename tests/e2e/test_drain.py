@@ -49,6 +49,20 @@ async def test_told_to_end_under_load_it_answers_all_that_it_took(own_home: Path
     assert counts[REFUSED] == 32
 
 
+async def test_a_runner_ends_after_a_front_that_had_not_asked_it_yet(own_home: Path) -> None:
+    with serve(own_home, MARMITA_TOPOLOGY="split") as server:
+        late, _ = server.workers("Marmita")
+        late.suspend()
+        server.process.terminate()
+        await asyncio.sleep(4)  # by now the other front has gone
+        async with httpx.AsyncClient() as client:
+            asking = asyncio.create_task(client.post(f"{server.url}{SCORE}", json=wines(1), timeout=30))
+            await asyncio.sleep(0.2)
+            late.resume()
+            assert (await asking).status_code == 200
+        assert await gone(server) == 0
+
+
 async def test_told_to_end_it_says_so_and_waits_for_whoever_is_still_sending(own_home: Path) -> None:
     request = json.dumps(wines(1)).encode()
     half = len(request) // 2
