@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from _bentoml_impl.server.app import ServiceAppFactory as ServiceAppFactory
 from bentoml._internal.configuration.containers import BentoMLContainer as BentoMLContainer
 from bentoml._internal.context import server_context as server_context
 from bentoml._internal.models import ModelStore as ModelStore
-from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from bentoml._internal.utils.uri import path_to_uri, uri_to_path
 from opentelemetry.trace import Tracer
 
@@ -64,16 +62,6 @@ def cross_origin() -> dict[str, Any] | None:
         return None
     options: dict[str, Any] = BentoMLContainer.access_control_options.get()
     return options
-
-
-def traffic_metrics(app: Any) -> Any:
-    """Return the part of BentoML's application that has its metrics of requests; None if they are switched off."""
-    layer = app.middleware_stack
-    while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
-        layer = getattr(layer, "app", None)
-    if layer is not None and not layer._is_setup:
-        layer._setup()
-    return layer
 
 
 def tracer() -> Tracer | None:

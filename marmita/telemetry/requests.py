@@ -3,7 +3,8 @@
 from functools import cache, cached_property
 from typing import Any
 
-from marmita.internals.bentoml import server_context, traffic_metrics
+from marmita.internals.bentoml import server_context
+from marmita.internals.bentoml_app import traffic_metrics
 from marmita.internals.prometheus import Gauge
 from marmita.telemetry.metrics import pending
 

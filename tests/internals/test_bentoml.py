@@ -12,6 +12,7 @@ import bentoml
 import pytest
 
 from marmita.internals import bentoml as internals
+from marmita.internals import bentoml_app
 from tests.telemetry.bentoml_app import application
 
 # BentoML's home, its model store and its metrics.
@@ -94,21 +95,21 @@ def test_a_service_has_what_is_overridden(name: str) -> None:
 
 
 def test_the_factory_of_applications_takes_what_it_is_given() -> None:
-    taken = list(signature(internals.ServiceAppFactory.__init__).parameters)
+    taken = list(signature(bentoml_app.ServiceAppFactory.__init__).parameters)
 
     assert taken[1:3] == ["service", "is_main"], "_bentoml_impl.server.app.ServiceAppFactory takes other arguments"
     for name in ("timeout", "max_concurrency"):
-        source = getsource(internals.ServiceAppFactory)
+        source = getsource(bentoml_app.ServiceAppFactory)
         assert f"{name}=" in source, f"ServiceAppFactory has lost {name}"
 
 
 def test_the_metrics_of_requests_are_where_they_are_looked_for() -> None:
     with application("test_canary") as app:
-        found = internals.traffic_metrics(app)
+        found = bentoml_app.traffic_metrics(app)
         assert found is not None, "RunnerTrafficMetricsMiddleware is not among the layers of an application's stack"
         for metric in ("in_progress", "total", "duration"):
             assert hasattr(found, f"metrics_request_{metric}"), f"the middleware has lost metrics_request_{metric}"
-        assert internals.traffic_metrics(app) is found
+        assert bentoml_app.traffic_metrics(app) is found
 
 
 def test_without_an_exporter_there_is_no_tracer() -> None:
