@@ -34,6 +34,9 @@ from tests.deploy.watching import INFER, LABELS, MODEL_OF, Watching, label_predi
 from tests.e2e.server import ROOT, Server, free_port, home, serve
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
 
+LOAD = "/prices/load"
+RECORDS = (LABELS, LOAD)
+
 
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -90,8 +93,8 @@ def watching(recording: Server, alertmanager: str, tmp_path_factory: pytest.Temp
         for _ in range(3):  # a rate needs a counter that was seen before and has grown since
             send_traffic(recording)
             label_predictions(recording)
+            assert httpx.post(f"{recording.url}{LOAD}", json={}, timeout=30).status_code == 400
             time.sleep(1)
-        assert httpx.post(f"{recording.url}/prices/load", json={}, timeout=30).status_code == 400
         yield watching
 
 
@@ -234,12 +237,13 @@ def test_rules_count_what_was_asked(watching: Watching) -> None:
     def counted() -> dict[str, float]:
         return watching.values("endpoint:marmita_requests:rate5m > 0", "endpoint")
 
-    assert within(30, lambda: set(counted()) == {*REQUESTS, INFER, LABELS}), counted()
+    assert within(30, lambda: set(counted()) == {*REQUESTS, INFER, *RECORDS}), counted()
     models = {
         one["metric"]["endpoint"]: one["metric"].get("model")
         for one in watching.query("endpoint:marmita_requests:rate5m > 0")
     }
-    assert models == {route: MODEL_OF[route] for route in REQUESTS} | {INFER: MODEL_OF[SCORE], LABELS: None}
+    of_records = dict.fromkeys(RECORDS)
+    assert models == {route: MODEL_OF[route] for route in REQUESTS} | {INFER: MODEL_OF[SCORE]} | of_records
     assert set(watching.values("endpoint:marmita_errors:ratio5m", "endpoint").values()) == {0}
     refused = watching.values('endpoint_code:marmita_requests:rate5m{http_response_code="400"}', "endpoint")
     assert refused[SCORE] > 0
@@ -279,7 +283,7 @@ def test_a_request_that_passes_two_services_counts_once(watching: Watching) -> N
     def shares() -> dict[str, float]:
         return watching.values(share, "endpoint")
 
-    assert within(30, lambda: shares() == pytest.approx(dict.fromkeys((*REQUESTS, INFER), 1), rel=0.2)), shares()
+    assert within(30, lambda: shares() == pytest.approx(dict.fromkeys((*REQUESTS, INFER, LOAD), 1), rel=0.2)), shares()
 
 
 def test_prometheus_reaches_its_alertmanager(watching: Watching) -> None:
