@@ -20,9 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from marmita.contract.rows import Floats
 from marmita.registry.packed_model import PackedModel
-from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import Server, serve, wait_until_ready
-from tests.e2e.test_drain import answers, gone
 from tests.e2e.test_limits_and_traces import overrides
 from tests.e2e.test_serving import log_lines, metric
 from tests.e2e.volley import volley
@@ -510,15 +508,3 @@ def test_a_runner_that_hangs_is_not_ready_and_not_waited_for(split: Server) -> N
         assert httpx.get(f"{split.url}/v2/models/wine_quality/ready").status_code == 200
     wait_until_ready(split)
     assert httpx.get(f"{split.url}/v2/health/ready").status_code == 200
-
-
-@pytest.mark.parametrize("topology", ["colocated", "split"])
-async def test_told_to_end_under_load_it_answers_all_that_it_took(own_home: Path, topology: str) -> None:
-    with serve(own_home, MARMITA_TOPOLOGY=topology) as server:
-        async with crowd(server.url, INFER, body(rows_of("wine_quality", 1)), clients=32) as counts:
-            await answers(counts, more=50)
-            server.process.terminate()
-            status = await gone(server)
-
-    assert status == 0
-    assert set(counts) == {200, REFUSED}
