@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from itertools import pairwise
 
 import pytest
 
@@ -14,7 +15,7 @@ from tests.docs.pages import Block, blocks
 from tests.e2e.server import ROOT
 
 KINDS = {"", "csv", "sh", "console", "python", "python fragment", "ts", "json", "yaml", "mermaid", "promql"}
-PROGRAMS = {"bentoml", "cp", "curl", "docker", "git", "helm", "kubectl", "locust", "make", "npx", "python", "uv", "."}
+PROGRAMS = {".", "bentoml", "cp", "curl", "docker", "grep", "helm", "kubectl", "make", "npx", "python", "sh"}
 """What `console` blocks start."""
 MAKEFILE = (ROOT / "Makefile").read_text()
 CONSOLE = [block for block in blocks("console") if not block.text.startswith("for ")]
@@ -92,7 +93,7 @@ def test_files_that_commands_read_are_in_the_project_or_shown_on_the_page() -> N
     for block in CONSOLE:
         shown = set(re.findall(r"^# (\S+\.yaml)$", block.page.read_text(), re.MULTILINE))
         for words in block.commands():
-            files = [after for before, after in zip(words, words[1:], strict=False) if before in ("-f", "--file")]
+            files = [after for before, after in pairwise(words) if before in ("-f", "--file")]
             assert all(file in shown or file == "-" or (ROOT / file).is_file() for file in files), str(block)
 
 
