@@ -59,10 +59,9 @@ def desk(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFac
         if not file.name.startswith("."):
             (folder / file.name).symlink_to(file)
     with serving(Yahoo(walk(310, date(2012, 1, 2)))) as yahoo:
-        settings = {"MARMITA_RECORD": "all", "MARMITA_YAHOO_URL": f"http://{yahoo.address}"}
-        with serve(own, **settings) as server:
-            path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-            yield Desk(server, folder, environment(own, PATH=path, **settings))
+        mirror, path = f"http://{yahoo.address}", f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        with serve(own, MARMITA_RECORD="all", MARMITA_YAHOO_URL=mirror) as server:
+            yield Desk(server, folder, environment(own, MARMITA_YAHOO_URL=mirror, PATH=path))
 
 
 def shape(value: Any) -> Any:
