@@ -15,7 +15,7 @@ from tests.docs.pages import Block, blocks
 from tests.e2e.server import ROOT
 
 KINDS = {"", "csv", "sh", "console", "python", "python fragment", "ts", "json", "yaml", "mermaid", "promql"}
-PROGRAMS = {".", "bentoml", "cp", "curl", "docker", "grep", "helm", "kubectl", "make", "npx", "python", "sh"}
+PROGRAMS = {".", "bentoml", "cp", "curl", "docker", "grep", "helm", "kubectl", "make", "npx", "python", "sh", "uv"}
 """What `console` blocks start."""
 MAKEFILE = (ROOT / "Makefile").read_text()
 CONSOLE = [block for block in blocks("console") if not block.text.startswith("for ")]
@@ -30,6 +30,7 @@ def commands(*beginning: str) -> list[list[str]]:
 
 def test_every_block_says_what_it_is() -> None:
     assert {block.kind for block in blocks()} <= KINDS
+    assert [str(block) for block in blocks("") if block.text.split()[0] in PROGRAMS] == []
 
 
 def test_console_blocks_start_known_programs() -> None:
