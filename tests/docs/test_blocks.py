@@ -11,7 +11,7 @@ import pytest
 
 from marmita import discovery
 from marmita.cli.main import main
-from tests.docs.pages import Block, blocks
+from tests.docs.pages import PAGES, Block, blocks, prose
 from tests.e2e.server import ROOT
 
 KINDS = {"", "csv", "sh", "console", "python", "python fragment", "ts", "json", "yaml", "mermaid", "promql"}
@@ -26,6 +26,12 @@ def commands(*beginning: str) -> list[list[str]]:
     """The commands of `console` blocks that begin so."""
     found = [words for block in CONSOLE for words in block.commands()]
     return [words for words in found if words[: len(beginning)] == list(beginning)]
+
+
+def inline(beginning: str) -> list[list[str]]:
+    """The commands within sentences that begin so. One with a placeholder is none."""
+    found = [code for page in PAGES for code in re.findall(r"`([^`]+)`", prose(page)) if code.startswith(beginning)]
+    return [code.split() for code in dict.fromkeys(found) if not set("<…") & set(code)]
 
 
 def test_every_block_says_what_it_is() -> None:
@@ -46,7 +52,7 @@ def test_console_blocks_hold_no_request_that_could_run() -> None:
 
 def test_targets_of_make_are_there_and_take_what_they_are_given() -> None:
     assert commands("make")
-    for _, target, *variables in commands("make"):
+    for _, target, *variables in [*commands("make"), *inline("make ")]:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
         for variable in variables:
             name, _, value = variable.partition("=")
@@ -60,7 +66,7 @@ def with_one_more(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
 
 
-@pytest.mark.parametrize("words", commands("python", "-m", "marmita"), ids=" ".join)
+@pytest.mark.parametrize("words", [*commands("python", "-m", "marmita"), *inline("python -m marmita ")], ids=" ".join)
 def test_commands_of_marmita_are_there(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
