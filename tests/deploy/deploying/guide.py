@@ -13,7 +13,7 @@ WRITTEN = PATH.read_text()
 TEXT = WRITTEN.replace("<registry>", "registry.example.com/team").replace("<version>", "uafhhmxfsk3z2ax4")
 """As someone would fill it in."""
 
-SHELL = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+SHELL = re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
 FILES: dict[str, Any] = {
     name: yaml.safe_load(content) for name, content in re.findall(r"```yaml\n# (\S+\.yaml)\n(.*?)```", TEXT, re.DOTALL)
 }

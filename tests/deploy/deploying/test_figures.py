@@ -97,16 +97,17 @@ def test_the_example_of_a_wait_is_right() -> None:
 def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:
     """Measured on SQLite, on rows of the wine's size with ids as long as the longest that are usual."""
     said = r"takes about (\d+) bytes, with its indexes, and (\d+) if many come at a time; one with 1,000 rows (\d+) kB"
-    (one, of_many, large) = re.findall(said, " ".join(guide.TEXT.split()))[0]
+    plain = " ".join(guide.TEXT.split())
+    (one, of_many, large) = re.findall(said, plain)[0]
 
     assert size_of_a_request(tmp_path / "one", rows=1, bundles=10_000) == pytest.approx(int(one), rel=0.1)
     together = size_of_a_request(tmp_path / "together", rows=1, bundles=100, requests=_MOST_ROWS)
     assert together == pytest.approx(int(of_many), rel=0.1)
     assert size_of_a_request(tmp_path / "many", rows=1000, bundles=100) == pytest.approx(int(large) * 1000, rel=0.1)
-    (day, month) = re.findall(r"is (\d+) MB a day and ([\d.]+) GB in 30 days", guide.TEXT)[0]
+    (day, month) = re.findall(r"is (\d+) MB a day and ([\d.]+) GB in 30 days", plain)[0]
     assert int(one) * 86_400 / 1e6 == pytest.approx(float(day), rel=0.05)
     assert int(one) * 86_400 * 30 / 1e9 == pytest.approx(float(month), rel=0.05)
-    (measurement, daily) = re.findall(r"of three models (\d+) kB, or ([\d.]+) MB a day", guide.TEXT)[0]
+    (measurement, daily) = re.findall(r"of three models (\d+) kB, or ([\d.]+) MB a day", plain)[0]
     assert float(measurement) * 1000 * 24 * 3600 / SAVE_INTERVAL_S / 1e6 == pytest.approx(float(daily), rel=0.05)
     assert SAVE_INTERVAL_S == 600, "one round in ten minutes"
 
