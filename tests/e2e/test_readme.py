@@ -4,11 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from marmita import discovery
+from marmita.cli import serve
 from marmita.training.readme import BEGIN, END, scores
 from tests.e2e.conftest import Trained
 from tests.e2e.server import ROOT, Server
@@ -98,11 +100,13 @@ def test_the_error_that_is_shown_is_the_one_that_comes(colocated: Server) -> Non
 
 
 def test_the_curl_that_make_serve_prints_works(colocated: Server) -> None:
-    (body,) = re.findall(r"^WINE = (.*?\}\]\})$", (ROOT / "Makefile").read_text(), re.DOTALL | re.MULTILINE)
+    host, port = urlsplit(colocated.url).netloc.split(":")
+    (command,) = [line for line in serve.welcome(host, int(port)).splitlines() if line.startswith("curl ")]
 
-    answer = httpx.post(f"{colocated.url}/wine-quality/score", json=json.loads(body.replace("\\\n", "")))
+    done = subprocess.run(["bash", "-c", f"{command} --fail"], capture_output=True, timeout=60, check=False)
 
-    assert answer.status_code == 200
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)[0]["model"]
 
 
 def test_the_scores_are_what_training_gives(trained: Trained) -> None:
