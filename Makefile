@@ -22,22 +22,11 @@ IMAGE_FORMAT = $(if $(filter podman buildah,$(BENTOML_CONTAINERIZE_BACKEND)),--o
 help:  ## What there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-define WELCOME
+# Not `?=`: some shells and conda have a HOST of their own in the environment.
+HOST = 127.0.0.1
 
-Serving on http://localhost:$(PORT): a page to try it at /, what is served at /models. Ctrl-C ends it. Try
-
-curl http://localhost:$(PORT)/wine-quality/score -H 'Content-Type: application/json' -d '$(WINE)'
-
-endef
-export WELCOME
-WINE = {"wines": [{"fixed_acidity": 7.4, "volatile_acidity": 0.7, "citric_acid": 0.0, "residual_sugar": 1.9, \
-"chlorides": 0.076, "free_sulfur_dioxide": 11.0, "total_sulfur_dioxide": 34.0, "density": 0.9978, "ph": 3.51, \
-"sulphates": 0.56, "alcohol": 9.4}]}
-
-serve: .venv/train  ## Train whatever model is missing and serve all of them (PORT=3000)
-	@python -m marmita train --missing
-	@echo "$$WELCOME"
-	@exec bentoml serve --port $(PORT)
+serve: .venv/train  ## Train whatever model is missing and serve all of them (PORT=3000, HOST=0.0.0.0 for others)
+	@exec python -m marmita serve --host $(HOST) --port $(PORT)
 
 train: .venv/train  ## Train all models, and promote those that are better
 	@python -m marmita train
@@ -64,15 +53,15 @@ shepherd-image:  ## Make the shepherd's image, which has all that training needs
 test: .venv/dev  ## Run all tests, with so many workers at a time: WORKERS=3
 	@python -m pytest --numprocesses $(WORKERS)
 
-# Not `?=`: some shells and conda have a HOST of their own in the environment, and bash counts its SECONDS.
-HOST = http://localhost:$(PORT)
+# Not `?=`, for the same reason: bash counts its SECONDS.
+URL = http://localhost:$(PORT)
 USERS = 20
 SECONDS = 20
 SHAPE =
 P95 = 500
 
-load: .venv/dev  ## Ask the running service as its users do, and look at the answers (HOST, USERS, SECONDS, SHAPE, P95)
-	@locust --headless --only-summary --host $(HOST) --users $(USERS) --spawn-rate $(USERS) --run-time $(SECONDS)s \
+load: .venv/dev  ## Ask the running service as its users do, and look at the answers (URL, USERS, SECONDS, SHAPE, P95)
+	@locust --headless --only-summary --host $(URL) --users $(USERS) --spawn-rate $(USERS) --run-time $(SECONDS)s \
 		--stop-timeout 10 --objective-p95-ms $(P95) $(if $(SHAPE),--shape $(SHAPE))
 
 bench: .venv/dev  ## Measure this service beside its peers, or some of them: ONLY=marmita,mosec

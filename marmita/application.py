@@ -33,6 +33,7 @@ from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import make_spans
 from marmita.web.front import Front, RunnerFront, paths
 from marmita.web.lane import Lane
+from marmita.web.ready_line import ReadyLine
 from marmita.web.topology import Models
 
 _A_DAY_S = 86_400.0
@@ -66,7 +67,7 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
         hooks.append(ChampionWatcher(slots))
     if not is_main:
         return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
-    hooks.append(MaintenanceJobs(slots, database(), settings()))
+    hooks += [MaintenanceJobs(slots, database(), settings()), ReadyLine(service.name, slots, models.are_ready)]
     most = bentoml_app.max_concurrency or math.inf
     front = Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
     origins = cross_origin()

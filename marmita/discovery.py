@@ -1,6 +1,7 @@
 """The models with code: each module of `bentos` holds the service of a model, and that of `training` how it is made.
 
-This is the one place where the framework imports by name. Nothing else in it knows which models there are.
+This is the one place where the framework imports by name. Nothing else in it knows which models there are. A command
+asks for the names alone to show its help: BentoML is imported when a model is.
 """
 
 import importlib
@@ -10,12 +11,13 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import bentoml
+if TYPE_CHECKING:
+    import bentoml
 
-from marmita.runtime.endpoints import Endpoint, declared, endpoints_of
-from marmita.runtime.runner import Runner, model_name
+    from marmita.runtime.endpoints import Endpoint
+    from marmita.runtime.runner import Runner
 
 PACKAGE = "bentos"
 SCRIPTS = "training"
@@ -40,8 +42,12 @@ def names() -> tuple[str, ...]:
 
 
 @cache
-def service(name: str) -> bentoml.Service[Any]:
+def service(name: str) -> "bentoml.Service[Any]":
     """Return the service of a model."""
+    import bentoml
+
+    from marmita.runtime.runner import Runner, model_name
+
     module = _imported(PACKAGE, name)
     found = [one for one in vars(module).values() if isinstance(one, bentoml.Service) and issubclass(one.inner, Runner)]
     if [model_name(one.inner) for one in found] != [name]:
@@ -52,7 +58,7 @@ def service(name: str) -> bentoml.Service[Any]:
     return found[0]
 
 
-def runner(name: str) -> type[Runner]:
+def runner(name: str) -> "type[Runner]":
     """Return the class of a model's runner."""
     inner: type[Runner] = service(name).inner
     return inner
@@ -81,6 +87,10 @@ def data() -> Path:
 
 def every_model(front: type[T]) -> type[T]:
     """Compose all models with code into one service: each is a dependency, and each of its routes is the front's."""
+    import bentoml
+
+    from marmita.runtime.endpoints import endpoints_of
+
     taken: dict[str, str] = {}
     for name in names():
         setattr(front, name, bentoml.depends(service(name)))
@@ -94,7 +104,9 @@ def every_model(front: type[T]) -> type[T]:
     return front
 
 
-def _forwarded(name: str, endpoint: Endpoint) -> Any:
+def _forwarded(name: str, endpoint: "Endpoint") -> Any:
+    from marmita.runtime.endpoints import declared
+
     async def forward(front: Any, **fields: Any) -> Any:
         return await getattr(getattr(front, name).to_async, endpoint.operation)(**fields)
 

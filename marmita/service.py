@@ -11,12 +11,14 @@ import bentoml
 from starlette.types import ASGIApp
 
 from marmita.internals.bentoml import configuration, use_configuration
+from marmita.registry.startup import inside_bento
 from marmita.runtime.batching import Batching
 from marmita.settings import settings
 
 CONFIGURATION = "configuration.yaml"
 """How services are served: beside the framework, as in a checkout and in a Bento, or in the current folder."""
 
+_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  BentoML's default
 T = TypeVar("T")
 
 
@@ -40,6 +42,9 @@ class Service(bentoml.Service[T]):
     def inject_config(self) -> None:
         """Follow `configuration.yaml`, wherever `bentoml` was started.
 
+        A checkout is a developer's machine: it listens on 127.0.0.1 where BentoML would listen everywhere. `--host` and
+        BENTOML_HOST still say otherwise, and so does an address of one network in `configuration.yaml`.
+
         Without an endpoint to send traces to, the tracing middleware is told to look at nothing: it would otherwise
         cost as much as all the rest.
         """
@@ -47,6 +52,9 @@ class Service(bentoml.Service[T]):
         settings().hand_down()
         super().inject_config()
         config: Any = configuration()
+        http = config["api_server"]["http"]
+        if http["host"] == _EVERY_ADDRESS and not inside_bento():
+            http["host"] = "127.0.0.1"
         tracing = config["tracing"]
         tracing["otlp"]["endpoint"] = tracing["otlp"]["endpoint"] or settings().otlp_endpoint
         if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:

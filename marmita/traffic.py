@@ -18,9 +18,8 @@ from marmita.contract.rows import Row, example, features
 from marmita.runtime.endpoints import Endpoint, endpoints_of
 from marmita.runtime.runner import Runner
 from marmita.runtime.tables import Classifier, Regressor, TableRunner
-from marmita.training.rows import read_rows, unseen
+from marmita.training.rows import delimiter_of, read_rows, unseen
 
-DELIMITERS = ",;\t"
 VARIED_ROWS = 200
 SPREAD = 0.2
 """How far a varied row lies from the contract's example, as a share of each value."""
@@ -154,11 +153,11 @@ def unseen_rows(row: type[Row], data: Path) -> list[Fields]:
     for file in sorted(data.glob("*.csv")):
         with file.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
-        for delimiter in DELIMITERS:
-            headers = _headers(row, next(csv.reader([first], delimiter=delimiter), []))
-            if len(headers) == len(row.model_fields):
-                known = unseen(read_rows(file, features(row), headers, delimiter))
-                return [dict(one) for one in known if _is_valid(row, one)]
+        delimiter = delimiter_of(first)
+        headers = _headers(row, next(csv.reader([first], delimiter=delimiter), []))
+        if len(headers) == len(row.model_fields):
+            known = unseen(read_rows(file, features(row), headers, delimiter))
+            return [dict(one) for one in known if _is_valid(row, one)]
     return []
 
 

@@ -34,7 +34,7 @@ from marmita.runtime.recording import database
 from marmita.runtime.runner import Runner
 from marmita.service import Service
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 FLAT = 0.005
 """A path that ends within half a percent of where it began counts as flat."""

@@ -11,7 +11,7 @@ from marmita.contract.replies import Call
 
 _SCHEME = "bearer"
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class ApiKeys:

@@ -30,7 +30,7 @@ DATABASE_DOWN = "the database can't be used now: try again in a moment"
 
 T = TypeVar("T")
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

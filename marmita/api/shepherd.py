@@ -24,7 +24,7 @@ class ModelDecision(Answer):
     id: str
     model: str
     at: datetime
-    action: str = Field(description="leave or retrain")
+    action: str = Field(description="leave, retrain, or promote: by hand, past the gate")
     reasons: list[str]
     evidence: dict[str, Any] = Field(description="The figures that it was made from")
     outcome: str | None = Field(description="left, promoted, rejected, failed or interrupted; null while under way")

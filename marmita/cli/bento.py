@@ -12,12 +12,6 @@ from marmita import discovery
 BENTOFILE = Path("bentofile.yaml")
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("bento", help="build the Bento with all models, or of one")
-    parser.add_argument("model", nargs="?", choices=discovery.names())
-    parser.set_defaults(run=_run)
-
-
 def options_for(model: str) -> dict[str, Any]:
     """Return what `bentofile.yaml` says, for the Bento of one model: its own service, without the others' code."""
     options: dict[str, Any] = yaml.safe_load(BENTOFILE.read_text())
@@ -38,7 +32,7 @@ def options_for(model: str) -> dict[str, Any]:
     }
 
 
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     if not BENTOFILE.exists():
         raise ValueError(f"there is no {BENTOFILE} here: run this in the project's folder")
     if options.model is None:

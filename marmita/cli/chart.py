@@ -13,11 +13,6 @@ VALUES = Path("deploy", "chart", "values.yaml")
 BEGIN, END = "# models: written by `make chart`\n", "# end of models\n"
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("chart", help="write the models into the values of the Helm chart")
-    parser.set_defaults(run=_run)
-
-
 def written(values: str) -> str:
     """Return the text of the chart's values with an entry for each model between the two marks."""
     before, begin, rest = values.partition(BEGIN)
@@ -46,7 +41,7 @@ def entry(name: str) -> dict[str, Any]:
     }
 
 
-def _run(_: argparse.Namespace) -> None:
+def run(_: argparse.Namespace) -> None:
     if not VALUES.exists():
         raise ValueError(f"there is no {VALUES} here: run this in the project's folder")
     VALUES.write_text(written(VALUES.read_text()))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marmita.contract.rows import Row
+from marmita.training.rows import delimiter_of
 
-KINDS = ("classifier", "regressor")
 MOST_CLASSES = 100
 FEW_VALUES = 10
 """Whole numbers with no more distinct values than these may well be classes."""
@@ -68,7 +68,7 @@ class DataSet:
     def read(cls, file: Path) -> "DataSet":
         try:
             with file.open(encoding="utf-8-sig", newline="") as text:
-                delimiter = _delimiter(next(text, ""))
+                delimiter = delimiter_of(next(text, ""))
                 text.seek(0)
                 reader = csv.reader(text, delimiter=delimiter)
                 numbered = [(reader.line_num, row) for row in reader if row]
@@ -103,6 +103,16 @@ class DataSet:
                 raise ValueError(f"{self.file}, line {line}: the column {header} {what}")
         return [float(value) for value in values]
 
+    def numbers_rows(self, header: str) -> bool:
+        """Tell whether a column only tells rows from one another: it counts them, or is called their id."""
+        values = self.column(header)
+        if len(set(values)) < len(values) or not all(map(is_number, values)):
+            return False
+        numbers = [float(value) for value in values]
+        counts = any(numbers == [*range(first, first + len(numbers))] for first in (0, 1))
+        called_so = re.fullmatch(r"(.*[^a-z])?(id|index)", header.strip().casefold()) is not None
+        return counts or (called_so and all(number.is_integer() for number in numbers))
+
     def guess(self, target: str) -> tuple[str, bool]:
         """Return the kind of model that predicts a column, and whether that is certain."""
         values = set(self.column(target))
@@ -116,7 +126,8 @@ def plan(model: str, data: DataSet, target: str, kind: str, drop: Sequence[str],
     """Read what the two files say from a data set. `target` is one of its headers."""
     dropped = {target, *map(data.named, drop)}
     units = {data.named(name): unit for name, unit in units.items()}
-    features = [header for header in data.headers if header and header not in dropped]
+    named = [header for header in data.headers if header and header not in dropped]
+    features = [header for header in named if not data.numbers_rows(header)] or named
     if not features:
         raise ValueError("no column is left to predict from")
     columns = [_column(data, header, units.get(header, "1")) for header in features]
@@ -135,7 +146,10 @@ def plan(model: str, data: DataSet, target: str, kind: str, drop: Sequence[str],
         classes=classes,
         bounds=(0.0, 0.0) if classes else _bounds(data.numbers(target)),
         delimiter=data.delimiter,
-        left_out=["a column without a name"] if "" in data.headers else [],
+        left_out=[
+            *(["a column without a name"] if "" in data.headers else []),
+            *(f"the column {header}, which numbers the rows" for header in named if header not in features),
+        ],
     )
 
 
@@ -144,10 +158,6 @@ def is_number(text: str) -> bool:
         return "_" not in text and abs(float(text)) < _MOST
     except ValueError:
         return False
-
-
-def _delimiter(line: str) -> str:
-    return max(",;\t", key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
 
 
 def _column(data: DataSet, header: str, unit: str) -> Column:

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from marmita import discovery
-from marmita.cli.columns import KINDS, DataSet, plan
+from marmita.cli.columns import DataSet, plan
+from marmita.cli.parser import KINDS
 from marmita.cli.templates import class_name, service_file, training_file
 
 _NAME = r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*"
@@ -17,22 +18,7 @@ _IMPORTED = frozenset({"Any", "Classifier", "Examples", "Regressor", "Row", "Ser
 """Names of classes that the two files use."""
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser(
-        "new",
-        help="write the two files of a new model, from the columns of a CSV",
-        description="Write bentos/NAME.py and training/NAME.py, from the columns of a CSV. What no flag says is asked.",
-    )
-    parser.add_argument("model", metavar="NAME", nargs="?", help="such as iris or house_prices")
-    parser.add_argument("--csv", help="the data set: it is copied to training/data/NAME.csv")
-    parser.add_argument("--target", metavar="COLUMN", help="what is predicted: text makes a classifier")
-    parser.add_argument("--kind", choices=KINDS, help="if the target does not say it: classes may be numbers")
-    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out")
-    parser.add_argument("--unit", action="append", default=[], metavar="COLUMN=UNIT", help="the unit of a column")
-    parser.set_defaults(run=_run)
-
-
-def _run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     service, script, kept = _places(options.model or _ask("The name of the model, such as iris", "NAME"))
     model = service.stem
     data = DataSet.read(Path(options.csv or _ask("The CSV of the data set", "--csv")).expanduser())

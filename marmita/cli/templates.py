@@ -52,7 +52,8 @@ from training import DATA
 
 def read() -> Examples[$number]:
     """Return each distinct row once$and_class."""
-    table = pd.read_csv(DATA / "$model.csv"$options).drop_duplicates()
+    table = pd.read_csv(DATA / "$model.csv"$options)
+$distinct
     return from_table(
         table,
         $row,
@@ -83,7 +84,7 @@ _CLASSIFIER = {
     "number": "np.int64",
     "and_class": ", with the place of its class",
     "imports": "from marmita.training.classifier import ClassifierTraining\n"
-    "from marmita.training.examples import SEED, Examples, from_table",
+    "from marmita.training.examples import SEED, Examples, distinct, from_table",
     "baselines": "    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))\n"
     '    return {"majority class": DummyClassifier(strategy="prior"), "logistic regression": logistic}',
 }
@@ -93,7 +94,7 @@ _REGRESSOR = {
     "linear": "RidgeCV",
     "number": "np.float64",
     "and_class": "",
-    "imports": "from marmita.training.examples import SEED, Examples, from_table\n"
+    "imports": "from marmita.training.examples import SEED, Examples, distinct, from_table\n"
     "from marmita.training.regressor import RegressorTraining",
     "baselines": "    ridge = make_pipeline(StandardScaler(), RidgeCV(alphas=np.logspace(-2, 3, 11)))\n"
     '    return {"mean": DummyRegressor(), "ridge regression": ridge}',
@@ -129,6 +130,9 @@ def training_file(plan: Plan) -> str:
         words,
         names=", ".join([*(["HEADERS"] if headers else []), *sorted([words["name"], words["row"]])]),
         options=options,
+        distinct=_broken(
+            f"{_INDENT}table = distinct(", ["table", words["row"], target, *(["HEADERS"] if headers else [])], ")"
+        ),
         truths=truths,
         headers="\n        headers=HEADERS," if headers else "",
     )

@@ -13,13 +13,6 @@ from marmita import discovery
 from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = commands.add_parser("train", help="train models, and promote those that are better")
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(discovery.names())}; or all")
-    parser.add_argument("--missing", action="store_true", help="only models that have no champion to serve")
-    parser.set_defaults(run=_run)
-
-
 def servable(name: str) -> bool:
     """Tell whether a model has a champion that this code can serve. What is wrong with a damaged one is printed."""
     try:
@@ -47,9 +40,14 @@ def train(models: Sequence[str]) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> None:
+def train_missing(models: Sequence[str]) -> int:
+    """Train those of these models that have no champion to serve."""
+    return train([name for name in models if not servable(name)])
+
+
+def run(options: argparse.Namespace) -> None:
     if unknown := set(options.models) - set(discovery.names()):
         raise ValueError(f"there is no model {', '.join(sorted(unknown))}: there are {', '.join(discovery.names())}")
     chosen = options.models or discovery.names()
-    if status := train([name for name in chosen if not (options.missing and servable(name))]):
+    if status := train_missing(chosen) if options.missing else train(chosen):
         sys.exit(status)

@@ -22,7 +22,7 @@ _LONGEST = 100
 _RETRY_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _FAULT = "an unexpected error, see the server's log"
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class RequestError(Exception):

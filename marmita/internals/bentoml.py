@@ -72,6 +72,16 @@ def tracer() -> Tracer | None:
     return found
 
 
+def own_address(service: str) -> str | None:
+    """Return where the service itself listens, if it was started by `bentoml serve`."""
+    return runner_addresses().get(service)
+
+
+def is_first_worker() -> bool:
+    """Tell whether this is the first of a service's workers, or the only one."""
+    return (server_context.worker_index or 1) == 1
+
+
 def runner_addresses() -> dict[str, str]:
     """Return where runners in processes of their own listen, by the names of their services."""
     return dict(BentoMLContainer.remote_runner_mapping.get())

@@ -5,6 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+_MOST_DECIMALS = 17
+"""No two numbers of double precision between 0 and 1 need more, unless they are next to nothing."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,3 +73,12 @@ class Card(_Part):
     cross_validation: dict[str, Any] = Field(default_factory=dict, description="Scores of the recipe, if it has them")
     compiled_difference: float = Field(description="The largest difference of the compiled model from the native one")
     verdict: GateVerdict
+
+
+def distinct_figures(*values: float, decimals: int = 4) -> list[str]:
+    """Write figures that are compared: with more decimals, if those that differ would look the same."""
+    for more in range(_MOST_DECIMALS - decimals):
+        written = [f"{value:.{decimals + more}f}" for value in values]
+        if len(set(written)) >= len(set(values)):
+            return written
+    return [repr(value) for value in values]

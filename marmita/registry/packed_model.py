@@ -139,3 +139,9 @@ def save(
 def get(tag: str) -> PackedModel:
     """Return a version that lies in the store in BentoML's home."""
     return PackedModel.of(model_store().get(tag))
+
+
+def versions(name: str) -> list[PackedModel]:
+    """Return all versions of a model in the store in BentoML's home, the newest first."""
+    found = sorted(model_store().list(name), key=lambda model: model.info.creation_time, reverse=True)
+    return [PackedModel.of(model) for model in found]

@@ -18,7 +18,7 @@ from marmita.registry.packed_model import PackedModel
 
 BENTO = Path(__file__).resolve().parents[3] / "bento.yaml"
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class ServedModel(BentoModel):
@@ -38,16 +38,17 @@ class ServedModel(BentoModel):
 
 def follows() -> bool:
     """Whether champions are taken from the store: else the models are those that a Bento was built with."""
-    return settings.read().follow_store or not _inside_bento()
+    return settings.read().follow_store or not inside_bento()
 
 
 def find_those_of_the_bento() -> None:
     """Let a command inside an image find the models there, as `bentoml serve` does."""
-    if _inside_bento() and (BENTO.parent / "models").is_dir():
+    if inside_bento() and (BENTO.parent / "models").is_dir():
         use_model_store(BENTO.parent / "models")
 
 
-def _inside_bento() -> bool:
+def inside_bento() -> bool:
+    """Tell whether this code is that of a Bento, and not of a checkout."""
     return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
 
 
@@ -59,7 +60,7 @@ def first_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
     """
     if not follows():
         return _of_the_bento(name, contract)
-    if not _inside_bento():
+    if not inside_bento():
         return _champion(name, contract)
     try:
         return _champion(name, contract)

@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from marmita.contract.rows import Floats
 from marmita.internals.bentoml import configuration
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 INLINE_ROWS = 64
 """So few rows run on the event loop: they take less time than a hop to a thread and back costs everyone else."""

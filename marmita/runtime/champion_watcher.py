@@ -18,7 +18,7 @@ INTERVAL_S = 1.0
 RETRY_S = 60.0
 """A version that was rejected is tried again after this: what was wrong may have been the disk."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class ChampionWatcher(LifespanHook):

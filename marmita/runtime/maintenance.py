@@ -27,7 +27,7 @@ SAVE_INTERVAL_S = 600.0
 LABEL_INTERVAL_S = 300.0
 RETENTION_INTERVAL_S = 3600.0
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """A shepherd's life: it waits for its turn, looks after the models again and again, and ends when it is told to."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from marmita.shepherd import crash_recovery, shutdown
 from marmita.shepherd.reconcile import ReconcileCycle
 from marmita.shepherd.retraining import Command, LeaseLostError, training_command
 from marmita.shepherd.shutdown import ShutdownRequested
-from marmita.telemetry.logs import JsonFormatter
+from marmita.telemetry import logs
 
 _POLL_S = 3.0
 """So often one that waits for its turn asks whether it has come."""
@@ -27,12 +26,12 @@ _RETRY_S = 60.0
 _CLEANUP_S = 3.0
 """So long the end is held up by a database that does not answer. The next shepherd then tidies up."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 def run(models: Sequence[str], once: bool, command: Command = training_command) -> int:
     """Be the shepherd of these models. Returns the exit status."""
-    _log_as_json()
+    logs.configure()
     try:
         with shutdown.listening():
             return _run_once(models, command) if once else _run_until_shutdown(models, command)
@@ -140,10 +139,3 @@ def _try_briefly(do: Callable[[], object]) -> None:
     cleanup = Thread(target=attempt, daemon=True)
     cleanup.start()
     cleanup.join(_CLEANUP_S)
-
-
-def _log_as_json() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    log.setLevel(logging.INFO)

@@ -13,7 +13,7 @@ from marmita.shepherd.retraining import Outcome, outcome_of
 REASON = "the shepherd that decided this ended before it was done"
 """What is said of decisions that a shepherd left open when it was killed."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 def close_interrupted(database: Database, why: str) -> int:

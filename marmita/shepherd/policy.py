@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from marmita.records.operations.decisions import LEAVE, RETRAIN
+from marmita.registry.card import distinct_figures
 from marmita.shepherd.evidence import ChampionEvidence, Evidence
 from marmita.shepherd.material import Material
 
@@ -62,7 +63,8 @@ def _mistaken(champion: ChampionEvidence, policy: Policy) -> Iterator[str]:
         and champion.labelled >= policy.min_labels
         and champion.error_ratio > policy.error_ratio
     ):
-        yield (f"it is wrong too often: {_error(champion)}, and {policy.error_ratio:g} times is the bound")
+        ratio, bound = distinct_figures(champion.error_ratio, policy.error_ratio, decimals=2)
+        yield f"it is wrong too often: {_error(champion, ratio)}, and {bound} times is the bound"
 
 
 def _too_soon(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iterator[str]:
@@ -74,9 +76,8 @@ def _too_soon(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iter
         yield f"{tries} since it was made brought no better one: the next one waits until {next_try:%Y-%m-%d %H:%M} UTC"
 
 
-def _error(champion: ChampionEvidence) -> str:
-    ratio = f"{champion.error_ratio:.2f} times the one on held-out rows"
-    return f"the error on {champion.labelled} labelled rows is {ratio}"
+def _error(champion: ChampionEvidence, ratio: str) -> str:
+    return f"the error on {champion.labelled} labelled rows is {ratio} times the one on held-out rows"
 
 
 def _well(champion: ChampionEvidence, material: Material, policy: Policy) -> list[str]:
@@ -89,5 +90,6 @@ def _well(champion: ChampionEvidence, material: Material, policy: Policy) -> lis
     if champion.error_ratio is None or champion.labelled < policy.min_labels:
         reasons.append(f"nobody can say whether it is wrong too often: {champion.labelled} labelled rows are too few")
     else:
-        reasons.append(_error(champion))
+        ratio, _ = distinct_figures(champion.error_ratio, policy.error_ratio, decimals=2)
+        reasons.append(_error(champion, ratio))
     return [*reasons, *material.freshness()]

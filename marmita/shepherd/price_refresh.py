@@ -16,7 +16,7 @@ HISTORY = 15 * 366 * DAY
 BUDGET_S = 300.0
 """So long it takes at most: what is left is for the next time."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 def refresh(

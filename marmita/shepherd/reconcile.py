@@ -19,7 +19,7 @@ from marmita.shepherd.price_refresh import refresh
 from marmita.shepherd.retraining import Command, LeaseLostError, Outcome, Trainer, attempts, training_command
 from marmita.shepherd.subprocesses import Limits
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Command = Callable[[str, Sequence[str]], list[str]]
 _LONGEST_DETAIL = 4_000
 _NOT_RECORDED = "what came of it was not remembered"
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):

@@ -25,7 +25,7 @@ _PATIENCE_S = 3.0
 """So long a supervisor that was told to end may take. Then it is killed, and takes the command along."""
 _LONGEST_LINE = 2_000
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

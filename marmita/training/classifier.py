@@ -14,7 +14,7 @@ from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Classifier
 from marmita.training.conversion import to_bytes, to_graph
-from marmita.training.examples import Doubles, Examples, Mask
+from marmita.training.examples import CannotTrainError, Doubles, Examples, Mask
 from marmita.training.report import ScoreLine, table
 from marmita.training.table import TableTraining
 
@@ -49,6 +49,15 @@ class ClassifierTraining(TableTraining[np.int64]):
         runner: type[Classifier] = service.inner
         self.classes = tuple(runner.classes)
         self._convert = convert
+
+    def check(self, truths: Labels) -> None:
+        """Raise `CannotTrainError` if a class has no row to learn from: a model would not know it."""
+        missing = [name for place, name in enumerate(self.classes) if place not in truths]
+        if missing:
+            raise CannotTrainError(
+                f"{self.name} has no row to learn from of the class {', '.join(missing)}: "
+                f"the data set has none, or all of them are held out. Add rows of it, or take it out of the classes"
+            )
 
     def predict(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:
         return np.asarray(fitted.predict_proba(rows), dtype=np.float64)

@@ -56,6 +56,17 @@ class Examples(Generic[Truth]):
         )
 
 
+class CannotTrainError(ValueError):
+    """No model can be made from these rows."""
+
+
+def distinct(
+    table: pd.DataFrame, row: type[Row], target: str, headers: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Return each distinct row of a table once. Columns that are no feature, such as a row's number, don't count."""
+    return table.drop_duplicates([*_columns(row, headers), target])
+
+
 def from_table(
     table: pd.DataFrame,
     row: type[Row],
@@ -69,8 +80,7 @@ def from_table(
 
     The model sees single precision: what it is served with.
     """
-    columns = [(headers or {}).get(name, name) for name in features(row)]
-    rows = table[columns].to_numpy(dtype=np.float64)
+    rows = table[_columns(row, headers)].to_numpy(dtype=np.float64)
     return Examples(
         features=rows.astype(np.float32),
         truths=truths,
@@ -79,6 +89,10 @@ def from_table(
         licence=licence,
         fingerprint=fingerprint(table),
     )
+
+
+def _columns(row: type[Row], headers: Mapping[str, str] | None) -> list[str]:
+    return [(headers or {}).get(name, name) for name in features(row)]
 
 
 def held_out(rows: Doubles) -> Mask:

@@ -1,6 +1,6 @@
 """Who becomes the champion: only a model that beats its baselines and is no worse than the champion of today."""
 
-from marmita.registry.card import GateVerdict, Headline
+from marmita.registry.card import GateVerdict, Headline, distinct_figures
 
 
 def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | None = None) -> GateVerdict:
@@ -9,16 +9,25 @@ def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | 
     `champion` is today's champion's tag and its score on the same held-out rows. `flaw` names what disqualifies the
     model whatever its score.
     """
-    score = f"{headline.metric} {headline.value:.4f}"
-    against_baseline = f"{score} against {headline.baseline_value:.4f} of the best baseline, {headline.baseline}"
-    if headline.tolerance:
-        against_baseline += f", which it may miss by {headline.tolerance:.0%}"
     if flaw is not None:
         return GateVerdict(promoted=False, reason=flaw)
     if not headline.beats_baseline():
-        return GateVerdict(promoted=False, reason=f"it does not beat its baselines: {against_baseline}")
-    if champion is not None and headline.better(champion[1], headline.value):
-        reason = f"it is worse than the champion {champion[0]}: {score} against {champion[1]:.4f}"
+        return GateVerdict(promoted=False, reason=f"it does not beat its baselines: {_against_baseline(headline)}")
+    if champion is None:
+        return GateVerdict(promoted=True, reason=_against_baseline(headline))
+    tag, others = champion
+    if headline.better(others, headline.value):
+        mine, theirs = distinct_figures(headline.value, others)
+        reason = f"it is worse than the champion {tag}: {headline.metric} {mine} against {theirs}"
         return GateVerdict(promoted=False, reason=reason)
-    beaten = f", and {champion[1]:.4f} of the champion {champion[0]}" if champion else ""
-    return GateVerdict(promoted=True, reason=against_baseline + beaten)
+    beaten = distinct_figures(headline.value, headline.baseline_value, others)[-1]
+    return GateVerdict(
+        promoted=True, reason=f"{_against_baseline(headline, others)}, and {beaten} of the champion {tag}"
+    )
+
+
+def _against_baseline(headline: Headline, *others: float) -> str:
+    """Return the score beside the best baseline's. `others` are the figures that the same sentence has."""
+    mine, baselines, *_ = distinct_figures(headline.value, headline.baseline_value, *others)
+    missed = f", which it may miss by {headline.tolerance:.0%}" if headline.tolerance else ""
+    return f"{headline.metric} {mine} against {baselines} of the best baseline, {headline.baseline}{missed}"

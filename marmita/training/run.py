@@ -14,7 +14,7 @@ from marmita.records.operations import training_runs
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.recording import database
 from marmita.settings import settings
-from marmita.training.examples import SEED
+from marmita.training.examples import SEED, CannotTrainError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,6 +42,8 @@ def from_rows(
         remembered(model, lambda: train(options.seed, options.with_labels), options.run, pictures)
     except DatabaseDownError as error:
         sys.exit(f"error: the labelled rows can't be read: {error}. Nothing was saved.")
+    except CannotTrainError as error:
+        sys.exit(f"error: {error}")
 
 
 def remembered(

@@ -63,6 +63,7 @@ class TableTraining(ABC, Generic[Truth]):
         """Cross-validate, fit, score on held-out rows, and pack. Parameters are the model's and the folds'."""
         examples = examples or self.read()
         (rows, truths), (unseen, unseen_truths) = examples.seen, examples.unseen
+        self.check(truths)
         folds = {name: int(parameters.pop(name, count)) for name, count in self.folds.items()}
         recipe = _defaults(self._model) | parameters | {"seed": seed}
 
@@ -115,6 +116,9 @@ class TableTraining(ABC, Generic[Truth]):
             return self.train(self.read_with_labels() if labels else self.read(), seed=seed)
 
         from_rows(self.name, inspect.getdoc(self.runner), run, self.pictures)
+
+    def check(self, truths: npt.NDArray[Truth]) -> None:
+        """Raise `CannotTrainError` unless a model can learn from rows of which this is true."""
 
     @abstractmethod
     def predict(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:

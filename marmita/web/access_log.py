@@ -1,4 +1,4 @@
-"""The access log: a line of JSON for each request.
+"""The access log: a line for each request, JSON for machines and readable at a terminal.
 
 It is written past `logging`, which takes as long for a line as a model for a row, and several lines at a time: a write
 for each would cost as much again. Lines wait a moment at most, and are written before the worker ends.
@@ -16,8 +16,9 @@ from pydantic_core import to_json
 from starlette.types import Scope
 
 from marmita.hooks import LifespanHook
+from marmita.telemetry.logs import readable
 
-LOGGER = "bentoml.access"
+LOGGER = __name__
 DELAY_S = 0.1
 """So old may a line become before it is written. A worker that is killed loses those of this time."""
 
@@ -29,6 +30,7 @@ class AccessLog(LifespanHook):
         self._waiting: list[bytes] = []
         self._enabled = logging.getLogger(LOGGER).isEnabledFor(logging.INFO)
         self._pid = os.getpid()
+        self._at_a_terminal = sys.stdout.isatty()
 
     def note(self, scope: Scope, id: str, status: int, seconds: float) -> None:
         """Keep the line of a request that was answered."""
@@ -51,7 +53,7 @@ class AccessLog(LifespanHook):
         }
         if not self._waiting:
             asyncio.get_running_loop().call_later(DELAY_S, self.write)
-        self._waiting.append(to_json(line))
+        self._waiting.append(readable(line).encode() if self._at_a_terminal else to_json(line))
 
     def end(self) -> None:
         self.write()

@@ -10,7 +10,7 @@ from marmita.hooks import LifespanHook
 from marmita.telemetry import metrics
 from marmita.web.shutdown import GracefulShutdown
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 10_000
 """New objects until Python looks for cycles among them; 700 by default. A thousand rows are several thousand objects,

@@ -1,6 +1,5 @@
 """`marmita new` writes two files that are part of the project at once, or says what is wrong and writes nothing."""
 
-import argparse
 import csv
 import json
 import os
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from marmita.cli import new
+from marmita.cli.parser import parser
 from marmita.cli.templates import quoted
 from tests.e2e.server import ROOT
 
@@ -85,9 +84,7 @@ def new_model(project: Path, monkeypatch: pytest.MonkeyPatch) -> New:
 
 
 def run_new(*arguments: str | Path) -> None:
-    parser = argparse.ArgumentParser()
-    new.add(parser.add_subparsers())
-    options = parser.parse_args(["new", *map(str, arguments)])
+    options = parser().parse_args(["new", *map(str, arguments)])
     options.run(options)
 
 
@@ -307,6 +304,48 @@ def test_a_column_without_a_name_is_left_out_and_a_mark_of_byte_order_is_none(
     written = (project / "bentos" / "thing.py").read_text()
     assert 'length: float = feature("Length", unit="cm", low=0, high=5, example=1.5)' in written
     assert '"length": "length ",' in written
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [("row", [0, 1, 2, 3]), ("number", [1, 2, 3, 4]), ("id", [907, 15, 33, 2]), ("Patient_ID", [907, 15, 33, 2])],
+)
+def test_a_column_that_numbers_the_rows_is_left_out(
+    project: Path, new_model: New, tmp_path: Path, capsys: pytest.CaptureFixture[str], header: str, numbers: list[int]
+) -> None:
+    rows: list[list[object]] = [[number, 1.5 + place % 2, "xy"[place % 2]] for place, number in enumerate(numbers)]
+
+    new_model("thing", "--csv", write(tmp_path / "data.csv", [header, "a", "kind"], rows), "--target", "kind")
+
+    assert f"Left out: the column {header}, which numbers the rows" in capsys.readouterr().out
+    written = (project / "bentos" / "thing.py").read_text()
+    assert written.count(" = feature(") == 1
+    assert "    a: float = feature(" in written
+
+
+@pytest.mark.parametrize(
+    ("header", "numbers"),
+    [("year", [2001, 2002, 2003]), ("id", [7, 7, 9]), ("id", [1.5, 2.5, 9]), ("width", [90, 15, 33])],
+)
+def test_a_column_that_may_mean_something_stays(
+    project: Path, new_model: New, tmp_path: Path, header: str, numbers: list[float]
+) -> None:
+    rows: list[list[object]] = [[number, 1.5, "xyx"[place]] for place, number in enumerate(numbers)]
+
+    new_model("thing", "--csv", write(tmp_path / "data.csv", [header, "a", "kind"], rows), "--target", "kind")
+
+    assert (project / "bentos" / "thing.py").read_text().count(" = feature(") == 2
+
+
+def test_rows_that_only_their_number_tells_apart_are_one(project: Path, new_model: New, tmp_path: Path) -> None:
+    """Else one of them may be learnt from, and the other one be held out to judge by."""
+    rows: list[list[object]] = [[place, f"name {place}", 1.5 + place % 3, "xy"[place % 2]] for place in range(60)]
+    file = write(tmp_path / "data.csv", ["", "name", "a", "kind"], rows)
+
+    new_model("thing", "--csv", file, "--target", "kind", "--drop", "name")
+
+    done = python(project, "-c", "from training import thing; print(len(thing.read().truths))")
+    assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,7 @@ def test_all_users_are_served_without_a_failure(colocated: Server, tmp_path: Pat
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 def test_a_missed_objective_fails_and_is_told(colocated: Server) -> None:
-    make = ["make", "--assume-old=.venv/dev", "load", f"HOST={colocated.url}", "USERS=10", "SECONDS=2", "P95=0.001"]
+    make = ["make", "--assume-old=.venv/dev", "load", f"URL={colocated.url}", "USERS=10", "SECONDS=2", "P95=0.001"]
     done = subprocess.run(
         make, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )

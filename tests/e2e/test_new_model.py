@@ -281,7 +281,7 @@ async def test_another_version_is_promoted_and_rolled_back_while_it_serves(serve
         return str(answer["model"])
 
     await until(lambda: answers() == first)
-    assert f"{second} is the champion" in project.marmita("promote", second)
+    assert f"{second} is the champion" in project.marmita("promote", second, "--force")
     await until(lambda: answers() == second)
     assert second in project.marmita("tags", "iris")
     assert f"{first} is the champion again" in project.marmita("rollback", "iris")
@@ -292,7 +292,7 @@ def test_the_load_test_asks_it(colocated: Server, project: Project) -> None:
     if shutil.which("make") is None:
         pytest.skip("there is no make here")
     done = subprocess.run(
-        ["make", "--assume-old=.venv/dev", "load", f"HOST={colocated.url}", "USERS=16", "SECONDS=3", "P95=20000"],
+        ["make", "--assume-old=.venv/dev", "load", f"URL={colocated.url}", "USERS=16", "SECONDS=3", "P95=20000"],
         cwd=project.folder,
         env={name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")},
         capture_output=True,

@@ -14,7 +14,7 @@ import pytest
 
 from bentos.stock_forecast.contract import WINDOW
 from marmita.registry.packed_model import PackedModel
-from tests.e2e.server import Server, home, serve
+from tests.e2e.server import Server, free_port, home, serve
 from tests.records.stocks import FIRST, TICKER, days, walk
 from tests.samples import FORECAST
 from tests.training.yahoo import Yahoo, serving
@@ -138,6 +138,18 @@ def test_what_yahoo_does_not_give_is_a_502_and_changes_nothing(shop: Shop, statu
     assert failed.status_code == 502
     assert shop.ticker in failed.json()["error"]
     assert shop.load(last=AS_OF).json()["days"] == 150
+
+
+def test_a_yahoo_that_can_not_be_reached_is_told_from_one_without_prices(
+    champions: dict[str, PackedModel], tmp_path: Path
+) -> None:
+    where_nobody_answers = f"http://127.0.0.1:{free_port()}"
+    with serve(home(tmp_path / "home"), MARMITA_YAHOO_URL=where_nobody_answers) as server:
+        failed = Shop(server, Yahoo([])).load()
+
+    assert failed.status_code == 502
+    assert f"Yahoo Finance can't be reached for the prices of {TICKER}" in failed.json()["error"]
+    assert "no prices" not in failed.json()["error"]
 
 
 def test_what_makes_no_sense_is_refused_by_name(shop: Shop) -> None:

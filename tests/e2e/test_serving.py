@@ -46,7 +46,7 @@ def log_lines(server: Server) -> list[dict[str, Any]]:
 
 def workers_that_answered(server: Server) -> set[int]:
     """The processes that have written to the access log."""
-    return {line["pid"] for line in log_lines(server) if line["logger"] == "bentoml.access"}
+    return {line["pid"] for line in log_lines(server) if line["logger"] == "marmita.web.access_log"}
 
 
 @pytest.mark.parametrize("route", REQUESTS)

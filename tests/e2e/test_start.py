@@ -115,6 +115,35 @@ def test_without_an_endpoint_tracing_looks_at_nothing(champions: dict[str, Packe
     assert tracing["excluded_urls"] == ".*"
 
 
+@pytest.mark.parametrize(("is_bento", "address"), [(False, "127.0.0.1"), (True, "0.0.0.0")])
+def test_a_checkout_listens_on_this_machine_alone_and_a_bento_everywhere(
+    champions: dict[str, PackedModel], monkeypatch: pytest.MonkeyPatch, is_bento: bool, address: str
+) -> None:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    import service
+
+    monkeypatch.setattr("marmita.service.inside_bento", lambda: is_bento)
+    marmita: Any = service.Marmita
+    marmita.inject_config()
+
+    assert BentoMLContainer.http.host.get() == address
+
+
+def test_an_address_in_the_configuration_is_kept(
+    champions: dict[str, PackedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bentoml._internal.configuration.containers import BentoMLContainer
+
+    import service
+
+    monkeypatch.setenv("BENTOML_CONFIG_OVERRIDES", json.dumps({"services": {"http": {"host": "192.0.2.1"}}}))
+    marmita: Any = service.Marmita
+    marmita.inject_config()
+
+    assert BentoMLContainer.http.host.get() == "192.0.2.1"
+
+
 def test_serving_unpickles_nothing_and_imports_nothing_of_training(champions: dict[str, PackedModel]) -> None:
     """A process that serves all three models, watched by Python's own audit hook for every object unpickled."""
     requests = {route: make(2) for route, make in REQUESTS.items()}

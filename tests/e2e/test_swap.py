@@ -68,7 +68,7 @@ async def test_a_promoted_version_is_served_within_seconds_and_no_request_fails(
     with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
         async with crowd(server.url, SCORE, wines(1), clients=16, read=read) as counts:
             await until(lambda: counts[200] > 200, within_s=30)
-            done = await asyncio.to_thread(marmita, own_store, "promote", challenger.tag)
+            done = await asyncio.to_thread(marmita, own_store, "promote", challenger.tag, "--force")
             promoted = time.monotonic()
             await until(lambda: served(server) == {challenger.version}, within_s=30)
             await asyncio.sleep(1)

@@ -102,6 +102,6 @@ def test_prices_that_can_not_be_had_end_the_script_and_save_nothing(tmp_path: Pa
     )
 
     assert done.returncode == 1
-    assert "no prices of MSFT" in done.stderr
+    assert "Yahoo Finance can't be reached for the prices of MSFT: check the network" in done.stderr
     assert "Nothing was saved" in done.stderr
     assert list((tmp_path / "models").glob("*")) == []

@@ -3,11 +3,13 @@
 from bentoml.models import ModelContext
 
 from marmita.registry import packed_model
+from marmita.registry.card import GateVerdict
 from marmita.registry.packed_model import PackedModel
 
 
-def repack(champion: PackedModel) -> PackedModel:
-    """Pack the same model once more."""
+def repack(champion: PackedModel, verdict: GateVerdict | None = None) -> PackedModel:
+    """Pack the same model once more, with another verdict if one is given."""
+    card = champion.card
     return packed_model.save(
         champion.name,
         native=lambda _: None,
@@ -15,7 +17,7 @@ def repack(champion: PackedModel) -> PackedModel:
         context=ModelContext(framework_name="", framework_versions={}),
         compiled=(champion.path / packed_model.COMPILED).read_bytes(),
         contract=champion.contract,
-        card=champion.card,
+        card=card.model_copy(update={"verdict": verdict or card.verdict}),
         reference=champion.reference,
         labels={"made": "for a test"},
     )

@@ -44,7 +44,7 @@ def test_one_that_waits_asks_again_and_again_and_says_so_once(
         ("_run_cycles", work),
     ):
         monkeypatch.setattr(controller, name, value)
-    with caplog.at_level(logging.INFO, "bentoml.marmita"), pytest.raises(ShutdownRequested):
+    with caplog.at_level(logging.INFO, "marmita"), pytest.raises(ShutdownRequested):
         controller._run_until_shutdown([WINE], stand_in)
 
     assert len(waiting) == 1

@@ -47,6 +47,13 @@ def test_a_model_with_which_nothing_is_wrong_is_left_as_it_is(material: Material
     assert "the error on 500 labelled rows is 1.10 times the one on held-out rows" in reasons
 
 
+def test_an_error_just_above_the_bound_is_told_with_the_digits_that_differ() -> None:
+    action, reasons = decided(MANY, error_ratio=1.504)
+
+    assert action == RETRAIN
+    assert "is 1.504 times the one on held-out rows, and 1.500 times is the bound" in reasons
+
+
 @pytest.mark.parametrize(
     ("champion", "said"), [(DRIFTED, "input: alcohol, prediction: quality drifted"), (WRONG, "1.51 times")]
 )

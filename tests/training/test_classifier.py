@@ -18,6 +18,7 @@ from marmita.runtime.tables import Classifier, serves
 from marmita.service import Service
 from marmita.training.classifier import ClassifierTraining
 from marmita.training.conversion import in_single_precision
+from marmita.training.examples import CannotTrainError, Examples
 
 
 class Blossom(Row):
@@ -62,3 +63,21 @@ def test_the_graph_gives_the_estimators_probabilities(kind: str) -> None:
     graph = ClassifierTraining(Blossoms, unread, unread, unread).convert(estimator)
 
     np.testing.assert_allclose(OnnxModel(graph)(features), estimator.predict_proba(features), atol=1e-6)
+
+
+def test_a_class_that_has_no_row_to_learn_from_is_named() -> None:
+    """Its only row is held out: an estimator would not know it."""
+    rows = np.arange(40, dtype=np.float32).reshape(10, 4)
+    examples: Examples[np.int64] = Examples(
+        features=rows,
+        truths=np.array([0, 0, 0, 0, 0, 2, 2, 2, 2, 1]),
+        held_out=np.array([False] * 9 + [True]),
+        source="",
+        licence="",
+        fingerprint="",
+    )
+    unread: Any = None
+    training = ClassifierTraining(Blossoms, unread, unread, unread)
+
+    with pytest.raises(CannotTrainError, match="blossoms has no row to learn from of the class versicolor: "):
+        training.train(examples)

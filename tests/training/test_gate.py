@@ -2,7 +2,7 @@
 
 import pytest
 
-from marmita.registry.card import Headline
+from marmita.registry.card import Headline, distinct_figures
 from marmita.training.gate import verdict
 
 
@@ -48,3 +48,25 @@ def test_a_flaw_disqualifies_the_best_score() -> None:
 
     assert judged.promoted is False
     assert judged.reason == "its interval is too narrow"
+
+
+def test_scores_that_differ_are_written_with_the_digits_that_differ() -> None:
+    judged = verdict(headline(0.46871, higher=False), ("m:old", 0.46868))
+
+    assert judged.promoted is False
+    assert "m 0.46871 against 0.46868" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("values", "written"),
+    [
+        ([0.5, 0.25], ["0.5000", "0.2500"]),
+        ([0.5, 0.5], ["0.5000", "0.5000"]),
+        ([0.46871, 0.46868, 0.5], ["0.46871", "0.46868", "0.50000"]),
+        ([1.0, 1.0 + 2**-52], ["1.0000000000000000", "1.0000000000000002"]),
+        ([1e-30, 2e-30], ["1e-30", "2e-30"]),
+        ([float("nan"), 0.5], ["nan", "0.5000"]),
+    ],
+)
+def test_figures_that_differ_look_different(values: list[float], written: list[str]) -> None:
+    assert distinct_figures(*values) == written

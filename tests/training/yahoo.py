@@ -114,6 +114,7 @@ def serving(yahoo: Yahoo) -> Iterator[Yahoo]:
 def yahoo(closes: pd.Series, status: int = 200) -> Iterator[requests.Session]:
     """A session whose Yahoo knows these closes, or fails with a status."""
     with serving(Yahoo(bars_of(closes), status)) as stub, requests.Session() as session:
+        session.status = status  # type: ignore[attr-defined]
         session.mount("https://", Redirected(stub.address))
         session.mount("http://", Redirected(stub.address))
         yield session

@@ -103,7 +103,7 @@ async def test_a_runner_in_a_process_of_its_own_writes_no_access_log(
 
     assert [answer.status_code, missing.status_code, broken.status_code] == [200, 404, 500]
     assert set(broken.json()) == {"error"}
-    assert "bentoml.access" not in capsys.readouterr().out
+    assert "marmita.web.access_log" not in capsys.readouterr().out
 
 
 async def test_what_is_no_request_is_the_application_s() -> None:

@@ -65,7 +65,7 @@ async def test_each_request_is_logged_with_its_id(
         await asking.post("/livez", json=1)
         await asyncio.sleep(0.1)
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"bentoml.access"' in line]
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"marmita.web.access_log"' in line]
     assert [(line["path"], line["status"]) for line in lines] == [(ASK, 200), ("/broken", 500), ("/livez", 405)]
     assert lines[0]["request_id"] == "abc-1"
     assert (lines[0]["method"], lines[0]["client"]) == ("POST", "127.0.0.1")

@@ -36,6 +36,7 @@ def read(path: Path = DATA / "msft_daily.csv") -> Closes:
 
 def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
     """From Yahoo Finance."""
+    session = session or yahoo.make_session()
     with yahoo.reasons() as why:
         table = yfinance.download(
             ticker,
@@ -48,6 +49,8 @@ def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
             session=session,
         )
     if table is None or table.empty:
+        if not session.status:
+            raise yahoo.UnreachableError(yahoo.unreachable(ticker, why))
         raise PricesError(yahoo.no_prices(ticker, start, end, why))
     return _checked(table["Close"], f"Yahoo Finance: {ticker}, {start} to {end}", "Yahoo's terms of use")
 

@@ -1,4 +1,4 @@
-"""Decisions about models: what a shepherd saw, what it did about it, and what came of it.
+"""Decisions about models: what a shepherd saw, what it did about it, and what came of it; and forced promotions.
 
 A decision is kept before anything is done, and closed afterwards: one that stays open shows that who made it is gone.
 """
@@ -14,6 +14,8 @@ from marmita.records.database.tables import Decision
 from marmita.records.predictions.bundles import new_id
 
 LEAVE, RETRAIN = "leave", "retrain"
+PROMOTE = "promote"
+"""By hand, past the gate."""
 LEFT, PROMOTED, REJECTED, FAILED, INTERRUPTED = "left", "promoted", "rejected", "failed", "interrupted"
 
 _MOST_FAILURES = 100
@@ -70,9 +72,9 @@ def still_open(database: Database) -> Sequence[Decision]:
 
 
 def last_made(database: Database) -> datetime | None:
-    """When the newest was made: a shepherd that is at work makes one about each model in each of its rounds."""
+    """When a shepherd made its newest: one that is at work makes one about each model in each of its rounds."""
     with database.reading() as session:
-        return session.execute(select(func.max(Decision.at))).scalar()
+        return session.execute(select(func.max(Decision.at)).where(Decision.action != PROMOTE)).scalar()
 
 
 def failures(database: Database, models: Collection[str]) -> dict[str, int]:

@@ -30,7 +30,7 @@ TTL_S = 15.0
 _MARGIN = 0.1
 """A holder gives up by this share of the time before others may begin."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class Holder(NamedTuple):

@@ -31,7 +31,7 @@ _BYTES_TOGETHER = 4_000_000
 Kept = tuple[str, int]
 """Where a request is kept: row `n` of it goes by `<id>-<first + n>`, for this id and this first."""
 
-log = logging.getLogger("bentoml.marmita")
+log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):

@@ -36,6 +36,14 @@ class UnknownTickerError(PricesError):
     """Yahoo Finance answers, and knows no prices: to ask again is of no use."""
 
 
+class UnreachableError(PricesError):
+    """Yahoo Finance does not answer: whether it has prices is not known."""
+
+
+_ERRORS = {"unknown": UnknownTickerError, "unreachable": UnreachableError, "failed": PricesError}
+"""By what the other process calls them."""
+
+
 def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
     """All bars from the first day to the last, oldest first, unchecked."""
     deadline = time.monotonic() + timeout_s
@@ -49,8 +57,7 @@ def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
     finally:
         _TURNS.release()
     if error := answer.get("error"):
-        kind = UnknownTickerError if answer.get("unknown") else PricesError
-        raise kind(error)
+        raise _ERRORS[answer["kind"]](error)
     return [Bar(date.fromisoformat(day), *numbers) for day, *numbers in answer["bars"]]
 
 
@@ -120,14 +127,23 @@ def reasons() -> Iterator[Reasons]:
 
 
 def no_prices(ticker: str, first: object, last: object, why: Reasons) -> str:
-    return f"Yahoo Finance has no prices of {ticker} from {first} to {last}" + (f" ({why})" if why.said else "")
+    return f"Yahoo Finance has no prices of {ticker} from {first} to {last}" + _because(why)
+
+
+def unreachable(ticker: str, why: Reasons) -> str:
+    place = "the address in MARMITA_YAHOO_URL" if os.environ.get(MIRROR) else "the network"
+    return f"Yahoo Finance can't be reached for the prices of {ticker}: check {place}" + _because(why)
+
+
+def _because(why: Reasons) -> str:
+    return f" ({why})" if why.said else ""
 
 
 def download(ticker: str, first: date, last: date) -> dict[str, Any]:
     """What Yahoo Finance says: `bars`, or an `error`."""
     import yfinance
 
-    session = _session()
+    session = make_session()
     with TemporaryDirectory() as cache, reasons() as why:
         yfinance.set_tz_cache_location(cache)
         table = None
@@ -140,14 +156,19 @@ def download(ticker: str, first: date, last: date) -> dict[str, Any]:
     if session.status >= 400:
         why.add(f"its answer was {session.status}")
     if table is None or table.empty:
-        return {"error": no_prices(ticker, first, last, why), "unknown": session.status == 404}
+        if not session.status:  # no request for prices was answered
+            return {"error": unreachable(ticker, why), "kind": "unreachable"}
+        kind = "unknown" if session.status == 404 else "failed"
+        return {"error": no_prices(ticker, first, last, why), "kind": kind}
     columns = ("Open", "High", "Low", "Close", "Volume", "Dividends", "Stock Splits")
     rows = zip(table.index.date, *(table[name].tolist() for name in columns), strict=True)
     return {"bars": [(str(day), *numbers, split or 1.0) for day, *numbers, split in rows]}
 
 
-def _session() -> Any:
-    """curl's, as yfinance makes it, with an eye on what becomes of the prices."""
+def make_session() -> Any:
+    """Return a session of curl, as yfinance makes it, with the `status` of the last answer about prices: 0 if there was
+    none.
+    """
     from curl_cffi import requests
 
     mirror = _mirror()
@@ -194,7 +215,7 @@ def main(arguments: Sequence[str]) -> None:
     try:
         answer = download(ticker, date.fromisoformat(first), date.fromisoformat(last))
     except PricesError as error:
-        answer = {"error": str(error)}
+        answer = {"error": str(error), "kind": "failed"}
     sys.stdout.write(json.dumps(answer) + "\n")
 
 

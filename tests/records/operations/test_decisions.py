@@ -7,7 +7,7 @@ from sqlalchemy import update
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, training_runs
-from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, PROMOTED, REJECTED, RETRAIN
+from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, PROMOTE, PROMOTED, REJECTED, RETRAIN
 from marmita.records.predictions import labels
 from marmita.records.predictions.retention import delete_old
 from tests.records.grades import ask, label, spread
@@ -57,7 +57,11 @@ def test_it_is_known_when_the_last_one_was_made(database: Database) -> None:
     for model, action in (("a", LEAVE), ("b", RETRAIN)):
         decisions.begin(database, model, action, [], {})
 
-    assert decisions.last_made(database) == decisions.latest(database)[0].at
+    by_shepherd = decisions.latest(database)[0].at
+    assert decisions.last_made(database) == by_shepherd
+
+    decisions.begin(database, "a", PROMOTE, [], {})
+    assert decisions.last_made(database) == by_shepherd
 
 
 def test_failures_are_counted_until_a_training_went_through(database: Database) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from marmita.records.prices import yahoo
 from marmita.records.prices.bars import Bar, PricesError
-from marmita.records.prices.yahoo import UnknownTickerError, fetch
+from marmita.records.prices.yahoo import UnknownTickerError, UnreachableError, fetch
 from tests.records.stocks import changed, walk
 from tests.training.yahoo import Yahoo, serving
 
@@ -74,7 +74,17 @@ def test_no_prices_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nobody_at_the_address_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Yahoo(BARS)) as gone:
         served(gone, monkeypatch)
-    with pytest.raises(PricesError, match="Could not connect"):
+    with pytest.raises(UnreachableError, match=r"can't be reached .*MARMITA_YAHOO_URL.*Could not connect") as raised:
+        fetch("TEST", FIRST, LAST, PATIENCE_S)
+    assert "no prices" not in str(raised.value)
+
+
+def test_without_a_network_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy that all requests go through does not answer: nobody outside is asked."""
+    monkeypatch.delenv(yahoo.MIRROR, raising=False)
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with pytest.raises(UnreachableError, match="can't be reached for the prices of TEST: check the network"):
         fetch("TEST", FIRST, LAST, PATIENCE_S)
 
 

@@ -1,0 +1,56 @@
+"""`marmita prices`, `quality`, `runs` and `database`: what is recorded."""
+
+import argparse
+import json
+from datetime import UTC, datetime, timedelta
+
+from marmita import discovery
+from marmita.records.operations import training_runs as runs
+from marmita.records.predictions import retention
+from marmita.records.prices import loading
+from marmita.records.quality import quality as measurements
+from marmita.registry import startup
+from marmita.runtime.recording import database
+from marmita.runtime.slot import slot_for
+from marmita.settings import settings, span
+
+
+def load_prices(options: argparse.Namespace) -> None:
+    loaded = loading.load(database(), options.ticker, options.start, options.end)
+    print(
+        f"{options.ticker}: {loaded.fetched} days fetched, {loaded.days} there from {options.start} to {options.end}, "
+        f"{loaded.labelled} steps of forecasts labelled"
+    )
+
+
+def quality(options: argparse.Namespace) -> None:
+    if options.history:
+        print(json.dumps(measurements.history(database(), options.model, most=100), indent=2))
+        return
+    window = _window(options.window) if options.window else settings().quality_window
+    startup.find_those_of_the_bento()
+    print(json.dumps(slot_for(discovery.runner(options.model)).measure(database(), window).as_dict(), indent=2))
+
+
+def training_runs(options: argparse.Namespace) -> None:
+    for run in runs.latest(database(), options.model):
+        took = f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "until now"
+        print(f"{run.started_at:%Y-%m-%d %H:%M:%S}  {run.model}  {run.status}  {took}  {run.tag or '-'}  {run.reason}")
+
+
+def upgrade(_: argparse.Namespace) -> None:
+    database().upgrade()
+    print(f"{database()} is up to date")
+
+
+def forget(options: argparse.Namespace) -> None:
+    days = options.days or settings().record_days
+    count = retention.delete_old(database(), datetime.now(UTC) - timedelta(days=days))
+    print(f"{count} requests forgotten")
+
+
+def _window(text: str) -> timedelta:
+    try:
+        return span(text)
+    except ValueError as error:
+        raise ValueError(f"--window {text}: {error}") from None
