@@ -10,7 +10,7 @@ from pathlib import Path
 from bentoml.exceptions import BentoMLException
 
 from marmita import discovery
-from marmita.cli import bento, chart, new, train
+from marmita.cli import bento, chart, docs, new, train
 from marmita.discovery import DiscoveryError
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.operations import decisions, training_runs
@@ -23,7 +23,7 @@ from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.recording import database
 from marmita.runtime.slot import slot_for
-from marmita.settings import settings, span
+from marmita.settings import duration, settings
 
 
 def main() -> None:
@@ -111,13 +111,14 @@ def _upgrade(_: argparse.Namespace) -> None:
 
 
 def _forget(options: argparse.Namespace) -> None:
-    count = retention.delete_old(database(), datetime.now(UTC) - timedelta(days=options.days))
+    age = timedelta(days=options.days) if options.days else settings().record_retention
+    count = retention.delete_old(database(), datetime.now(UTC) - age)
     print(f"{count} requests forgotten")
 
 
 def _window(text: str) -> timedelta:
     try:
-        return span(text)
+        return duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -136,6 +137,7 @@ def _options() -> argparse.Namespace:
     train.add(commands)
     bento.add(commands)
     chart.add(commands)
+    docs.add(commands)
     prices = commands.add_parser("prices", help="the prices of stocks").add_subparsers(required=True)
     load = prices.add_parser("load", help="fetch those that are missing")
     load.add_argument("ticker")
@@ -145,7 +147,7 @@ def _options() -> argparse.Namespace:
 
     figures = commands.add_parser("quality", help="how good a model was, and how far its inputs have drifted")
     figures.add_argument("model", choices=discovery.names())
-    figures.add_argument("--window", type=_window, default=settings().quality_window, help="such as 90m, 24h, 7d")
+    figures.add_argument("--window", type=_window, default=settings().quality_window, help="such as 30s, 90m, 24h, 7d")
     figures.add_argument("--history", action="store_true", help="what was measured before, the newest first")
     figures.set_defaults(run=_quality)
 
@@ -175,7 +177,9 @@ def _options() -> argparse.Namespace:
     records.add_parser("upgrade", help="make its tables, or bring them up to date").set_defaults(run=_upgrade)
     about = "delete predictions with their labels, and measurements; decisions only if they are a year old too"
     forget = records.add_parser("forget", help=about)
-    forget.add_argument("--days", type=_days, default=settings().record_days, help="those that are older")
+    forget.add_argument(
+        "--days", type=_days, help="those that are older than this, instead of MARMITA_RECORD_RETENTION"
+    )
     forget.set_defaults(run=_forget)
     return parser.parse_args()
 

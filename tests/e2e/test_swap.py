@@ -123,12 +123,13 @@ async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
         async with crowd(server.url, SCORE, wines(1), clients=4) as counts:
             pointer.write_text(challenger.version)
             await until(
-                lambda: any(metric_samples(server, f'marmita_model_refused{{model="{NAME}"').values()), within_s=30
+                lambda: any(metric_samples(server, f'marmita_champion_rejected{{model="{NAME}"').values()), within_s=30
             )
             (answer,) = (await asyncio.to_thread(httpx.post, f"{server.url}{SCORE}", json=wines(1))).json()
             pointer.write_text(champions[NAME].version)
             await until(
-                lambda: not any(metric_samples(server, f'marmita_model_refused{{model="{NAME}"').values()), within_s=30
+                lambda: not any(metric_samples(server, f'marmita_champion_rejected{{model="{NAME}"').values()),
+                within_s=30,
             )
 
     assert answer["model"] == champions[NAME].tag
