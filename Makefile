@@ -78,8 +78,8 @@ format: .venv/dev  ## Put the code in shape
 	@ruff format .
 	@ruff check --fix .
 
-readme: .venv/train  ## Write the README's scores and pictures from the models in the store
-	@python -m marmita.training.readme
+docs: .venv/train  ## Write settings, metrics, routes, scores and pictures into docs/, from the code and the champions
+	@python -m marmita docs
 
 lock: .venv/dev  ## Pin the newest versions that work together
 	@$(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url --no-header --output-file requirements/dev.txt --extra train --group dev pyproject.toml
@@ -103,4 +103,4 @@ lock: .venv/dev  ## Pin the newest versions that work together
 	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
-.PHONY: help serve train bento image chart shepherd-image test bench load check format readme lock
+.PHONY: help serve train bento image chart shepherd-image test bench load check format docs lock

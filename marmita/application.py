@@ -29,6 +29,7 @@ from marmita.runtime.runner import Runner, model_name
 from marmita.runtime.slot import new_slot, slot_for
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
+from marmita.telemetry.catalogue import with_deprecated_names
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import make_spans
 from marmita.web.front import Front, RunnerFront, paths
@@ -47,6 +48,8 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     if is_main:
         hold_runner_sockets()
     runners = runners_of(service)
+    if not hasattr(service.inner, "__metrics__"):  # what BentoML asks for the text that it shows at /metrics
+        service.inner.__metrics__ = staticmethod(with_deprecated_names)
     bentoml_app = ServiceAppFactory(service, is_main=is_main)
     app = bentoml_app()
     slots, keys = [new_slot(runner) for runner in runners.values()], ApiKeys(settings().keys)

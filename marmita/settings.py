@@ -4,115 +4,141 @@ How the service is served (workers, batching, timeouts, logging, tracing) is Ben
 `configuration.yaml`.
 """
 
+import logging
+import math
 import os
 import re
+from collections.abc import Callable
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from bentoml.exceptions import BentoMLConfigException
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 from marmita.records.database.database import Database
 from marmita.records.prices.ticker import ticker_of
 
-_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
-_LONGEST = timedelta(days=366)
+PREFIX = "MARMITA_"
+
+_UNITS = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1), "s": timedelta(seconds=1)}
+_A_YEAR = timedelta(days=366)
+_A_CENTURY = timedelta(days=36_500)
 _SHORTEST_KEY = 16
 
+log = logging.getLogger(__name__)
 
-def span(text: object) -> timedelta:
-    """A span of time as people write it: `90m`, `24h`, `7d`."""
+
+def duration(text: object, longest: timedelta = _A_YEAR) -> timedelta:
+    """Return a duration as people write it: `30s`, `90m`, `24h`, `7d`."""
     if isinstance(text, timedelta):
         return text
-    said = re.fullmatch(r"([1-9][0-9]{0,5})([mhd])", str(text))
-    if not said:
-        raise ValueError("must be a number of minutes, hours or days, such as 90m, 24h or 7d")
-    found = int(said[1]) * _UNITS[said[2]]
-    if found > _LONGEST:
-        raise ValueError(f"must not be longer than {_LONGEST.days}d")
-    return found
+    parts = re.fullmatch(r"([1-9][0-9]{0,9})([smhd])", str(text))
+    if not parts:
+        raise ValueError("must be a number of seconds, minutes, hours or days, such as 30s, 90m, 24h or 7d")
+    number, unit = int(parts[1]), _UNITS[parts[2]]
+    if number > longest / unit:
+        raise ValueError(f"must not be longer than {longest.days}d")
+    return number * unit
 
 
-Span = Annotated[timedelta, BeforeValidator(span)]
+def format_duration(value: timedelta) -> str:
+    """Return a duration as `duration` reads it, in the largest unit that leaves no rest."""
+    return next(f"{value // one}{unit}" for unit, one in _UNITS.items() if not value % one)
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+LongDuration = Annotated[timedelta, BeforeValidator(partial(duration, longest=_A_CENTURY))]
 
 
 class Settings(BaseSettings):
     """One typed object for everything that an operator may set."""
 
-    model_config = SettingsConfigDict(env_prefix="MARMITA_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
+    )
 
     topology: Literal["colocated", "split"] = "colocated"
-    """Runners inside the workers of the front, or each in processes of its own."""
+    """Where the models run: `colocated` in the workers that take the requests, or `split` into processes of their
+    own."""
 
     follow_store: bool = False
-    """Inside a Bento: serve the champions of the model store in BentoML's home, and take up new ones, instead of the
-    models that the Bento was built with."""
+    """Inside a Bento: serve the champions of the model store in BentoML's home, and load new champions while running,
+    instead of the models that the Bento was built with."""
 
     otlp_endpoint: str = ""
-    """Where to send traces, if `configuration.yaml` names no other place. Empty: nowhere."""
+    """The OTLP endpoint that traces are sent to, such as `http://collector:4318/v1/traces`, unless
+    `configuration.yaml` names one. Empty: no traces are sent."""
 
     max_body_bytes: int = Field(default=16 * 1024 * 1024, gt=0)
-    """A larger request body is answered with 413."""
+    """The largest request body, in bytes. A larger one is rejected with 413."""
 
-    body_timeout_s: float = Field(default=20.0, gt=0)
-    """A client that has not sent its body by then is answered with 408."""
+    body_timeout: Duration = timedelta(seconds=20)
+    """How long a request body may take to arrive. A slower one is rejected with 408."""
 
     database_url: SecretStr = SecretStr("")
-    """Where records are kept, such as postgresql://user:password@host/name. Empty: SQLite in BentoML's home."""
+    """The database of the records, such as `postgresql://user:password@host/name`. Empty: the SQLite file
+    `records.db` in BentoML's home."""
 
     record: Literal["off", "sample", "all"] = "off"
-    """Which predictions are kept, with their inputs: none, a sample of the requests, or all."""
+    """Which predictions are recorded, with their inputs: `off` for none, a `sample` of the requests, or `all`."""
 
-    record_share: float = Field(default=0.1, gt=0, le=1)
-    """The share of the requests that a sample has."""
+    record_sample_rate: float = Field(default=0.1, gt=0, le=1)
+    """The fraction of the requests that are recorded when `MARMITA_RECORD` is `sample`."""
 
     record_buffer_mb: int = Field(default=32, gt=0)
-    """How much each process keeps in memory for a database that is down."""
+    """The memory, in MB, in which each process holds records while the database is down. Records beyond it are
+    dropped."""
 
-    record_days: int = Field(default=30, gt=0, le=36_500)
-    """Older predictions, their labels and measurements are forgotten; decisions are kept for a year at least."""
+    record_retention: LongDuration = timedelta(days=30)
+    """How long predictions, their labels and quality measurements are kept. The shepherd's decisions are kept for this
+    long too, and for at least a year."""
 
-    quality_every_s: float = Field(default=60.0, gt=0)
-    """How often quality and drift are measured for Prometheus, while predictions are kept."""
+    quality_interval: Duration = timedelta(seconds=60)
+    """The interval at which quality and drift are measured for Prometheus while predictions are recorded."""
 
-    quality_window: Span = timedelta(days=1)
-    """How far back a measurement looks."""
+    quality_window: Duration = timedelta(days=1)
+    """How far back a quality measurement looks."""
 
     yahoo_url: str = ""
-    """Where to load prices from, if not from Yahoo Finance itself: a mirror."""
+    """A mirror of Yahoo Finance that prices are loaded from. Empty: Yahoo Finance itself."""
 
     mlflow_uri: SecretStr = SecretStr("")
-    """The MLflow tracking server that training runs are logged to, such as https://user:password@host. Empty: none."""
+    """The MLflow tracking server that training runs are logged to, such as `https://user:password@host`. Empty:
+    they are not logged."""
 
     api_keys: SecretStr = SecretStr("")
-    """Keys, with commas between them, of which those who change something must send one. Empty: they need none."""
+    """Comma-separated API keys of at least 16 characters. Requests that change something must send one of them.
+    Empty: no key is needed."""
 
-    shepherd_every: Span = timedelta(hours=1)
-    """How often the shepherd looks at all models."""
+    shepherd_interval: Duration = timedelta(hours=1)
+    """The interval at which the shepherd checks all models."""
 
     shepherd_ticker: str = ""
-    """The stock whose prices the forecaster learns from. Empty: it is retrained only when it has no champion."""
+    """The ticker of the stock whose prices the forecaster is trained on. Empty: it is trained only when it has no
+    champion."""
 
-    retrain_max_age: Span = timedelta(days=30)
-    """Prices that are so much newer than those that a forecaster was made from make it stale."""
+    retrain_max_age: Duration = timedelta(days=30)
+    """Retrain a forecaster when prices are newer than those it was trained on by more than this."""
 
     retrain_error_ratio: float = Field(default=1.5, gt=1)
-    """A model is retrained when its error on labelled rows is so many times the one on held-out rows."""
+    """Retrain when the live error exceeds the held-out error by this factor."""
 
     retrain_min_labels: int = Field(default=100, gt=0)
-    """So many rows must be labelled since the champion was made, or there is nothing new to learn from."""
+    """The number of rows that must have been labelled since the champion was trained, or there is nothing new to
+    learn from."""
 
-    retrain_pause: Span = timedelta(days=1)
-    """So long after a retraining that promoted nothing the next one waits: twice as long after two, up to 8 times."""
+    retrain_backoff: Duration = timedelta(days=1)
+    """How long to wait after a retraining that promoted nothing. The wait doubles with each further one, up to 8
+    times."""
 
-    retrain_timeout: Span = timedelta(hours=1)
-    """A training that takes longer is ended."""
+    retrain_timeout: Duration = timedelta(hours=1)
+    """The time limit of a training. A longer one is stopped."""
 
     retrain_memory_mb: int = Field(default=4096, gt=0)
-    """A training that takes more memory, with all its processes, is ended."""
+    """The memory limit of a training with all its subprocesses, in MB. One that needs more is stopped."""
 
     @field_validator("shepherd_ticker")
     @classmethod
@@ -151,7 +177,47 @@ class Settings(BaseSettings):
         find the `.env` of this one.
         """
         for name, value in self.model_dump().items():
-            os.environ[f"MARMITA_{name.upper()}"] = _written(value)
+            os.environ[variable(name)] = written(value)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"{PREFIX}{name.upper()}"
+
+
+def _days(text: str) -> str:
+    return f"{text}d"
+
+
+def _seconds(text: str) -> str:
+    """Return a number of seconds, which may have decimals, as a duration in whole ones."""
+    try:
+        return f"{math.ceil(float(text))}s"
+    except (ValueError, OverflowError):
+        return text
+
+
+RENAMED: dict[str, tuple[str, Callable[[str], str]]] = {
+    "body_timeout_s": ("body_timeout", _seconds),
+    "quality_every_s": ("quality_interval", _seconds),
+    "record_days": ("record_retention", _days),
+    "record_share": ("record_sample_rate", str),
+    "retrain_pause": ("retrain_backoff", str),
+    "shepherd_every": ("shepherd_interval", str),
+}
+"""Deprecated names of settings, each with the new name and what turns its value into that of the new one. They are
+read for one release."""
+
+
+def _deprecated() -> dict[str, tuple[str, str]]:
+    """Return the deprecated names that are set where the new ones are not, each with its value, by the new name."""
+    given = {**DotEnvSettingsSource(Settings).env_vars, **EnvSettingsSource(Settings).env_vars}
+    values = {name: given.get(variable(name).lower()) for name in (*RENAMED, *Settings.model_fields)}
+    return {
+        new: (old, convert(value))
+        for old, (new, convert) in RENAMED.items()
+        if (value := values[old]) is not None and values[new] is None
+    }
 
 
 def _split(keys: SecretStr) -> list[str]:
@@ -166,28 +232,34 @@ def _is_address(uri: str) -> bool:
         return False
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
+    """Return the value of a setting as it stands in the environment."""
     match value:
         case SecretStr():
             return value.get_secret_value()
         case timedelta():
-            return next(f"{value // one}{unit}" for unit, one in _UNITS.items() if not value % one)
+            return format_duration(value)
         case _:
             return str(value)
 
 
 @cache
 def settings() -> Settings:
-    """The settings of this process, read once."""
+    """Return the settings of this process, read once. Warn of deprecated names."""
+    for new, (old, _) in _deprecated().items():
+        log.warning("the setting %s is deprecated: use %s", variable(old), variable(new))
     return read()
 
 
 def read() -> Settings:
-    """The settings as they are now. While BentoML loads a Bento it stands in another folder, where there is no `.env`:
-    what is read there must not stay.
+    """Return the settings as they are now. While BentoML loads a Bento it stands in another folder, where there is no
+    `.env`: what is read there must not stay.
     """
+    deprecated = _deprecated()
     try:
-        return Settings()
+        return Settings.model_validate({new: value for new, (_, value) in deprecated.items()})
     except ValidationError as error:
-        wrong = "; ".join(f"MARMITA_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
-        raise BentoMLConfigException(wrong) from None
+        names = {new: old for new, (old, _) in deprecated.items()}
+        wrong = [(str(e["loc"][0]), e["msg"]) for e in error.errors()]
+        said = "; ".join(f"{variable(names.get(name, name))}: {message}" for name, message in wrong)
+        raise BentoMLConfigException(said) from None

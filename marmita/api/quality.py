@@ -21,7 +21,7 @@ from marmita.api.operations import (
 )
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call
-from marmita.settings import settings, span
+from marmita.settings import duration, settings
 
 FRESH_S = 5.0
 """Figures are not measured again before: whoever asks for them needs no key."""
@@ -72,7 +72,9 @@ class ModelQuality(Answer):
 
 def operations(api: Api) -> list[Operation]:
     measurements = Measurements(api)
-    window = query_parameter("window", "How far back to look, in minutes, hours or days", "24h", required=False)
+    window = query_parameter(
+        "window", "How far back to look, in seconds, minutes, hours or days", "24h", required=False
+    )
     return [
         Operation(
             method="GET",
@@ -99,7 +101,7 @@ class Measurements:
     def of(self, name: str) -> Answering:
         async def show(call: Call) -> bytes:
             model = self._api.slot(name)
-            window = query(call, "window", span, settings().quality_window)
+            window = query(call, "window", duration, settings().quality_window)
             async with self._one_at_a_time:
                 at, figures = self._kept.get((model.packed.tag, window), (-math.inf, b""))
                 if time.monotonic() - at > FRESH_S:

@@ -7,22 +7,17 @@ from typing import Any
 import yaml
 
 from marmita import discovery
+from marmita.cli.generated import replace_block
 from marmita.runtime.endpoints import endpoints_of
 
 VALUES = Path("deploy", "chart", "values.yaml")
-BEGIN, END = "# models: written by `make chart`\n", "# end of models\n"
+BEGIN, END = "# models: written by `make chart`", "# end of models"
 
 
 def written(values: str) -> str:
     """Return the text of the chart's values with an entry for each model between the two marks."""
-    before, begin, rest = values.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(
-            f"the values have no lines `{BEGIN.strip()}` and `{END.strip()}`: the models stand between them"
-        )
     models = {component(name): entry(name) for name in discovery.names()}
-    return before + begin + yaml.safe_dump({"models": models}, sort_keys=False) + end + after
+    return replace_block(values, BEGIN, END, yaml.safe_dump({"models": models}, sort_keys=False))
 
 
 def component(name: str) -> str:

@@ -61,6 +61,10 @@ def _add_making(commands: Any) -> None:
     chart = commands.add_parser("chart", help="write the models into the values of the Helm chart")
     chart.set_defaults(run=_late("chart"))
 
+    docs = commands.add_parser("docs", help="write settings, metrics, routes and scores into the pages in docs/")
+    docs.add_argument("blocks", nargs="*", metavar="BLOCK", help="some of settings, metrics, routes, scores; or all")
+    docs.set_defaults(run=_late("docs"))
+
 
 def _add_champions(commands: Any) -> None:
     names = discovery.names()
@@ -102,7 +106,7 @@ def _add_records(commands: Any) -> None:
     upgrade.set_defaults(run=_late("records", "upgrade"))
     about = "delete predictions with their labels, and measurements; decisions only if they are a year old too"
     forget = database.add_parser("forget", help=about)
-    forget.add_argument("--days", type=_days, help="those that are older, instead of MARMITA_RECORD_DAYS")
+    forget.add_argument("--days", type=_days, help="those that are older, instead of MARMITA_RECORD_RETENTION")
     forget.set_defaults(run=_late("records", "forget"))
 
 

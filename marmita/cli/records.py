@@ -12,7 +12,7 @@ from marmita.records.quality import quality as measurements
 from marmita.registry import startup
 from marmita.runtime.recording import database
 from marmita.runtime.slot import slot_for
-from marmita.settings import settings, span
+from marmita.settings import duration, settings
 
 
 def load_prices(options: argparse.Namespace) -> None:
@@ -44,13 +44,13 @@ def upgrade(_: argparse.Namespace) -> None:
 
 
 def forget(options: argparse.Namespace) -> None:
-    days = options.days or settings().record_days
-    count = retention.delete_old(database(), datetime.now(UTC) - timedelta(days=days))
+    age = timedelta(days=options.days) if options.days else settings().record_retention
+    count = retention.delete_old(database(), datetime.now(UTC) - age)
     print(f"{count} requests forgotten")
 
 
 def _window(text: str) -> timedelta:
     try:
-        return span(text)
+        return duration(text)
     except ValueError as error:
         raise ValueError(f"--window {text}: {error}") from None

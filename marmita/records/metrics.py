@@ -3,59 +3,88 @@
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from functools import cache
 
-from marmita.internals.prometheus import Counter, Gauge
 from marmita.records.quality.quality import Quality
+from marmita.telemetry.catalogue import FRONT, RUNNER, define_counter, define_gauge, define_late_gauge
 
-_recorded = Counter("marmita_recorded_rows_total", "Predicted rows that were written into the database")
-_dropped = Counter("marmita_records_dropped_total", "Predicted rows that could not be kept", ["reason"])
-_queued = Gauge(
-    "marmita_records_waiting", "Predicted rows that wait to be written into the database", multiprocess_mode="livesum"
+_recorded = define_counter(
+    "marmita_recorded_rows_total", "Predicted rows that were written into the database", process=RUNNER
+)
+_dropped = define_counter(
+    "marmita_records_dropped_total",
+    "Predicted rows that could not be recorded: the buffer was full, the database refused them, or the process ended",
+    "reason",
+    process=RUNNER,
+)
+_queue_depth = define_gauge(
+    "marmita_records_queue_depth",
+    "Predicted rows in memory that are still to be written into the database",
+    process=RUNNER,
+    mode="livesum",
+    renamed_from="marmita_records_waiting",
+)
+_reachable = define_late_gauge(
+    "marmita_database_reachable", "1 if the database took the last records, 0 if not", process=RUNNER, mode="livemin"
 )
 
-
-def _latest(name: str, about: str, *labels: str) -> Gauge:
-    """A gauge of which the latest word counts, whichever worker has said it."""
-    return Gauge(name, about, labels, multiprocess_mode="mostrecent")
-
-
-_measured_at = _latest("marmita_quality_measured_timestamp_seconds", "When quality was measured last", "model")
-_window_rows = _latest("marmita_quality_rows", "Predicted rows that are kept of the window", "model")
-_window_labelled = _latest("marmita_quality_labelled_rows", "Those of them whose truth is known, up to 20,000", "model")
-_score = _latest(
-    "marmita_quality_score", "A score on labelled rows, of all or of one class or day", "model", "score", "part"
+_measured_at = define_gauge(
+    "marmita_quality_measured_timestamp_seconds", "Unix time of the last quality measurement", "model", process=FRONT
 )
-_error_ratio = _latest(
-    "marmita_quality_error_ratio", "The error on labelled rows as a multiple of the error on held-out rows", "model"
+_window_rows = define_gauge("marmita_quality_rows", "Recorded rows in the window", "model", process=FRONT)
+_window_labelled = define_gauge(
+    "marmita_quality_labelled_rows",
+    "Recorded rows in the window that are labelled, up to 20,000",
+    "model",
+    process=FRONT,
 )
-_window_seconds = _latest(
-    "marmita_quality_inference_seconds", "Seconds that measured requests waited for the model", "model", "statistic"
+_score = define_gauge(
+    "marmita_quality_score",
+    "A score on labelled rows (accuracy, precision, recall, mae, mae_percent, mse or coverage) of all rows, a class or"
+    " a day",
+    "model",
+    "score",
+    "part",
+    process=FRONT,
 )
-_psi = _latest(
+_error_ratio = define_gauge(
+    "marmita_quality_error_ratio",
+    "The error on labelled rows as a multiple of the error on held-out rows",
+    "model",
+    process=FRONT,
+)
+_window_seconds = define_gauge(
+    "marmita_quality_inference_seconds",
+    "Mean and p95 of the seconds that recorded requests waited for the model",
+    "model",
+    "statistic",
+    process=FRONT,
+)
+_psi = define_gauge(
     "marmita_drift_psi",
     "Population stability index of a feature or a prediction, against training",
     "model",
     "kind",
     "feature",
+    process=FRONT,
 )
-_alarm = _latest("marmita_drift_alarm", "1 for a feature or a prediction that has drifted", "model", "kind", "feature")
+_alarm = define_gauge(
+    "marmita_drift_alarm",
+    "1 for a feature or a prediction that has drifted, 0 for the others",
+    "model",
+    "kind",
+    "feature",
+    process=FRONT,
+)
 
-_failures = _latest("marmita_retraining_failures", "Retrainings in a row that failed or were interrupted", "model")
-
-
-@cache
-def _reachable() -> Gauge:
-    """Made when it is known: a gauge without labels is 0 from its beginning on, and the smallest of all counts."""
-    return Gauge("marmita_database_reachable", "1 if the database took the last records", multiprocess_mode="livemin")
-
-
-@cache
-def _shepherd_seen() -> Gauge:
-    """Made when there is a shepherd, for the same reason."""
-    return _latest(
-        "marmita_shepherd_seen_timestamp_seconds", "When a shepherd last decided about a model, be it to leave it"
-    )
+_failures = define_gauge(
+    "marmita_retraining_failures", "Retrainings in a row that failed or were interrupted", "model", process=FRONT
+)
+_last_decision = define_late_gauge(
+    "marmita_shepherd_last_decision_timestamp_seconds",
+    "Unix time of the last retraining decision, 'no action' included",
+    process=FRONT,
+    renamed_from="marmita_shepherd_seen_timestamp_seconds",
+)
 
 
 class RecordMetrics:
@@ -72,7 +101,7 @@ class RecordMetrics:
         _dropped.labels(reason).inc(rows)
 
     def queued(self, rows: int) -> None:
-        _queued.set(rows)
+        _queue_depth.set(rows)
 
     def reachable(self, yes: bool) -> None:
         _reachable().set(int(yes))
@@ -99,7 +128,7 @@ def show_shepherd(decided_at: datetime | None, failures: Mapping[str, int]) -> N
     one that hangs renews it, and so does one of which every round fails.
     """
     if decided_at is not None:
-        _shepherd_seen().set(decided_at.timestamp())
+        _last_decision().set(decided_at.timestamp())
     for model, count in failures.items():
         _failures.labels(model).set(count)
 

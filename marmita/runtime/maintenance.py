@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property, partial
 from time import monotonic
@@ -20,7 +20,7 @@ from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
 from marmita.runtime.recording import uses_database
 from marmita.runtime.slot import ModelSlot
-from marmita.settings import Settings
+from marmita.settings import Settings, format_duration
 
 SAVE_INTERVAL_S = 600.0
 """Figures go to Prometheus every minute. The database need not keep them as often."""
@@ -49,7 +49,7 @@ class MaintenanceJobs(LifespanHook):
     def __init__(self, models: Sequence[ModelSlot], database: Database, settings: Settings) -> None:
         self._database = database
         self._window = settings.quality_window
-        self._retention = timedelta(days=settings.record_days)
+        self._retention = settings.record_retention
         self._measured: dict[str, quality.Quality] = {}
         self._down = False
         self._names = [model.packed.name for model in models]
@@ -61,7 +61,7 @@ class MaintenanceJobs(LifespanHook):
             MaintenanceJob("labelling", self._label, LABEL_INTERVAL_S),
             MaintenanceJob("retention", self._delete_old, RETENTION_INTERVAL_S),
         ]
-        self._thread = Periodic("maintenance", self._run_due, settings.quality_every_s)
+        self._thread = Periodic("maintenance", self._run_due, settings.quality_interval.total_seconds())
 
     def begin(self) -> None:
         self._thread.start()
@@ -122,4 +122,4 @@ class MaintenanceJobs(LifespanHook):
 
     def _delete_old(self) -> None:
         if count := retention.delete_old(self._database, datetime.now(UTC) - self._retention):
-            log.info("deleted %d requests that were older than %d days", count, self._retention.days)
+            log.info("deleted %d requests that were older than %s", count, format_duration(self._retention))

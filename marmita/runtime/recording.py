@@ -29,7 +29,7 @@ def recorder() -> Recorder | None:
     mode = settings().record
     if mode == "off":
         return None
-    rate = settings().record_share if mode == "sample" else 1.0
+    rate = settings().record_sample_rate if mode == "sample" else 1.0
     return Recorder(database(), RecordMetrics(), sample_rate=rate, most_bytes=settings().record_buffer_mb * 1024 * 1024)
 
 

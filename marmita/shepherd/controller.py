@@ -83,7 +83,7 @@ def _wait_for_lease(claim: Claim) -> None:
 
 def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
     """One round after the other, as long as the lease is there."""
-    every_s = settings().shepherd_every.total_seconds()
+    every_s = settings().shepherd_interval.total_seconds()
     while not claim.lost:
         shutdown.check()
         next_cycle = time.monotonic() + every_s

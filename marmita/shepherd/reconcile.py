@@ -102,5 +102,5 @@ def _policy(settings: Settings) -> Policy:
         max_age=settings.retrain_max_age,
         error_ratio=settings.retrain_error_ratio,
         min_labels=settings.retrain_min_labels,
-        backoff=settings.retrain_pause,
+        backoff=settings.retrain_backoff,
     )

@@ -1,8 +1,4 @@
-"""What Prometheus is told about the models. BentoML adds its own metrics about requests.
-
-Under several workers each process writes its own share into BentoML's folder, and whichever worker answers
-`/metrics` adds them up. A gauge can't be added up: there, the latest word counts.
-"""
+"""Metrics of the models and of rejected requests. BentoML adds its own metrics about requests."""
 
 import asyncio
 import math
@@ -15,36 +11,62 @@ from pathlib import Path
 from prometheus_client.multiprocess import mark_process_dead
 
 from marmita.internals.prometheus import Counter, Gauge, Histogram, observe_all
+from marmita.telemetry.catalogue import FRONT, RUNNER, define_counter, define_gauge, define_histogram
 
 _SECONDS = (50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 0.1, 0.2, 0.5, 1, 2, 5)
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 2_000, 5_000, 10_000)
 
-_inference_seconds = Histogram(
-    "marmita_inference_seconds", "Seconds that the compiled model took for one batch", ["model"], buckets=_SECONDS
+_inference_seconds = define_histogram(
+    "marmita_inference_seconds",
+    "Seconds that the ONNX model took for one batch",
+    "model",
+    process=RUNNER,
+    buckets=_SECONDS,
 )
-_batch_rows = Histogram("marmita_batch_rows", "Rows that went through the model in one batch", ["model"], buckets=_ROWS)
-_rows = Counter("marmita_rows_total", "Rows answered", ["model"])
-_unusual = Counter("marmita_unusual_inputs_total", "Inputs outside the range seen in training", ["model", "feature"])
-_predictions = Counter("marmita_predictions_total", "Predictions by class or bucket", ["model", "outcome"])
-_refused = Counter("marmita_refused_total", "Requests that the front refused before BentoML saw them", ["status"])
-_served = Gauge(
-    "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
+_batch_rows = define_histogram(
+    "marmita_batch_rows", "Rows that went through the model in one batch", "model", process=RUNNER, buckets=_ROWS
 )
-_route = Gauge(
-    "marmita_model_route", "1 for each typed route of the model", ["model", "endpoint"], multiprocess_mode="mostrecent"
+_rows = define_counter("marmita_rows_total", "Rows answered", "model", process=RUNNER)
+_predictions = define_counter(
+    "marmita_predictions_total",
+    "Predictions by outcome: a class, a rounded score, or fall, flat and rise",
+    "model",
+    "outcome",
+    process=RUNNER,
 )
-_refusing = Gauge(
-    "marmita_model_refused",
+_unusual = define_counter(
+    "marmita_unusual_inputs_total", "Inputs outside the range seen in training", "model", "feature", process=RUNNER
+)
+_rejected = define_counter(
+    "marmita_rejected_requests_total",
+    "Requests that were rejected before they reached a route, such as 404, 408, 413, 415 and 429",
+    "status",
+    process=FRONT,
+    renamed_from="marmita_refused_total",
+)
+_served = define_gauge(
+    "marmita_model_served",
+    "1 for the version that is served, 0 for those that were served before",
+    "model",
+    "version",
+    process=RUNNER,
+)
+_route = define_gauge("marmita_model_route", "1 for each typed route of the model", "model", "endpoint", process=RUNNER)
+_champion_rejected = define_gauge(
+    "marmita_champion_rejected",
     "1 while the store has a champion that is not fit to be served",
-    ["model"],
-    multiprocess_mode="livemax",
+    "model",
+    process=RUNNER,
+    mode="livemax",
+    renamed_from="marmita_model_refused",
 )
-
-_made = Gauge(
-    "marmita_model_made_timestamp_seconds",
-    "When the version that is served was trained",
-    ["model", "version"],
-    multiprocess_mode="mostrecent",
+_trained = define_gauge(
+    "marmita_model_trained_timestamp_seconds",
+    "Unix time at which the served version was trained",
+    "model",
+    "version",
+    process=RUNNER,
+    renamed_from="marmita_model_made_timestamp_seconds",
 )
 
 DELAY_S = 0.02
@@ -133,22 +155,22 @@ def forget_the_dead() -> None:
 
 
 @cache
-def _refusal(status: int) -> Counter:
-    return _refused.labels(status)
+def _rejection(status: int) -> Counter:
+    return _rejected.labels(status)
 
 
-def refused(status: int) -> None:
+def rejected(status: int) -> None:
     """Count a request that got no further than the front."""
-    pending.count(_refusal(status))
+    pending.count(_rejection(status))
 
 
-def serves(model: str, version: str, made: datetime, no_more: str | None = None) -> None:
-    """Show the version that answers from now on, and when it was made. What is served no more has no age."""
+def serves(model: str, version: str, trained: datetime, no_more: str | None = None) -> None:
+    """Show the version that answers from now on, and when it was trained. What is served no more has no age."""
     if no_more is not None:
         _served.labels(model, no_more).set(0)
-        _made.labels(model, no_more).set(math.nan)
+        _trained.labels(model, no_more).set(math.nan)
     _served.labels(model, version).set(1)
-    _made.labels(model, version).set(made.timestamp())
+    _trained.labels(model, version).set(trained.timestamp())
 
 
 def answers_at(model: str, endpoints: Iterable[str]) -> None:
@@ -157,9 +179,9 @@ def answers_at(model: str, endpoints: Iterable[str]) -> None:
         _route.labels(model, endpoint).set(1)
 
 
-def refuses(model: str, yes: bool) -> None:
-    """Show whether there is a champion that is not taken up."""
-    _refusing.labels(model).set(int(yes))
+def rejects_champion(model: str, yes: bool) -> None:
+    """Show whether there is a champion that is not fit to be served."""
+    _champion_rejected.labels(model).set(int(yes))
 
 
 class ModelMetrics:

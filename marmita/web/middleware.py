@@ -60,7 +60,7 @@ class LoadShedding:
 
     async def __call__(self, exchange: Exchange) -> None:
         if self._load.is_full and exchange.method in WITH_BODY and _is_small(exchange.headers):
-            metrics.refused(HTTPStatus.TOO_MANY_REQUESTS.value)
+            metrics.rejected(HTTPStatus.TOO_MANY_REQUESTS.value)
             await exchange.reply(self._in_full if is_told_in_full(exchange.path) else self._in_short)
         else:
             await self._inner(exchange)
@@ -82,7 +82,7 @@ class ErrorReplies:
         try:
             await self._inner(exchange)
         except RequestError as rejected:
-            metrics.refused(rejected.status)
+            metrics.rejected(rejected.status)
             # The rest of a body that was not read is not waited for.
             exchange.ends_connection = rejected.status != HTTPStatus.TOO_MANY_REQUESTS
             await exchange.reply(error_reply(rejected, is_told_in_full(exchange.path)))

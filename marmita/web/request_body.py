@@ -22,7 +22,7 @@ class RequestBodies:
 
     def __init__(self, settings: Settings, together: float = _HELD) -> None:
         self._largest = settings.max_body_bytes
-        self._deadline = Deadline(settings.body_timeout_s)
+        self._deadline = Deadline(settings.body_timeout.total_seconds())
         self._most_held = together * self._largest
         self._held = 0
 

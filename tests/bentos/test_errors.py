@@ -167,7 +167,7 @@ def test_what_the_front_refuses_is_counted(client: TestClient) -> None:
         return sum(
             float(line.rpartition(" ")[2])
             for line in client.get("/metrics").text.splitlines()
-            if line.startswith('marmita_refused_total{status="415"}')
+            if line.startswith('marmita_rejected_requests_total{status="415"}')
         )
 
     before = counted()

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from marmita.records.predictions.recorder import SHUTDOWN_S
-from marmita.settings import Settings
+from marmita.settings import RENAMED, Settings, variable
 from marmita.web.shutdown import NOTICE_S, PATIENCE_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
 from tests.e2e.server import ROOT
@@ -19,7 +19,8 @@ from tests.e2e.server import ROOT
 COMPOSE = read_yaml(DEPLOY / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ENVIRONMENT: dict[str, str] = SERVICES["marmita"]["environment"]
-VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])((?:[^{}]|\$\{[^{}]*\})*))?\}")
+"""A default may hold one more variable, which is a deprecated name."""
 DCLINT = "dclint@3.1.0"
 """The npm package that carries the newest schema of the compose specification."""
 
@@ -55,7 +56,12 @@ def variables() -> dict[str, str]:
 
 def in_force(name: str) -> str:
     """What the models' service and the shepherd are told where nobody says otherwise."""
-    return VARIABLE.sub(lambda found: found[3], (SERVICES["shepherd"]["environment"] | ENVIRONMENT)[name])
+    return resolved((SERVICES["shepherd"]["environment"] | ENVIRONMENT)[name])
+
+
+def resolved(text: str, **given: str) -> str:
+    """What compose makes of a text with these variables in `.env`."""
+    return VARIABLE.sub(lambda found: given.get(found[1]) or resolved(found[3], **given), text)
 
 
 def seconds(duration: str) -> float:
@@ -158,6 +164,16 @@ def test_every_setting_can_be_set_and_is_what_is_taken_by_default() -> None:
     assert Settings.model_validate(named | {"database_url": ""}) == usual
 
 
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_deprecated_name_is_read_where_the_new_one_is_not_set(old: str) -> None:
+    new, convert = RENAMED[old]
+    text = (SERVICES["shepherd"]["environment"] | ENVIRONMENT)[variable(new)]
+    given = {"body_timeout_s": "7", "quality_every_s": "7", "record_days": "7", "record_share": "0.5"}.get(old, "7h")
+
+    assert resolved(text, **{variable(old): given}) == convert(given)
+    assert resolved(text, **{variable(old): given, variable(new): "new"}) == "new"
+
+
 def test_the_service_and_the_shepherd_are_told_the_same_where_they_must_agree_and_else_only_what_they_need() -> None:
     told = SERVICES["shepherd"]["environment"]
     both = {name for name in told if name in ENVIRONMENT and name.startswith("MARMITA_")}
@@ -225,7 +241,7 @@ def test_the_models_service_runs_as_its_image_wants() -> None:
     assert service["healthcheck"]["test"][:3] == ["CMD", "python", "-c"]
     assert "/readyz" in service["healthcheck"]["test"][3]
     timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
-    longest = float(in_force("MARMITA_BODY_TIMEOUT_S")) + timeout
+    longest = seconds(in_force("MARMITA_BODY_TIMEOUT")) + timeout
     assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + longest + SHUTDOWN_S
 
 

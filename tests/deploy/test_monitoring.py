@@ -61,7 +61,7 @@ def recording(
 ) -> Iterator[Server]:
     """All models, in each topology, with every prediction kept and measured at once."""
     folder = home(tmp_path_factory.mktemp("recording") / "home")
-    with serve(folder, MARMITA_TOPOLOGY=request.param, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="1") as server:
+    with serve(folder, MARMITA_TOPOLOGY=request.param, MARMITA_RECORD="all", MARMITA_QUALITY_INTERVAL="1s") as server:
         database = Database(default_url(folder))
         decisions.begin(database, "wine_quality", LEAVE, ["all is well"], {})  # a shepherd was at work, for a moment
         database.close()

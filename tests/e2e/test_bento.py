@@ -136,7 +136,7 @@ async def test_it_takes_up_the_champions_of_a_store_if_it_is_told_to(
     (models / "promoted" / "compiled.onnx").write_bytes(b"damaged")
     with serve(tmp_path / "home", str(unpacked), cwd=tmp_path, MARMITA_FOLLOW_STORE="True") as server:
         assert served() == champion.tag
-        await until(lambda: 1 in metric_samples(server, "marmita_model_refused").values(), within_s=20)
+        await until(lambda: 1 in metric_samples(server, "marmita_champion_rejected").values(), within_s=20)
         assert f"{promoted} is damaged" in server.log.read_text()
 
 

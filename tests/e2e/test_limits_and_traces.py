@@ -58,15 +58,17 @@ def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
 def test_settings_in_a_file_count_for_all_processes(own_home: Path, tmp_path: Path) -> None:
     """The workers of a Bento start in another folder than the one with the `.env` in it."""
     subprocess.run([BENTOML, "build"], cwd=ROOT, env=environment(own_home), capture_output=True, check=True)
-    (tmp_path / ".env").write_text("MARMITA_MAX_BODY_BYTES=2000\nMARMITA_TOPOLOGY=split\n")
+    (tmp_path / ".env").write_text("MARMITA_MAX_BODY_BYTES=2000\nMARMITA_TOPOLOGY=split\nMARMITA_RECORD_DAYS=7\n")
 
     with serve(own_home, "marmita:latest", cwd=tmp_path) as server:
         assert httpx.post(f"{server.url}{SCORE}", json=wines(100)).status_code == 413
         assert len(server.workers("WineQuality")) == 1
+        warning = "MARMITA_RECORD_DAYS is deprecated: use MARMITA_RECORD_RETENTION"
+        assert server.log.read_text().count(warning) == 1, "the process that starts the others warns, and it alone"
 
 
 def test_a_body_that_never_ends_gets_a_408(own_home: Path) -> None:
-    with serve(own_home, MARMITA_BODY_TIMEOUT_S="1", MARMITA_MAX_BODY_BYTES="2000") as server:
+    with serve(own_home, MARMITA_BODY_TIMEOUT="1s", MARMITA_MAX_BODY_BYTES="2000") as server:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port), timeout=10) as slow:
             head = f"POST {SCORE} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n"

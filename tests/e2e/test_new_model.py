@@ -91,7 +91,7 @@ def files_of_the_project() -> list[str]:
 
 @pytest.fixture(scope="module")
 def colocated(project: Project) -> Iterator[Server]:
-    with serve(project.home, cwd=project.folder, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="0.5") as server:
+    with serve(project.home, cwd=project.folder, MARMITA_RECORD="all", MARMITA_QUALITY_INTERVAL="1s") as server:
         yield server
 
 

@@ -60,7 +60,7 @@ def metric(server: Server, name: str, *labels: str) -> float:
 
 @TOPOLOGIES
 async def test_what_is_kept_can_be_labelled_and_tells_how_good_a_model_is(own_home: Path, topology: str) -> None:
-    with serve(own_home, MARMITA_TOPOLOGY=topology, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="0.5") as server:
+    with serve(own_home, MARMITA_TOPOLOGY=topology, MARMITA_RECORD="all", MARMITA_QUALITY_INTERVAL="1s") as server:
         answers = ask(server, CLASSIFY, exams(300))
         truths = {answer["id"]: answer["status"] for answer in answers}
         wrong = answers[0]["id"]
@@ -105,7 +105,7 @@ def test_nothing_is_kept_unless_it_is_asked_for(own_home: Path, topology: str) -
 
 
 def test_a_sample_of_the_requests_is_kept(own_home: Path) -> None:
-    with serve(own_home, MARMITA_RECORD="sample", MARMITA_RECORD_SHARE="0.5") as server, httpx.Client() as client:
+    with serve(own_home, MARMITA_RECORD="sample", MARMITA_RECORD_SAMPLE_RATE="0.5") as server, httpx.Client() as client:
         answers = [client.post(f"{server.url}{SCORE}", json=wines(1)).json()[0] for _ in range(200)]
 
     with_id = sum("id" in answer for answer in answers)
@@ -171,7 +171,7 @@ async def test_without_its_database_it_answers_on_and_catches_up(
             await until(lambda: metric(server, "marmita_recorded_rows_total") > 100)
             postgres.stop()
             try:
-                await until(lambda: metric(server, "marmita_records_waiting") > 500)
+                await until(lambda: metric(server, "marmita_records_queue_depth") > 500)
                 down = label(server, {f"{'0' * 32}-0": 5})
                 quality = httpx.get(f"{server.url}/quality/wine_quality", timeout=30)
                 assert metric(server, "marmita_database_reachable") == 0
@@ -225,7 +225,7 @@ async def test_where_nothing_can_be_written_it_answers_all_the_same(own_home: Pa
     with serve(own_home, MARMITA_RECORD="all", MARMITA_DATABASE_URL="sqlite:////proc/records.db") as server:
         async with crowd(server.url, SCORE, wines(1), clients=4) as counts:
             await until(lambda: counts[200] > 200)
-            await until(lambda: metric(server, "marmita_records_waiting") > 100)
+            await until(lambda: metric(server, "marmita_records_queue_depth") > 100)
             assert metric(server, "marmita_database_reachable") == 0
 
     assert set(counts) == {200}

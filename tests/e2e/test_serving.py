@@ -92,6 +92,14 @@ async def test_a_bad_row_costs_no_one_else(server: Server) -> None:
     assert len({json.dumps(answer) for status, answer in answers if status == 200}) == 1
 
 
+def test_a_renamed_metric_is_exported_under_its_deprecated_name_too(server: Server) -> None:
+    assert httpx.get(f"{server.url}/nothing").status_code == 404
+
+    now = metric(server, "marmita_rejected_requests_total", status="404")
+    assert metric(server, "marmita_refused_total", status="404") == now > 0
+    assert metric(server, "marmita_model_refused") == metric(server, "marmita_champion_rejected") == 0
+
+
 def test_bad_requests_are_answered_in_the_one_shape(server: Server) -> None:
     short = series(1)
     short["series"][0]["closes"] = [20.0] * 59

@@ -142,7 +142,7 @@ def server(field: Field, champions: dict[str, PackedModel]) -> Iterator[Server]:
         shutil.copytree(packed.path, folder / packed.version)
         (folder / "champion").write_text(packed.version)
         (folder / "promoted").write_text(packed.version)
-    with serve(field.home, MARMITA_RECORD="all", MARMITA_QUALITY_EVERY_S="1") as server:
+    with serve(field.home, MARMITA_RECORD="all", MARMITA_QUALITY_INTERVAL="1s") as server:
         yield server
 
 
@@ -186,9 +186,9 @@ async def test_wines_that_drift_are_learnt_and_the_service_takes_the_new_model_u
 
     await until(lambda: bool(served() == decision["tag"]))
     version = decision["tag"].partition(":")[2]
-    made = metric_samples(server, f'marmita_model_made_timestamp_seconds{{model="{WINE}",version="{version}"}}')
+    made = metric_samples(server, f'marmita_model_trained_timestamp_seconds{{model="{WINE}",version="{version}"}}')
     assert list(made.values()) == [pytest.approx(time.time(), abs=120)]
-    await until(lambda: bool(metric_samples(server, "marmita_shepherd_seen_timestamp_seconds")))
+    await until(lambda: bool(metric_samples(server, "marmita_shepherd_last_decision_timestamp_seconds")))
     assert sum(metric_samples(server, "marmita_retraining_failures").values()) == 0
     assert httpx.get(f"{server.url}/shepherd?model=beer").status_code == 400
     assert httpx.get(f"{server.url}/shepherd?limit=0").status_code == 400

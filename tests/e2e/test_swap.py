@@ -123,7 +123,7 @@ async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
     pointer = own_store / "models" / NAME / "champion"
 
     def is_refused() -> bool:
-        return any(metric_samples(server, f'marmita_model_refused{{model="{NAME}"').values())
+        return any(metric_samples(server, f'marmita_champion_rejected{{model="{NAME}"').values())
 
     with serve(own_store, MARMITA_TOPOLOGY=topology) as server:
         async with crowd(server.url, SCORE, wines(1), clients=4) as counts:

@@ -378,7 +378,7 @@ def test_a_model_alone_serves_itself_and_no_other(own_home: Path) -> None:
 @pytest.mark.parametrize("topology", ["colocated", "split"])
 def test_bodies_are_bounded_in_size_and_time(own_home: Path, topology: str) -> None:
     with serve(
-        own_home, MARMITA_BODY_TIMEOUT_S="1", MARMITA_MAX_BODY_BYTES="20000", MARMITA_TOPOLOGY=topology
+        own_home, MARMITA_BODY_TIMEOUT="1s", MARMITA_MAX_BODY_BYTES="20000", MARMITA_TOPOLOGY=topology
     ) as server:
         place = urlsplit(server.url)
         with socket.create_connection((place.hostname, place.port), timeout=10) as slow:
@@ -427,7 +427,7 @@ def test_a_full_service_turns_away_whoever_comes_by_whatever_route(own_home: Pat
             away_too = ask(SCORE, wines(1))
             runner.resume()
         after = ask(INFER, body(rows_of("wine_quality", 1)))
-        refused = metric(server, "marmita_refused_total", status="429")
+        refused = metric(server, "marmita_rejected_requests_total", status="429")
 
     assert [away.status_code, away_too.status_code] == [429, 429]
     assert away.json() == {"error": "the service is full: try again in a moment"}

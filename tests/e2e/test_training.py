@@ -1,4 +1,4 @@
-"""The commands as a person runs them: all models from nothing, with the scores that the README promises."""
+"""The commands as a person runs them: all models from nothing, with the scores that docs/models.md promises."""
 
 import os
 import subprocess

@@ -141,3 +141,7 @@ def test_runners_addresses_can_be_changed_and_their_sockets_held(socket_path: Pa
         client.connect(at)
     assert held["B"] == "tcp://127.0.0.1:1"
     assert internals.socket_path(held["B"]) is None
+
+
+def test_a_service_is_asked_for_the_text_of_its_metrics() -> None:
+    assert '"__metrics__"' in getsource(bentoml_app.ServiceAppFactory.metrics), "/metrics asks no __metrics__ any more"

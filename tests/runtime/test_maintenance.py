@@ -1,7 +1,7 @@
 """Jobs are done when they are due, each whatever becomes of the others."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -66,7 +66,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
 
 
 def jobs_of(*models: Fake, record: Literal["off", "all"] = "all") -> MaintenanceJobs:
-    settings = Settings(record=record, quality_every_s=0.01)
+    settings = Settings(record=record, quality_interval=timedelta(seconds=0.01))
     return MaintenanceJobs(models, Database("sqlite:////proc/nothing.db"), settings)  # type: ignore[arg-type]
 
 

@@ -183,7 +183,7 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
     assert len(training_runs.known(shepherd.database, decisions.latest(shepherd.database)[0].runs)) == 2
 
     shepherd.asked.clear()
-    assert shepherd.run("promote", STOCK, shepherd_ticker=TICKER, retrain_pause="1m")
+    assert shepherd.run("promote", STOCK, shepherd_ticker=TICKER, retrain_backoff="1m")
     assert shepherd.decided()[0] == LEAVE
 
 

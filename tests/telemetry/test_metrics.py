@@ -35,8 +35,8 @@ def test_one_version_is_served_at_a_time() -> None:
 
     assert value("marmita_model_served", version="v1") == 0
     assert value("marmita_model_served", version="v2") == 1
-    assert math.isnan(value("marmita_model_made_timestamp_seconds", version="v1"))
-    assert value("marmita_model_made_timestamp_seconds", version="v2") == second.timestamp()
+    assert math.isnan(value("marmita_model_trained_timestamp_seconds", version="v1"))
+    assert value("marmita_model_trained_timestamp_seconds", version="v2") == second.timestamp()
 
 
 def test_a_model_s_endpoints_are_shown() -> None:

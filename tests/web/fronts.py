@@ -1,6 +1,7 @@
 """A front around small handlers, and clients of it."""
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -57,14 +58,17 @@ def front(
     routes: Mapping[str, Route] = ROUTES,
     app: ASGIApp | None = None,
     paths: Collection[str] = (),
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, float | timedelta] | None = None,
     **more: Any,
 ) -> Front:
     return Front(app or Starlette(), paths, Settings.model_validate(settings or {}), lane(routes), **more)
 
 
 def client(
-    routes: Mapping[str, Route] = ROUTES, app: ASGIApp | None = None, paths: Collection[str] = (), **settings: float
+    routes: Mapping[str, Route] = ROUTES,
+    app: ASGIApp | None = None,
+    paths: Collection[str] = (),
+    **settings: float | timedelta,
 ) -> httpx.AsyncClient:
     return to(front(routes, app, paths, settings))
 

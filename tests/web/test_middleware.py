@@ -47,7 +47,7 @@ async def answers(exchange: Exchange) -> None:
 
 def rejected(status: int) -> float:
     metrics.write()
-    return REGISTRY.get_sample_value("marmita_refused_total", {"status": str(status)}) or 0.0
+    return REGISTRY.get_sample_value("marmita_rejected_requests_total", {"status": str(status)}) or 0.0
 
 
 # The access log.
@@ -343,11 +343,11 @@ async def test_only_the_first_answer_counts() -> None:
 
 async def test_what_is_counted_is_written_before_metrics_are_shown() -> None:
     async def show(scope: Scope, receive: Receive, send: Send) -> None:
-        shown = REGISTRY.get_sample_value("marmita_refused_total", {"status": "499"})
+        shown = REGISTRY.get_sample_value("marmita_rejected_requests_total", {"status": "499"})
         await JSONResponse(shown)(scope, receive, send)
 
     async with client(app=show, paths=["/metrics"]) as asking:
-        metrics.refused(499)
+        metrics.rejected(499)
         answer = await asking.get("/metrics")
 
     assert answer.json() >= 1

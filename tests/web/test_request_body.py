@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from starlette.types import Message
@@ -71,7 +72,7 @@ async def test_a_body_that_does_not_end_is_not_waited_for() -> None:
         yield b"x"
         await asyncio.sleep(30)
 
-    async with client(body_timeout_s=0.1) as front:
+    async with client(body_timeout=timedelta(seconds=0.1)) as front:
         answer = await front.post(ASK, content=half(), headers=JSON_TYPE)
 
     assert answer.status_code == 408
@@ -85,7 +86,7 @@ async def test_a_body_that_comes_in_drips_is_not_waited_for_either() -> None:
             yield b"x"
             await asyncio.sleep(0.01)
 
-    async with client(body_timeout_s=0.2) as front:
+    async with client(body_timeout=timedelta(seconds=0.2)) as front:
         answer = await front.post(ASK, content=drips(), headers=JSON_TYPE)
 
     assert answer.status_code == 408

@@ -82,17 +82,32 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- include "marmita.secret" (list "MARMITA_DATABASE_URL" $.Values.database) -}}
 - name: MARMITA_RECORD
   value: {{ .mode | quote }}
-- name: MARMITA_RECORD_SHARE
-  value: {{ .share | quote }}
-- name: MARMITA_RECORD_DAYS
-  value: {{ .days | quote }}
+- name: MARMITA_RECORD_SAMPLE_RATE
+  value: {{ .share | default .sampleRate | quote }}
+- name: MARMITA_RECORD_RETENTION
+  value: {{ ternary (printf "%dd" (int64 .days)) .retention (hasKey . "days") | quote }}
 - name: MARMITA_RECORD_BUFFER_MB
   value: {{ .bufferMb | quote }}
-- name: MARMITA_QUALITY_EVERY_S
-  value: {{ $.Values.quality.everySeconds | quote }}
+- name: MARMITA_QUALITY_INTERVAL
+  {{- with $.Values.quality }}
+  value: {{ ternary (printf "%ds" (int64 .everySeconds)) .interval (hasKey . "everySeconds") | quote }}
+  {{- end }}
 - name: MARMITA_QUALITY_WINDOW
   value: {{ $.Values.quality.window | quote }}
 {{ include "marmita.secret" (list "MARMITA_API_KEYS" $.Values.apiKeys) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The deprecated values that are set. They are read for one release, over the new ones. */}}
+{{- define "marmita.deprecated" -}}
+{{- $renamed := dict "records.share" "sampleRate" "records.days" "retention" "quality.everySeconds" "interval" -}}
+{{- $renamed = merge $renamed (dict "shepherd.every" "interval" "shepherd.retrain.pause" "backoff") -}}
+{{- range $old, $new := $renamed -}}
+{{- $value := $.Values -}}
+{{- range splitList "." $old -}}{{- $value = get $value . -}}{{- end -}}
+{{- if $value }}
+WARNING: {{ $old }} is deprecated: use {{ $new }} in its place.
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -88,4 +88,4 @@ def test_an_update_drops_nothing(mode: Values, seconds: Values) -> None:
         longest = values["bodyTimeoutSeconds"] + values["requestTimeoutSeconds"]
         rest = NOTICE_S + PATIENCE_S + SHUTDOWN_S
         assert pod(deployment)["terminationGracePeriodSeconds"] > hook + longest + rest
-        assert environment(deployment)["MARMITA_BODY_TIMEOUT_S"] == str(values["bodyTimeoutSeconds"])
+        assert environment(deployment)["MARMITA_BODY_TIMEOUT"] == f"{values['bodyTimeoutSeconds']}s"

@@ -36,10 +36,10 @@ def test_settings_of_records_reach_every_pod(mode: Values) -> None:
         }
         assert told == {
             "MARMITA_RECORD": "sample",
-            "MARMITA_RECORD_SHARE": "0.5",
-            "MARMITA_RECORD_DAYS": "7",
+            "MARMITA_RECORD_SAMPLE_RATE": "0.5",
+            "MARMITA_RECORD_RETENTION": "7d",
             "MARMITA_RECORD_BUFFER_MB": "64",
-            "MARMITA_QUALITY_EVERY_S": "300",
+            "MARMITA_QUALITY_INTERVAL": "5m",
             "MARMITA_QUALITY_WINDOW": "7d",
         }
         assert {name.removeprefix("MARMITA_").lower() for name in told} <= set(Settings.model_fields)
@@ -72,13 +72,13 @@ def test_a_database_can_be_there_without_predictions_for_prices_alone(mode: Valu
         assert environment(deployment)["MARMITA_RECORD"] == "off"
 
 
-@pytest.mark.parametrize("share", ["0.5", ".25", "1", "1.0"])
-def test_a_share_on_the_command_line_is_a_number_too(share: str) -> None:
-    text = f"database.existingSecret=records,records.mode=sample,records.share={share}"
+@pytest.mark.parametrize("rate", ["0.5", ".25", "1", "1.0"])
+def test_a_sample_rate_on_the_command_line_is_a_number_too(rate: str) -> None:
+    text = f"database.existingSecret=records,records.mode=sample,records.sampleRate={rate}"
     manifests = render(TOGETHER, helm.parse_set_string(text))
 
     (deployment,) = of_kind(manifests, "Deployment").values()
-    assert environment(deployment)["MARMITA_RECORD_SHARE"] == share
+    assert environment(deployment)["MARMITA_RECORD_SAMPLE_RATE"] == rate
 
 
 def test_no_secret_is_made_by_the_chart() -> None:

@@ -7,7 +7,7 @@ import helm_python as helm
 import pytest
 import yaml
 
-from marmita.settings import span
+from marmita.settings import duration
 from tests.deploy.chart.rendering import Manifest, container, environment, of_kind, only, pod, render, selected, valid
 from tests.deploy.chart.test_records import secrets
 from tests.deploy.chart.values import CHART, EVERYTHING, MODELS, MODES, TOGETHER, Values
@@ -33,7 +33,7 @@ def shepherd(*more: Values) -> Manifest:
 
 
 def seconds(text: str) -> float:
-    return span(text) / timedelta(seconds=1)
+    return duration(text) / timedelta(seconds=1)
 
 
 @MODES
@@ -136,12 +136,12 @@ def test_settings_reach_it(kind: Values) -> None:
 
     assert {name: value for name, value in told.items() if name.startswith("MARMITA_")} == {
         "MARMITA_QUALITY_WINDOW": "7d",
-        "MARMITA_SHEPHERD_EVERY": "2h",
+        "MARMITA_SHEPHERD_INTERVAL": "2h",
         "MARMITA_SHEPHERD_TICKER": "MSFT",
         "MARMITA_RETRAIN_MAX_AGE": "10d",
         "MARMITA_RETRAIN_ERROR_RATIO": "2.5",
         "MARMITA_RETRAIN_MIN_LABELS": "50",
-        "MARMITA_RETRAIN_PAUSE": "12h",
+        "MARMITA_RETRAIN_BACKOFF": "12h",
         "MARMITA_RETRAIN_TIMEOUT": "30m",
         "MARMITA_RETRAIN_MEMORY_MB": "2048",
         "MARMITA_MLFLOW_URI": "http://mlflow.mlflow:5000",

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import helm_python as helm
@@ -13,9 +14,9 @@ import pytest
 import yaml
 
 from marmita.cli.chart import written
-from marmita.settings import Settings, span
-from tests.deploy.chart.rendering import render
-from tests.deploy.chart.values import CHART, CONFIGURATION, MODELS, NAMES, ONE, TOGETHER, Values, with_
+from marmita.settings import Settings, duration
+from tests.deploy.chart.rendering import environment, files, of_kind, render
+from tests.deploy.chart.values import CHART, CONFIGURATION, EVERYTHING, MODELS, NAMES, ONE, TOGETHER, Values, with_
 from tests.deploy.conftest import read_yaml, run
 from tests.e2e.server import ROOT
 
@@ -67,16 +68,18 @@ def test_misspelt_keys_are_refused_wherever_they_stand() -> None:
         {"database": {"url": "postgresql://host/name"}},
         {"apiKeys": {"existingSecret": ["a-key-of-a-caller"]}},
         {"records": {"mode": "some"}},
-        {"records": {"share": 0}},
-        {"records": {"share": 1.5}},
-        {"records": {"share": "0.0"}},
-        {"records": {"days": 0}},
+        {"records": {"sampleRate": 0}},
+        {"records": {"sampleRate": 1.5}},
+        {"records": {"sampleRate": "0.0"}},
+        {"records": {"retention": "0d"}},
+        {"records": {"retention": 30}},
+        {"quality": {"interval": "60"}},
         {"quality": {"window": "24 hours"}},
         {"store": {"existingClaim": "Models"}},
         {"shepherd": {"mode": "daemon"}},
         {"shepherd": {"schedule": "hourly"}},
         {"shepherd": {"schedule": "0 * * *"}},
-        {"shepherd": {"every": "60"}},
+        {"shepherd": {"interval": "60"}},
         {"shepherd": {"image": {"tag": 12}}},
         {"shepherd": {"ticker": "MSFT; rm"}},
         {"shepherd": {"retrain": {"timeout": "1 hour"}}},
@@ -108,12 +111,46 @@ def test_every_setting_has_its_default_in_the_values() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
 
     def same(schema_of: Values, value: Values) -> None:
-        assert set(schema_of["properties"]) - {"global"} == set(value)
-        for key, nested in schema_of["properties"].items():
+        properties = {key: nested for key, nested in schema_of["properties"].items() if "deprecated" not in nested}
+        assert set(properties) - {"global"} == set(value)
+        for key, nested in properties.items():
             if "properties" in nested and key not in ("models", "separate", "affinity"):
                 same(nested, value[key])
 
     same(schema, DEFAULTS)
+
+
+def test_deprecated_values_count_for_one_release() -> None:
+    old: Values = {
+        "database": {"existingSecret": "records"},
+        "records": {"mode": "sample", "share": 0.25, "days": 400},
+        "quality": {"everySeconds": 90},
+        "store": {"existingClaim": "models"},
+        "shepherd": {
+            "enabled": True,
+            "mode": "deployment",
+            "image": {"tag": "v1"},
+            "every": "3h",
+            "retrain": {"pause": "2d"},
+        },
+    }
+    told: dict[str, str] = {}
+    for deployment in of_kind(render(TOGETHER, old), "Deployment").values():
+        told |= environment(deployment)
+
+    assert told["MARMITA_RECORD_SAMPLE_RATE"] == "0.25"
+    assert told["MARMITA_RECORD_RETENTION"] == "400d"
+    assert told["MARMITA_QUALITY_INTERVAL"] == "90s"
+    assert told["MARMITA_SHEPHERD_INTERVAL"] == "3h"
+    assert told["MARMITA_RETRAIN_BACKOFF"] == "2d"
+    assert notes(old).count("is deprecated: use ") == 5
+    assert "WARNING: shepherd.retrain.pause is deprecated: use backoff in its place." in notes(old)
+    assert "deprecated" not in notes(EVERYTHING)
+
+
+def notes(values: Values) -> str:
+    (text,) = [text for name, text in files(TOGETHER, values).items() if name.endswith("NOTES.txt")]
+    return text
 
 
 def test_the_models_are_those_in_bentos() -> None:
@@ -171,23 +208,23 @@ def test_the_defaults_are_those_of_the_service() -> None:
 
     assert values["topology"] == settings.topology
     assert values["maxBodyBytes"] == settings.max_body_bytes
-    assert values["bodyTimeoutSeconds"] == settings.body_timeout_s
-    assert values["records"] == {
+    assert timedelta(seconds=values["bodyTimeoutSeconds"]) == settings.body_timeout
+    assert values["records"] | {"retention": duration(values["records"]["retention"])} == {
         "mode": settings.record,
-        "share": settings.record_share,
-        "days": settings.record_days,
+        "sampleRate": settings.record_sample_rate,
+        "retention": settings.record_retention,
         "bufferMb": settings.record_buffer_mb,
     }
-    assert values["quality"]["everySeconds"] == settings.quality_every_s
-    assert span(values["quality"]["window"]) == settings.quality_window
+    assert duration(values["quality"]["interval"]) == settings.quality_interval
+    assert duration(values["quality"]["window"]) == settings.quality_window
     assert not values["shepherd"]["enabled"]
     assert values["shepherd"]["ticker"] == _default("shepherd_ticker")
-    assert span(values["shepherd"]["every"]) == _default("shepherd_every")
-    assert {name: _span_or_number(value) for name, value in values["shepherd"]["retrain"].items()} == {
+    assert duration(values["shepherd"]["interval"]) == _default("shepherd_interval")
+    assert {name: _duration_or_number(value) for name, value in values["shepherd"]["retrain"].items()} == {
         "maxAge": _default("retrain_max_age"),
         "errorRatio": _default("retrain_error_ratio"),
         "minLabels": _default("retrain_min_labels"),
-        "pause": _default("retrain_pause"),
+        "backoff": _default("retrain_backoff"),
         "timeout": _default("retrain_timeout"),
         "memoryMb": _default("retrain_memory_mb"),
     }
@@ -201,5 +238,5 @@ def _default(setting: str) -> object:
     return Settings.model_fields[setting].default
 
 
-def _span_or_number(value: object) -> object:
-    return span(value) if isinstance(value, str) else value
+def _duration_or_number(value: object) -> object:
+    return duration(value) if isinstance(value, str) else value

@@ -72,7 +72,7 @@ def test_what_is_run_in_an_image_is_a_command_of_the_service() -> None:
 
 def test_a_container_is_given_time_to_end() -> None:
     (stop,) = [words for words in guide.commands("docker") if words[1] == "stop"]
-    longest = Settings.model_construct().body_timeout_s + CONFIGURATION["traffic"]["timeout"]
+    longest = Settings.model_construct().body_timeout.total_seconds() + CONFIGURATION["traffic"]["timeout"]
 
     assert int(*guide.options(stop, "-t")) > NOTICE_S + PATIENCE_S + longest + SHUTDOWN_S
 

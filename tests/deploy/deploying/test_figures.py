@@ -42,12 +42,12 @@ def test_numbers_are_those_of_the_code() -> None:
         f"`stop_grace_period` ({COMPOSE['services']['marmita']['stop_grace_period'].removesuffix('s')} seconds)",
         f"within {SHUTDOWN_S:.0f} seconds",
         f"of {SHORTEST_KEY} characters or more",
-        f"`MARMITA_RECORD_DAYS` ({Settings.model_construct().record_days})",
+        f"`MARMITA_RECORD_RETENTION` ({Settings.model_construct().record_retention.days} days)",
     ):
         assert sentence in " ".join(guide.TEXT.split()), sentence
     assert NOTICE_S == 1, "one more second"
     assert FLUSH_S == 1, "its last second"
-    assert Settings.model_construct().record_share == 0.1, "a tenth"
+    assert Settings.model_construct().record_sample_rate == 0.1, "a tenth"
     assert _HELD == 8, "eight of the largest"
     assert CONFIGURATION["Marmita"]["workers"] == 2, "two workers to a pod, as it is"
 

@@ -2,8 +2,11 @@
 
 import re
 
+import marmita.records.metrics
+import marmita.telemetry.metrics  # noqa: F401  both define metrics
 from marmita.runtime.batching import Batching
 from marmita.settings import Settings
+from marmita.telemetry.catalogue import METRICS
 from tests.deploy.chart.values import CHART
 from tests.deploy.conftest import DEPLOY, read_yaml
 from tests.deploy.deploying import guide
@@ -54,8 +57,7 @@ def test_settings_that_are_named_exist() -> None:
 def test_words_with_a_shape_of_settings_are_settings() -> None:
     known = keys(VALUES) | keys(CONFIGURATION) | keys(COMPOSE)
     templates = "".join(file.read_text() for file in (CHART / "templates").iterdir())
-    files = [ROOT / "marmita" / folder / "metrics.py" for folder in ("telemetry", "records")]
-    metrics = [name for file in files for name in re.findall(r'"(marmita_\w+)"', file.read_text())]
+    metrics = {metric.name for metric in METRICS}
 
     for name in guide.named():
         if re.fullmatch(r"[a-z]+([A-Z][a-z]+)+|[a-z]+(_[a-z]+)+", name):

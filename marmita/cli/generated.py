@@ -1,0 +1,10 @@
+"""Generated blocks: parts of files written by hand, between two marks, that the code writes."""
+
+
+def replace_block(text: str, begin: str, end: str, block: str) -> str:
+    """Return a file's text with this block between the lines `begin` and `end`."""
+    before, begins, rest = text.partition(f"{begin}\n")
+    _, ends, after = rest.partition(f"{end}\n")
+    if not (begins and ends):
+        raise ValueError(f"there are no lines `{begin}` and `{end}`: what is generated stands between them")
+    return before + begins + block + ends + after
