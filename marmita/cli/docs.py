@@ -66,9 +66,9 @@ def metrics() -> str:
 
     rows = [
         (f"`{one.name}`", one.type, ", ".join(f"`{label}`" for label in one.labels), one.process, f"{one.about}.")
-        for one in METRICS
+        for one in sorted(METRICS)
     ]
-    renamed = [(f"`{one.renamed_from}`", f"`{one.name}`") for one in METRICS if one.renamed_from]
+    renamed = [(f"`{one.renamed_from}`", f"`{one.name}`") for one in sorted(METRICS) if one.renamed_from]
     header = ("metric", "type", "labels", "process", "what it says")
     return "\n".join([table(header, rows), table(("deprecated", "use"), renamed)])
 

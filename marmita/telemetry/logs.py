@@ -70,11 +70,15 @@ def configure() -> None:
     if not root.handlers:
         root.addHandler(logging.StreamHandler())
     for handler in {*root.handlers, *bentoml.handlers}:
-        at_a_terminal = isinstance(handler, logging.StreamHandler) and handler.stream.isatty()
-        handler.setFormatter(ReadableFormatter() if at_a_terminal else JsonFormatter())
+        handler.setFormatter(ReadableFormatter() if _writes_to_a_terminal(handler) else JsonFormatter())
         handler.addFilter(_not_the_callers_fault)
     for name in OWN:
         logging.getLogger(name).setLevel(bentoml.level or logging.INFO)
+
+
+def _writes_to_a_terminal(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)  # a file that is opened late has none yet
+    return stream is not None and bool(stream.isatty())
 
 
 def _not_the_callers_fault(record: logging.LogRecord) -> bool:
