@@ -190,6 +190,7 @@ def test_the_defaults_are_those_of_the_service() -> None:
         "pause": _default("retrain_pause"),
         "timeout": _default("retrain_timeout"),
         "memoryMb": _default("retrain_memory_mb"),
+        "keepVersions": _default("retrain_keep_versions"),
     }
     assert values["shepherd"]["mlflow"]["uri"] == ""
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]
