@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     retrain_memory_mb: int = Field(default=4096, gt=0)
     """The memory limit of a training with all its subprocesses, in MB. One that needs more is stopped."""
 
+    retrain_keep_versions: int = Field(default=10, gt=0)
+    """How many of each model's newest versions, and of its former champions, the shepherd keeps in the store."""
+
     @field_validator("shepherd_ticker")
     @classmethod
     def _a_stock(cls, ticker: str) -> str:

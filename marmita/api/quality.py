@@ -3,15 +3,18 @@
 import asyncio
 import math
 import time
+from contextvars import Context
 from datetime import datetime, timedelta
+from functools import partial
+from http import HTTPStatus
 
+from bentoml.exceptions import ServiceUnavailable
 from pydantic import Field
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import (
     INVALID,
-    UNAVAILABLE,
     Answering,
     Api,
     Operation,
@@ -21,10 +24,20 @@ from marmita.api.operations import (
 )
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call
+from marmita.runtime.slot import ModelSlot
 from marmita.settings import duration, settings
 
 FRESH_S = 5.0
 """Figures are not measured again before: whoever asks for them needs no key."""
+AT_WORK = 1
+"""How many models are measured at a time: what they take of the processor and the database, requests lack."""
+MOST_BEGUN = 16
+"""How many measurements are begun or wait for their turn. Whoever asks for one more gets 503 immediately."""
+
+BUSY = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now, or too many measurements are under way."}
+
+Asked = tuple[str, timedelta]
+"""A version and a window."""
 
 
 class ModelScore(Answer):
@@ -85,33 +98,58 @@ def operations(api: Api) -> list[Operation]:
             answer=ModelQuality,
             handlers={f"/quality/{name}": measurements.of(name) for name in api.models},
             parameters=[name_parameter(api.models), window],
-            errors=INVALID | UNAVAILABLE,
+            errors=INVALID | BUSY,
         )
     ]
 
 
 class Measurements:
-    """Measures one model at a time, and keeps the figures for as long as they are fresh."""
+    """Measures models, and keeps the figures for as long as they are fresh.
+
+    A measurement goes on when whoever asked for it is gone: its thread could not be ended. So there is a bound on how
+    many there are, and all who ask the same wait for the same one.
+    """
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._one_at_a_time = asyncio.Lock()
-        self._kept: dict[tuple[str, timedelta], tuple[float, bytes]] = {}
+        self._at_work = asyncio.Semaphore(AT_WORK)
+        self._begun: dict[Asked, asyncio.Task[bytes]] = {}
+        self._kept: dict[Asked, tuple[float, bytes]] = {}
 
     def of(self, name: str) -> Answering:
         async def show(call: Call) -> bytes:
             model = self._api.slot(name)
             window = query(call, "window", duration, settings().quality_window)
-            async with self._one_at_a_time:
-                at, figures = self._kept.get((model.packed.tag, window), (-math.inf, b""))
-                if time.monotonic() - at > FRESH_S:
-                    measured = await run_in_threadpool(model.measure, self._api.database(), window)
-                    figures = to_json(measured.as_dict())
-                    self._forget_old()
-                    self._kept[model.packed.tag, window] = (time.monotonic(), figures)
-            return figures
+            asked = model.packed.tag, window
+            at, figures = self._kept.get(asked, (-math.inf, b""))
+            if time.monotonic() - at <= FRESH_S:
+                return figures
+            return await asyncio.shield(self._begun.get(asked) or self._begin(asked, model))
 
         return show
+
+    def _begin(self, asked: Asked, model: ModelSlot) -> asyncio.Task[bytes]:
+        if len(self._begun) >= MOST_BEGUN:
+            raise ServiceUnavailable("too many measurements are under way: try again in a moment")
+        # It belongs to the request of none.
+        begun = asyncio.create_task(self._measure(asked, model), context=Context())
+        self._begun[asked] = begun
+        begun.add_done_callback(partial(self._ended, asked))
+        return begun
+
+    async def _measure(self, asked: Asked, model: ModelSlot) -> bytes:
+        _, window = asked
+        async with self._at_work:
+            measured = await run_in_threadpool(model.measure, self._api.database(), window)
+        figures = to_json(measured.as_dict())
+        self._forget_old()
+        self._kept[asked] = (time.monotonic(), figures)
+        return figures
+
+    def _ended(self, asked: Asked, begun: asyncio.Task[bytes]) -> None:
+        del self._begun[asked]
+        if not begun.cancelled():
+            begun.exception()  # those who asked may be gone: then nobody else takes it, and asyncio would complain
 
     def _forget_old(self) -> None:
         old = [asked for asked, (at, _) in self._kept.items() if time.monotonic() - at > FRESH_S]

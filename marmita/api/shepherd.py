@@ -24,10 +24,12 @@ class ModelDecision(Answer):
     id: str
     model: str
     at: datetime
-    action: str = Field(description="leave, retrain, or promote: by hand, past the gate")
+    action: str = Field(description="leave, retrain, delete old versions, or promote: by hand, past the gate")
     reasons: list[str]
     evidence: dict[str, Any] = Field(description="The figures that it was made from")
-    outcome: str | None = Field(description="left, promoted, rejected, failed or interrupted; null while under way")
+    outcome: str | None = Field(
+        description="left, promoted, rejected, failed, interrupted or deleted; null while under way"
+    )
     detail: str = Field(description="Why it ended so")
     tag: str | None = Field(description="The version that was made last")
     runs: list[str] = Field(description="The ids of the training runs")

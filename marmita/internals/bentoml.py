@@ -23,6 +23,11 @@ def model_store_dir() -> Path:
     return Path(BentoMLContainer.model_store_dir.get())
 
 
+def bento_store_dir() -> Path:
+    """Return the folder of the Bento store in BentoML's home."""
+    return Path(BentoMLContainer.bento_store_dir.get())
+
+
 def model_store(folder: Path | None = None) -> ModelStore:
     """Return the model store of a folder, or of BentoML's home.
 

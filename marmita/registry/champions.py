@@ -71,9 +71,15 @@ def champion(name: str) -> PackedModel | None:
         return None
 
 
+def former_versions(name: str) -> list[str]:
+    """Return the champions before this one, oldest first: `roll_back` goes back to the last one that is there."""
+    now = champion_version(name)
+    return _before(model_store_dir() / name, now) if now else _promoted(model_store_dir() / name)
+
+
 def _promote(home: Path, packed: PackedModel) -> None:
     now = champion_version(packed.name)
-    earlier = [*_before(home, now), now] if now else _promoted(home)
+    earlier = [*former_versions(packed.name), *([now] if now else [])]
     _name_champion(home, [*(version for version in earlier if version != packed.version), packed.version])
 
 

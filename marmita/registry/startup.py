@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import yaml
 from bentoml.exceptions import BentoMLException, NotFound
 from bentoml.models import BentoModel
 
 from marmita import settings
 from marmita.internals.bentoml import model_store, use_model_store
 from marmita.registry import packed_model
+from marmita.registry.bento_models import bento_models
 from marmita.registry.fitness import NoChampionError, NotServableError, check_servable, servable_champion
 from marmita.registry.packed_model import PackedModel
 
@@ -100,9 +100,7 @@ def _why_none(name: str) -> str:
 
 
 def _packed_in_bento(name: str) -> PackedModel:
-    bento = yaml.safe_load(BENTO.read_text())
-    models = [model for service in bento["services"] for model in service["models"]] + bento["models"]
-    for model in models:
-        if model["tag"].partition(":")[0] == name:
-            return PackedModel.of(bentoml.models.get(model["tag"]))
+    for tag in bento_models(BENTO):
+        if tag.partition(":")[0] == name:
+            return PackedModel.of(bentoml.models.get(tag))
     raise NotFound(f"The model {name} is not in this Bento: {BENTO.parent}")

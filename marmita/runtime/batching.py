@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
 from itertools import accumulate
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +29,16 @@ from marmita.internals.bentoml import configuration
 log = logging.getLogger(__name__)
 
 INLINE_ROWS = 64
-"""So few rows run on the event loop: they take less time than a hop to a thread and back costs everyone else."""
+"""The most rows that run on the event loop."""
+INLINE_S = 0.001
+"""The longest that a batch may be expected to run there, as all others wait meanwhile. A hop to a thread and back
+costs them about a tenth of it."""
+
+_WARM_UPS = 3
+"""A model's first run takes longer than those that follow."""
+
+
+Run = Callable[[Floats], Floats]
 
 
 class Batching(BaseModel):
@@ -60,23 +69,52 @@ class _Waiting(NamedTuple):
     since: float
 
 
+class RunTimes:
+    """How long a model is expected to run, by the number of rows: those of about the same size have one estimate.
+
+    An estimate falls at once and rises slowly, as a run is never faster than the model is, and is often held up by
+    others. A model that has become slow is found out all the same: a few of its runs raise it above `INLINE_S`.
+    """
+
+    _RISE = 1 / 16
+
+    def __init__(self) -> None:
+        self._expected = [0.0] * (INLINE_ROWS.bit_length() + 1)
+
+    def allow_inline(self, rows: int) -> bool:
+        """Tell whether so many rows may run on the event loop."""
+        return rows <= INLINE_ROWS and self._expected[rows.bit_length()] <= INLINE_S
+
+    def expect(self, rows: int, seconds: float) -> None:
+        """Take one run as the measure for all sizes. A larger batch takes longer by its rows at most."""
+        for size in range(len(self._expected)):
+            self._expected[size] = seconds * max(1.0, (2**size - 1) / rows)
+
+    def note(self, rows: int, seconds: float) -> None:
+        """Take account of a run."""
+        if rows <= INLINE_ROWS:
+            size = rows.bit_length()
+            above = seconds - self._expected[size]
+            self._expected[size] = seconds if above < 0 else self._expected[size] + above * self._RISE
+
+
 class Batcher:
     """Runs a model on rows from many callers, together when they come together."""
 
-    def __init__(
-        self, model: Callable[[Floats], Floats], batching: Batching, ran: Callable[[int, float], None]
-    ) -> None:
+    def __init__(self, model: Run, batching: Batching, ran: Callable[[int, float], None]) -> None:
         self._model = model
         self._batching = batching
         self._longest_s = batching.max_latency_ms / 1000
         self._ran = ran
+        self._times = RunTimes()
         self._queue: deque[_Waiting] = deque()
         self._busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def __call__(self, rows: Floats) -> Floats:
         if not self._batching.enabled or len(rows) >= self._batching.max_batch_size:
-            return self._run(rows) if len(rows) <= INLINE_ROWS else await asyncio.to_thread(self._run, rows)
+            inline = self._times.allow_inline(len(rows))
+            return self._run(rows) if inline else await asyncio.to_thread(self._run_threaded, rows)
         loop = self._loop = self._loop or asyncio.get_running_loop()
         answer: asyncio.Future[Floats] = loop.create_future()
         self._queue.append(_Waiting(rows, answer, perf_counter()))
@@ -85,16 +123,29 @@ class Batcher:
             loop.call_soon(self._next, loop, context=Context())  # what runs for many belongs to the request of none
         return await answer
 
+    def warm_up(self, rows: Floats) -> Floats:
+        """Run the model on a sample and return its answers: so that it is known how long it takes before it is asked.
+
+        May be called in any thread, before the first request.
+        """
+        seconds = []
+        for _ in range(_WARM_UPS):
+            start = thread_time()
+            outputs = self._model(rows)
+            seconds.append(thread_time() - start)
+        self._times.expect(len(rows), min(seconds))
+        return outputs
+
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the next batch, if anybody waits. It begins when all that the loop has just read is in the queue."""
-        callers = self._take()
+        callers, rows = self._take()
         if not callers:
             self._busy = False
             return
-        if sum(len(caller.rows) for caller in callers) <= INLINE_ROWS:
-            self._finish(loop, callers, self._run_together(callers))
+        if self._times.allow_inline(rows):
+            self._finish(loop, callers, self._run_together(callers, self._run))
         else:
-            running = loop.run_in_executor(None, self._run_together, callers)
+            running = loop.run_in_executor(None, self._run_together, callers, self._run_threaded)
             running.add_done_callback(partial(self._finish_threaded, loop, callers))
 
     def _finish_threaded(
@@ -107,8 +158,10 @@ class Batcher:
         fault = ServiceUnavailable("the model could not be run: try again in a moment")
         self._finish(loop, callers, [fault] * len(callers) if failed else done.result())
 
-    def _take(self) -> list[_Waiting]:
-        """The callers of the next batch. Who has left is passed over, and who has waited too long is told so."""
+    def _take(self) -> tuple[list[_Waiting], int]:
+        """The callers of the next batch, and their rows. Who has left is passed over, and who has waited too long is
+        told so.
+        """
         callers: list[_Waiting] = []
         rows = 0
         too_late = perf_counter() - self._longest_s
@@ -121,7 +174,7 @@ class Batcher:
                 continue
             callers.append(caller)
             rows += len(caller.rows)
-        return callers
+        return callers, rows
 
     def _finish(
         self, loop: asyncio.AbstractEventLoop, callers: Sequence[_Waiting], outputs: Sequence[Floats | Exception]
@@ -138,26 +191,37 @@ class Batcher:
         else:
             self._busy = False
 
-    def _run_together(self, callers: Sequence[_Waiting]) -> Sequence[Floats | Exception]:
+    def _run_together(self, callers: Sequence[_Waiting], run: Run) -> Sequence[Floats | Exception]:
         """Run one batch. When it fails, run its parts alone: only who brought the bad row shall hear of it."""
         if len(callers) == 1:
-            return [self._run_alone(callers[0].rows)]
+            return [_run_alone(run, callers[0].rows)]
         try:
-            outputs = self._run(np.concatenate([caller.rows for caller in callers]))
+            outputs = run(np.concatenate([caller.rows for caller in callers]))
         except Exception:
             log.exception("a batch of %d callers failed, running each alone", len(callers))
-            return [self._run_alone(caller.rows) for caller in callers]
+            return [_run_alone(run, caller.rows) for caller in callers]
         ends = accumulate(len(caller.rows) for caller in callers)
         return [outputs[end - len(caller.rows) : end] for caller, end in zip(callers, ends, strict=True)]
-
-    def _run_alone(self, rows: Floats) -> Floats | Exception:
-        try:
-            return self._run(rows)
-        except Exception as error:
-            return error
 
     def _run(self, rows: Floats) -> Floats:
         start = perf_counter()
         outputs = self._model(rows)
+        seconds = perf_counter() - start
+        self._times.note(len(rows), seconds)
+        self._ran(len(rows), seconds)
+        return outputs
+
+    def _run_threaded(self, rows: Floats) -> Floats:
+        """The same in a thread, where a model that is fast may wait for the event loop: its own time alone tells."""
+        start, own = perf_counter(), thread_time()
+        outputs = self._model(rows)
+        self._times.note(len(rows), thread_time() - own)
         self._ran(len(rows), perf_counter() - start)
         return outputs
+
+
+def _run_alone(run: Run, rows: Floats) -> Floats | Exception:
+    try:
+        return run(rows)
+    except Exception as error:
+        return error

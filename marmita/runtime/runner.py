@@ -4,7 +4,8 @@ import asyncio
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, partial
 from http import HTTPStatus
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
@@ -23,6 +24,9 @@ from marmita.runtime.loaded_model import LoadedModel, flatten
 from marmita.runtime.recording import recorder
 from marmita.runtime.slot import slot_for_new_runner
 from marmita.telemetry import logs
+
+PATIENCE_S = 2.0
+"""How long a model may take to say that it is ready."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -97,9 +101,19 @@ class Runner(ABC):
         """Return the class or bucket in which each answer is counted."""
 
     async def __is_ready__(self) -> bool:
-        """Tell whether the model answers its sample: it is asked directly, past the queue."""
-        outputs = await asyncio.to_thread(self.served.model, self.sample)
+        """Tell whether the model answers its sample in time: it is asked directly, past the queue."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                loop = asyncio.get_running_loop()
+                outputs = await loop.run_in_executor(self._probe, self.served.model, self.sample)
+        except TimeoutError:
+            return False
         return bool(np.isfinite(outputs).all())
+
+    @cached_property
+    def _probe(self) -> ThreadPoolExecutor:
+        """The thread that asks the model: large batches may hold all those that requests share."""
+        return ThreadPoolExecutor(1, "readiness")
 
 
 def _check_finite(outputs: Floats) -> None:

@@ -49,7 +49,7 @@ class ModelSlot:
 
     def _loaded(self, packed: PackedModel) -> LoadedModel:
         loaded = LoadedModel(packed, self._batching)
-        answers = loaded.model(self._sample)
+        answers = loaded.run.warm_up(self._sample)
         if answers.shape != (len(self._sample), self.evaluator.outputs) or not np.isfinite(answers).all():
             raise NotServableError(f"{packed.tag} does not answer its sample")
         return loaded

@@ -38,7 +38,7 @@ def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
     ]
     if ended and (ended[-1].status == training_runs.PROMOTED or len(ended) == len(decision.runs)):
         return outcome_of(ended[-1], why)
-    if tag := _champion_since(decision):
+    if decision.action == decisions.RETRAIN and (tag := _champion_since(decision)):
         return Outcome(decisions.PROMOTED, f"{why}: {tag} had become the champion", tag)
     return Outcome(decisions.INTERRUPTED, why)
 

@@ -11,6 +11,7 @@ from marmita.records.operations.leases import Claim
 from marmita.records.predictions import labels
 from marmita.records.prices import yahoo
 from marmita.records.prices.loading import Fetch
+from marmita.registry import pruning
 from marmita.settings import Settings
 from marmita.shepherd import crash_recovery, shutdown
 from marmita.shepherd.evidence import Evidence, look
@@ -41,6 +42,7 @@ class ReconcileCycle:
         if count := labels.label_all(self.database):
             log.info("prices have labelled %d steps of forecasts", count)
         went_well = [self._look_after(model, wrong) for model in self.models]
+        went_well += [self._delete_old_versions(model) for model in self.models]
         return all(went_well)
 
     def _look_after(self, model: str, wrong_prices: dict[str, str]) -> bool:
@@ -79,6 +81,34 @@ class ReconcileCycle:
         decisions.end(self.database, id, came.outcome, came.detail, came.tag)
         log.info("%s: %s: %s", model, came.outcome, came.detail)
         return came.outcome != decisions.FAILED
+
+    def _delete_old_versions(self, model: str) -> bool:
+        """Delete the versions that nobody needs. Whether it went well."""
+        keep = self.settings.retrain_keep_versions
+        try:
+            self._check()
+            if old := pruning.old_versions(model, keep):
+                why = f"of {model} the newest {keep} versions and former champions are kept, and what is in use"
+                id = decisions.begin(self.database, model, decisions.DELETE, [why], {"versions": old})
+                came = self._deleted(model, old, keep)
+                decisions.end(self.database, id, came.outcome, came.detail)
+                return came.outcome == decisions.DELETED
+        except (DatabaseDownError, LeaseLostError):
+            raise
+        except Exception:
+            log.exception("%s: old versions could not be looked for", model)
+            return False
+        return True
+
+    def _deleted(self, model: str, old: Sequence[str], keep: int) -> Outcome:
+        try:
+            tags = pruning.delete(model, old, keep)
+        except Exception as error:
+            log.exception("%s: old versions could not be deleted", model)
+            return Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
+        for tag in tags:
+            log.info("%s: deleted from the store", tag)
+        return Outcome(decisions.DELETED, "\n".join(tags))
 
     def _may_go_on(self) -> bool:
         shutdown.check()

@@ -15,13 +15,11 @@ from marmita.contract.replies import BYTES, JSON, Call, Handler, Reply, Route
 from marmita.internals.bentoml import runner_addresses, socket_path
 from marmita.oip import routes as oip
 from marmita.runtime.endpoints import endpoints_of
-from marmita.runtime.runner import Runner, model_name
+from marmita.runtime.runner import PATIENCE_S, Runner, model_name
 from marmita.telemetry import logs
 from marmita.telemetry.spans import Spans
 from marmita.web.relay import Relay, RelayError
 
-PATIENCE_S = 2.0
-"""How long a runner in another process may take to say that it is ready."""
 _NOT_ANSWERING = "the model is not answering: try again in a moment"
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from threading import Thread, current_thread
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from bentoml.exceptions import ServiceUnavailable
 from pydantic import ValidationError
 
 from marmita.contract.rows import Floats
-from marmita.runtime.batching import Batcher, Batching
+from marmita.registry.onnx_model import OnnxModel
+from marmita.runtime.batching import INLINE_ROWS, INLINE_S, Batcher, Batching, RunTimes
 from marmita.telemetry import logs
 
 
@@ -182,6 +185,108 @@ async def test_batches_belong_to_no_callers_request() -> None:
     logs.request_id.reset(token)
 
     assert seen == [None] * 3
+
+
+class Turns:
+    """Counts the turns of the event loop, and measures the longest."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    async def __aenter__(self) -> "Turns":
+        self._counting = asyncio.create_task(self._count())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._counting.cancel()
+
+    async def _count(self) -> None:
+        while True:
+            start = time.perf_counter()
+            await asyncio.sleep(0.001)
+            self.longest_s = max(self.longest_s, time.perf_counter() - start)
+
+
+@pytest.mark.parametrize("batching", [Batching(), Batching(enabled=False)])
+async def test_a_slow_model_leaves_the_event_loop_to_others(
+    slow: Callable[[float], OnnxModel], batching: Batching
+) -> None:
+    model, ran = slow(0.8), Doubler()
+    run = Batcher(model, batching, ran.note)
+    run.warm_up(np.ones((1, model.width), np.float32))
+
+    async with Turns() as turns:
+        for count in (1, 3, 40):
+            answers = await run(np.full((count, model.width), 2, np.float32))
+            assert answers.tolist() == [[2.0 * model.width]] * count
+
+    assert turns.longest_s < 0.4
+    assert ran.ran == [1, 3, 40]
+
+
+async def test_a_model_that_becomes_slow_soon_leaves_the_event_loop_to_others(
+    slow: Callable[[float], OnnxModel],
+) -> None:
+    quick, later = slow(0.0), slow(0.8)
+    models = [quick]
+    run = Batcher(lambda rows: models[0](rows), Batching(), Doubler().note)
+    rows = np.ones((1, quick.width), np.float32)
+    run.warm_up(rows)
+    models[0] = later
+    await run(rows)
+
+    async with Turns() as turns:
+        await run(rows)
+    assert turns.longest_s < 0.4
+
+
+async def test_a_fast_model_runs_on_the_event_loop_in_all_sizes_up_to_the_bound(
+    slow: Callable[[float], OnnxModel],
+) -> None:
+    """Also those of which the warm-up, with a single row, could not know how long they take."""
+    model = slow(0.0)
+    threads: list[Thread] = []
+
+    def look(rows: Floats) -> Floats:
+        threads.append(current_thread())
+        return model(rows)
+
+    run = Batcher(look, Batching(), Doubler().note)
+    run.warm_up(np.ones((1, model.width), np.float32))
+    for _ in range(20):
+        for count in (1, 2, 8, 40, INLINE_ROWS):
+            await run(np.ones((count, model.width), np.float32))
+    threads.clear()
+    for count in (1, 2, 8, 40, INLINE_ROWS):
+        await run(np.ones((count, model.width), np.float32))
+    assert threads.count(current_thread()) >= 4  # a busy machine may hold one up
+
+    await run(np.ones((INLINE_ROWS + 1, model.width), np.float32))
+    assert threads[-1] is not current_thread()
+
+
+def test_a_run_that_was_held_up_once_tells_little_and_a_slow_model_much() -> None:
+    times = RunTimes()
+    times.expect(1, INLINE_S / 10)
+
+    times.note(1, 10 * INLINE_S)
+    assert times.allow_inline(1)
+    times.note(1, INLINE_S / 10)
+    times.note(1, 50 * INLINE_S)
+    assert not times.allow_inline(1)
+    times.note(1, INLINE_S / 10)
+    assert times.allow_inline(1)
+
+
+def test_a_larger_batch_is_expected_to_take_longer_until_it_is_known() -> None:
+    times = RunTimes()
+    times.expect(2, INLINE_S / 4)
+    assert [times.allow_inline(rows) for rows in (0, 1, 2, 7, 8, 64)] == [True, True, True, True, False, False]
+
+    times.note(8, INLINE_S / 2)
+    times.note(64, INLINE_S)
+    assert [times.allow_inline(rows) for rows in (7, 8, 15, 16, 64, 65)] == [True, True, True, False, True, False]
 
 
 @pytest.mark.parametrize("wrong", [{"max_batch_size": 0}, {"max_latency_ms": -1}, {"max_size": 3}])

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Thread
+from typing import NoReturn
 
+import bentoml
 import numpy as np
 import pytest
 from sqlalchemy import update
@@ -13,12 +16,23 @@ from marmita import discovery
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.database.tables import Decision, Lease
 from marmita.records.operations import decisions, training_runs
-from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, LEFT, PROMOTED, REJECTED, RETRAIN
+from marmita.records.operations.decisions import (
+    DELETE,
+    DELETED,
+    FAILED,
+    INTERRUPTED,
+    LEAVE,
+    LEFT,
+    PROMOTED,
+    REJECTED,
+    RETRAIN,
+)
 from marmita.records.operations.leases import SHEPHERD, Claim
 from marmita.records.predictions import labels
 from marmita.records.prices import prices
 from marmita.records.prices.bars import PricesError
-from marmita.registry.champions import champion
+from marmita.registry import pruning
+from marmita.registry.champions import champion, promote
 from marmita.registry.packed_model import PackedModel
 from marmita.settings import Settings
 from marmita.shepherd import crash_recovery
@@ -26,6 +40,7 @@ from marmita.shepherd.reconcile import ReconcileCycle
 from marmita.shepherd.retraining import LeaseLostError
 from tests.records.grades import ask
 from tests.records.stocks import TICKER, Source, keep, walk
+from tests.registry.repacking import repack
 from tests.shepherd.conftest import ON_BOTH, STOCK, WINE, Shepherd
 from tests.shepherd.stand_in_shepherd import stand_in
 
@@ -278,3 +293,68 @@ def test_without_the_database_nothing_is_done(champions: dict[str, PackedModel])
 
     with pytest.raises(DatabaseDownError):
         ReconcileCycle(nowhere, Settings(), [WINE], Claim(nowhere, SHEPHERD), stand_in).run()
+
+
+@ON_BOTH
+def test_old_versions_are_deleted_and_it_is_remembered_which(
+    shepherd: Shepherd, served: Callable[[str], PackedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "YOUNGEST", timedelta(0))
+    packed = served(WINE)
+    tags = [repack(packed).tag for _ in range(3)]
+
+    assert shepherd.run(retrain_keep_versions=1)
+
+    decision = decisions.latest(shepherd.database)[0]
+    assert (decision.action, decision.outcome, decision.detail) == (DELETE, DELETED, "\n".join(tags[:2]))
+    assert decision.ended_at
+    assert {str(one.tag) for one in bentoml.models.list(WINE)} == {packed.tag, tags[2]}
+
+    assert shepherd.run(retrain_keep_versions=1)
+    assert shepherd.decided()[:2] == (LEAVE, LEFT)
+
+
+def test_versions_that_can_not_be_deleted_are_said_and_tried_again(
+    shepherd: Shepherd, served: Callable[[str], PackedModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "YOUNGEST", timedelta(0))
+    packed = served(WINE)
+    old, newest = repack(packed), repack(packed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pruning, "staging", full_disk)
+        assert not shepherd.run(retrain_keep_versions=1)
+    assert shepherd.decided()[:2] == (DELETE, FAILED)
+    assert "No space left on device" in shepherd.decided()[2]
+    assert decisions.failures(shepherd.database, [WINE]) == {WINE: 0}
+
+    assert shepherd.run(retrain_keep_versions=1)
+    assert shepherd.decided()[:2] == (DELETE, DELETED)
+    assert {str(one.tag) for one in bentoml.models.list(WINE)} == {packed.tag, newest.tag}
+    assert not old.path.exists()
+
+
+def test_who_was_killed_while_it_deleted_promoted_nothing(
+    shepherd: Shepherd, served: Callable[[str], PackedModel]
+) -> None:
+    """Though somebody else made a champion since."""
+    decisions.begin(shepherd.database, WINE, DELETE, ["the newest version is kept"], {"versions": ["a"]})
+    repacked = champion_made_now(served(WINE))
+
+    assert shepherd.run()
+
+    decision = decisions.latest(shepherd.database)[-1]
+    assert (decision.action, decision.outcome, decision.tag) == (DELETE, INTERRUPTED, None)
+    assert champion(WINE) == repacked
+
+
+def full_disk(_folder: Path) -> NoReturn:
+    raise OSError(28, "No space left on device")
+
+
+def champion_made_now(packed: PackedModel) -> PackedModel:
+    card = packed.card.model_copy(update={"made": datetime.now(UTC)})
+    made = repack(packed)
+    (made.path / "card.json").write_text(card.model_dump_json())
+    promote(made)
+    return made

@@ -178,14 +178,14 @@ class Decision(Base):
     model: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
     action: Mapped[str] = mapped_column(String(16))
-    """`leave` or `retrain`."""
+    """`leave`, `retrain`, or `delete` old versions."""
     reasons: Mapped[list[str]]
     evidence: Mapped[dict[str, Any]]
     """The figures that it was made from."""
     runs: Mapped[list[str]]
     """The ids of the training runs that may come of it."""
     outcome: Mapped[str | None] = mapped_column(String(16))
-    """`left`, `promoted`, `rejected`, `failed` or `interrupted`; nothing while it is under way."""
+    """`left`, `promoted`, `rejected`, `failed`, `interrupted` or `deleted`; nothing while it is under way."""
     detail: Mapped[str] = mapped_column(Text)
     tag: Mapped[str | None] = mapped_column(String(128))
     """The version that was made last."""

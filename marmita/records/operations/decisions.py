@@ -13,10 +13,11 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.predictions.bundles import new_id
 
-LEAVE, RETRAIN = "leave", "retrain"
+LEAVE, RETRAIN, DELETE = "leave", "retrain", "delete"
 PROMOTE = "promote"
 """By hand, past the gate."""
 LEFT, PROMOTED, REJECTED, FAILED, INTERRUPTED = "left", "promoted", "rejected", "failed", "interrupted"
+DELETED = "deleted"
 
 _MOST_FAILURES = 100
 """More of them in a row say no more."""

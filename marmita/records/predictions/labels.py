@@ -5,17 +5,19 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from itertools import groupby
+from operator import itemgetter
 from random import sample
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.orm import Session
 
 from marmita.records.database import bulk
 from marmita.records.database.database import Database, insert_into
-from marmita.records.database.tables import Forecast, Label, Prediction
+from marmita.records.database.tables import Label, Prediction
 from marmita.records.predictions import pending_forecasts
-from marmita.records.predictions.pending_forecasts import Key, PendingForecast
+from marmita.records.predictions.pending_forecasts import Close, PendingForecast
 from marmita.records.prices import prices
 from marmita.records.quality.evaluators import Evaluator
 
@@ -23,6 +25,7 @@ _ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
 _TOGETHER = 1000
 """So many are asked for or written in one statement."""
 _ADD_ROWS = "INSERT INTO labels (prediction_id, row, step, value, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_LABEL = ("ids", "rows", "steps", "values")
 _ADD_COLUMNS = """
 INSERT INTO labels (prediction_id, row, step, value, at)
 SELECT *, CAST(:at AS timestamptz) FROM unnest(
@@ -30,9 +33,26 @@ SELECT *, CAST(:at AS timestamptz) FROM unnest(
 )
 ON CONFLICT DO NOTHING
 """
+_ADVANCE_ROWS = """
+UPDATE forecasts SET next_step = ?
+WHERE prediction_id = ? AND row BETWEEN ? AND ? AND next_step = ? AND ticker = ? AND as_of = ?
+"""
+_RUN = ("nexts", "ids", "firsts", "lasts", "steps")
+_ADVANCE_COLUMNS = """
+UPDATE forecasts SET next_step = run.next
+FROM unnest(
+    CAST(:nexts AS integer[]), CAST(:ids AS varchar[]), CAST(:firsts AS integer[]), CAST(:lasts AS integer[]),
+    CAST(:steps AS integer[])
+) AS run (next, id, first, last, step)
+WHERE prediction_id = run.id AND row BETWEEN run.first AND run.last AND next_step = run.step
+    AND ticker = :ticker AND as_of = :as_of
+"""
 
 BUDGET_S = 60.0
 """So long labelling takes at a time."""
+
+Key = tuple[str, int, int]
+"""Prediction, row and step: where a label belongs."""
 
 T = TypeVar("T")
 
@@ -129,44 +149,58 @@ def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[
     while time.monotonic() < deadline:
         with database.reading() as session:
             forecasts = pending_forecasts.pending(session, ticker, as_of, len(followed), place)
-            values = dict(pending_forecasts.closes(session, forecasts, followed))
+            closes = list(pending_forecasts.closes(session, forecasts, followed))
         if not forecasts:
             break
         with database.writing() as session:
-            labelled += _write_closes(session, forecasts, values, len(followed))
+            labelled += _write_closes(session, (ticker, as_of), forecasts, closes, len(followed))
         last = forecasts[-1]
         place = last.next_step, last.prediction_id, last.row
     return labelled
 
 
 def _write_closes(
-    session: Session, forecasts: Iterable[PendingForecast], values: Mapping[Key, float], known: int
+    session: Session, of: tuple[str, date], forecasts: Sequence[PendingForecast], closes: Iterable[Close], known: int
 ) -> int:
     """Keep the closes, unless someone told them, and that the forecasts have them. Returns how many are new."""
     kept = _predictions(session, {forecast.prediction_id for forecast in forecasts})
-    stored = _add_new(session.connection(), {key: value for key, value in values.items() if key[0] in kept})
-    has = update(Forecast).where(Forecast.prediction_id == bindparam("id"), Forecast.row == bindparam("of_row"))
-    steps = [
-        {"id": one.prediction_id, "of_row": one.row, "next": known + 1 if known < one.horizon else None}
-        for one in sorted(forecasts, key=lambda one: (one.prediction_id, one.row))
-    ]
-    # Two that label at once may know different days: whoever knows more is right.
-    session.connection().execute(has.where(Forecast.next_step <= known).values(next_step=bindparam("next")), steps)
+    stored = _add_new(session.connection(), sorted(close for close in closes if close[0] in kept))
+    _advance(session.connection(), of, forecasts, known)
     return stored
 
 
-def _add_new(connection: Connection, values: Mapping[Key, float]) -> int:
+def _add_new(connection: Connection, closes: Sequence[Close]) -> int:
     """Keep labels where there are none yet, in the order of their keys. Returns how many were kept."""
-    if not values:
+    if not closes:
         return 0
-    keys = sorted(values)
     if connection.dialect.name == "sqlite":
         at = bulk.moments(connection)(time.time())
-        return connection.exec_driver_sql(_ADD_ROWS, [(*key, values[key], at) for key in keys]).rowcount
+        return connection.exec_driver_sql(_ADD_ROWS, [(*close, at) for close in closes]).rowcount
     # One row after the other takes this driver much longer, and it does not say how many were new.
-    ids, rows, steps = (list(column) for column in zip(*keys, strict=True))
-    columns = {"ids": ids, "rows": rows, "steps": steps, "values": [values[key] for key in keys]}
-    return connection.execute(text(_ADD_COLUMNS), columns | {"at": datetime.now(UTC)}).rowcount
+    return connection.execute(text(_ADD_COLUMNS), _columns(_LABEL, closes) | {"at": datetime.now(UTC)}).rowcount
+
+
+def _advance(connection: Connection, of: tuple[str, date], forecasts: Iterable[PendingForecast], known: int) -> None:
+    """Keep that forecasts of a stock and a day have their closes: all of one record at once.
+
+    These are all that wait for the same step between two rows of the record. One that another process has labelled
+    meanwhile waits for a later step by now, or for none.
+    """
+    runs = []
+    for (step, id), some in groupby(forecasts, key=lambda one: (one.next_step, one.prediction_id)):
+        first, *others = some
+        last = others[-1] if others else first
+        runs.append((known + 1 if known < first.record.horizon else None, id, first.row, last.row, step))
+    runs.sort(key=itemgetter(1, 2))  # two that label at once then wait for one another and not in a circle
+    ticker, as_of = of
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_ADVANCE_ROWS, [(*run, ticker, as_of.isoformat()) for run in runs])
+    else:
+        connection.execute(text(_ADVANCE_COLUMNS), _columns(_RUN, runs) | {"ticker": ticker, "as_of": as_of})
+
+
+def _columns(names: Sequence[str], rows: Iterable[tuple[object, ...]]) -> dict[str, object]:
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 
 def _place(index: int, id: str) -> tuple[str, int]:

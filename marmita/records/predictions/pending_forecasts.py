@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
 from struct import unpack_from
 from typing import NamedTuple
@@ -28,8 +28,8 @@ Place = tuple[int, str, int]
 
 FIRST: Place = (0, "", 0)
 
-Key = tuple[str, int, int]
-"""Prediction, row and step: where a label belongs."""
+Close = tuple[str, int, int, float]
+"""Prediction, row and step, where a label belongs, and its value."""
 
 
 class PendingForecast(NamedTuple):
@@ -38,23 +38,24 @@ class PendingForecast(NamedTuple):
     next_step: int
     prediction_id: str
     row: int
-    rows: int
-    """Of its prediction, like the following."""
-    inputs_size: int
-    outputs_size: int
-
-    @property
-    def horizon(self) -> int:
-        return self.outputs_size // self.rows // (3 * NUMBERS.itemsize)
+    record: "Record"
 
     def last(self, inputs: bytes) -> float:
         """The last close that it was made from, as the record has it."""
-        end = (self.row + 1) * (len(inputs) // self.rows)
+        end = (self.row + 1) * (len(inputs) // self.record.rows)
         return (
             float(unpack_from("<f", inputs, end - NUMBERS.itemsize)[0])
             if NUMBERS.itemsize <= end <= len(inputs)
             else math.nan
         )
+
+
+class Record(NamedTuple):
+    """How large the record of a forecast's prediction is."""
+
+    rows: int
+    horizon: int
+    inputs_size: int
 
 
 def next_day(session: Session, ticker: str, after: date) -> date | None:
@@ -80,30 +81,35 @@ def closes_since(session: Session, ticker: str, as_of: date) -> list[float]:
 
 def pending(session: Session, ticker: str, as_of: date, known: int, after: Place) -> list[PendingForecast]:
     """The next forecasts of a day that lack closes of which so many are known."""
-    sizes = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
     found = session.execute(
-        select(*_PLACE, Prediction.rows, *sizes)
-        .join(Prediction, Prediction.id == Forecast.prediction_id)
+        select(*_PLACE)
         .where(Forecast.ticker == ticker, Forecast.as_of == as_of, Forecast.next_step <= known)
-        .where(tuple_(*_PLACE) > after, Prediction.rows > 0)
+        .where(tuple_(*_PLACE) > after)
         .order_by(*_PLACE)
         .limit(_TOGETHER)
-    )
-    return [PendingForecast._make(row) for row in found]
+    ).all()
+    # Many forecasts have one record: it is looked up once.
+    records = _records(session, {id for _, id, _ in found})
+    return [PendingForecast(step, id, row, records[id]) for step, id, row in found]
 
 
-def closes(
-    session: Session, forecasts: Iterable[PendingForecast], followed: Sequence[float]
-) -> Iterator[tuple[Key, float]]:
+def _records(session: Session, ids: Collection[str]) -> dict[str, Record]:
+    sizes = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
+    found = session.execute(select(Prediction.id, Prediction.rows, *sizes).where(Prediction.id.in_(ids)))
+    step = 3 * NUMBERS.itemsize
+    return {id: Record(rows, outputs // rows // step if rows else 0, inputs) for id, rows, inputs, outputs in found}
+
+
+def closes(session: Session, forecasts: Iterable[PendingForecast], followed: Sequence[float]) -> Iterator[Close]:
     """What is known of these forecasts' days and not labelled yet."""
     of = defaultdict[str, list[PendingForecast]](list)
     for forecast in forecasts:
         of[forecast.prediction_id].append(forecast)
-    sizes = {id: some[0].inputs_size for id, some in of.items()}
+    sizes = {id: some[0].record.inputs_size for id, some in of.items() if some[0].record.horizon}
     for ids in bulk.portions(sizes, _BYTES_TOGETHER, _TOGETHER):
         for id, inputs in session.execute(select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))):
             for forecast in of[id]:
                 last = forecast.last(inputs)
                 if math.isfinite(last):  # a damaged record is no reason not to label the others
-                    for step in range(forecast.next_step, min(forecast.horizon, len(followed)) + 1):
-                        yield (id, forecast.row, step), followed[step - 1] * last
+                    for step in range(forecast.next_step, min(forecast.record.horizon, len(followed)) + 1):
+                        yield id, forecast.row, step, followed[step - 1] * last

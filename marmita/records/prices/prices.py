@@ -4,13 +4,13 @@ All bars of a stock are kept on one scale, adjusted for every split that was kno
 later split scales all of them alike, and so tells a model nothing about what was still to come.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
-from sqlalchemy import BigInteger, cast, delete, func, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, SQLColumnExpression, cast, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from marmita.records.database.database import insert_into
@@ -41,9 +41,7 @@ class Closes(NamedTuple):
 
 def stored(session: Session, ticker: str, first: date, last: date) -> list[Bar]:
     """The days that are kept, oldest first."""
-    columns = [getattr(Price, name) for name in Bar._fields]
-    found = select(*columns).where(Price.ticker == ticker, Price.day.between(first, last)).order_by(Price.day)
-    return [Bar(*row) for row in session.execute(found)]
+    return list(_bars(session, ticker, Price.day.between(first, last), Price.day))
 
 
 def count(session: Session, ticker: str, first: date, last: date) -> int:
@@ -139,18 +137,24 @@ def future(session: Session, ticker: str, as_of: date, days: int) -> Closes:
     return Closes([bar.day for bar in bars[1:]], adjusted(bars, as_of)[1:])
 
 
+def _bars(
+    session: Session, ticker: str, which: ColumnElement[bool], order: SQLColumnExpression[date], most: int | None = None
+) -> Iterator[Bar]:
+    columns = (getattr(Price, name) for name in Bar._fields)
+    found = select(*columns).where(Price.ticker == ticker, which).order_by(order).limit(most)
+    return map(Bar._make, session.execute(found))
+
+
 def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar]:
     """So many days until `as_of`, if negative, or after it. They end where days begin that were never fetched, and
     where the stock ended.
     """
-    columns = [getattr(Price, name) for name in Bar._fields]
     back = days < 0
     side, order = (Price.day <= as_of, Price.day.desc()) if back else (Price.day > as_of, Price.day)
-    found = session.execute(select(*columns).where(Price.ticker == ticker, side).order_by(order).limit(abs(days)))
     ranges = _ranges(session, ticker)
     bars: list[Bar] = []
     edge = min(as_of, date.max - DAY) + DAY if back else as_of
-    for bar in (Bar(*row) for row in found):
+    for bar in _bars(session, ticker, side, order, abs(days)):
         first, last = sorted((edge, bar.day))
         lacking = _without(first + DAY, last - DAY, ranges)
         if is_broken(first, last) or any(_has_weekday(*span) for span in lacking):

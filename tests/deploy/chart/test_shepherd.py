@@ -144,6 +144,7 @@ def test_settings_reach_it(kind: Values) -> None:
         "MARMITA_RETRAIN_BACKOFF": "12h",
         "MARMITA_RETRAIN_TIMEOUT": "30m",
         "MARMITA_RETRAIN_MEMORY_MB": "2048",
+        "MARMITA_RETRAIN_KEEP_VERSIONS": "5",
         "MARMITA_MLFLOW_URI": "http://mlflow.mlflow:5000",
     }
     assert told["OMP_NUM_THREADS"] == "2"

@@ -227,6 +227,7 @@ def test_the_defaults_are_those_of_the_service() -> None:
         "backoff": _default("retrain_backoff"),
         "timeout": _default("retrain_timeout"),
         "memoryMb": _default("retrain_memory_mb"),
+        "keepVersions": _default("retrain_keep_versions"),
     }
     assert values["shepherd"]["mlflow"]["uri"] == ""
     assert values["requestTimeoutSeconds"] == yaml.safe_load(CONFIGURATION)["services"]["traffic"]["timeout"]

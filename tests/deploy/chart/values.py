@@ -49,6 +49,7 @@ EVERYTHING: Values = {
             "backoff": "12h",
             "timeout": "30m",
             "memoryMb": 2048,
+            "keepVersions": 5,
         },
         "mlflow": {"uri": "http://mlflow.mlflow:5000"},
         "extraEnv": [{"name": "OMP_NUM_THREADS", "value": "2"}],

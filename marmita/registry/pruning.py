@@ -1,0 +1,85 @@
+"""Which versions of a model stay in the store, and how the others are deleted."""
+
+import logging
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bentoml.exceptions import BentoMLException
+
+from marmita.internals.bentoml import bento_store_dir, model_store, model_store_dir
+from marmita.registry import champions
+from marmita.registry.bento_models import bento_models
+from marmita.registry.locks import staging
+
+YOUNGEST = timedelta(days=1)
+"""A younger version stays: someone may be about to promote it, or to build a Bento with it."""
+
+log = logging.getLogger(__name__)
+
+
+def old_versions(name: str, keep: int, now: datetime | None = None) -> list[str]:
+    """Return the versions that nobody needs, the oldest first.
+
+    The newest versions stay, as many as `keep` says, and of the former champions as many. So do the champion, what
+    a Bento in the Bento store was built with, and what has come into the store within a day.
+    """
+    latest = (now or datetime.now(UTC)) - YOUNGEST
+    found = _versions(name)
+    former = [version for version in champions.former_versions(name) if version in found]
+    needed = {*found[-keep:], *former[-keep:], *_packed_in_bentos(name), *_named(name)}
+    return [version for version in found if version not in needed and _came(name, version) < latest]
+
+
+def delete(name: str, versions: Collection[str], keep: int, now: datetime | None = None) -> list[str]:
+    """Delete those of the versions that are still old when no other process promotes or packs. Return their tags.
+
+    A version leaves the store as a whole, and its files are deleted beside it. What a killed process has left of them
+    is swept out by the next one that packs or deletes.
+    """
+    deleted = []
+    with champions.champion_lock(name), staging(model_store_dir().resolve().parent / "tmp") as aside:
+        for version in old_versions(name, keep, now):
+            if version in versions:
+                (model_store_dir() / name / version).rename(aside / version)
+                deleted.append(f"{name}:{version}")
+    return deleted
+
+
+def _versions(name: str) -> list[str]:
+    """Return all versions, the oldest first. What is no model is left alone."""
+    store, made = model_store(), {}
+    for folder in _folders(name):
+        try:
+            made[folder.name] = store.get(f"{name}:{folder.name}").creation_time
+        except Exception as error:  # whatever is wrong with it, it is no version of which anything is known
+            log.warning("%s:%s can't be read, and is not deleted: %s", name, folder.name, error)
+    return sorted(made, key=lambda version: (made[version], version))
+
+
+def _folders(name: str) -> list[Path]:
+    home = model_store_dir() / name
+    return [one for one in home.iterdir() if one.is_dir()] if home.is_dir() else []
+
+
+def _packed_in_bentos(name: str) -> set[str]:
+    """Return the versions that Bentos were built with. Raise if a Bento can't be read: nobody knows what it needs."""
+    found = set()
+    for manifest in bento_store_dir().glob("*/*/bento.yaml"):
+        try:
+            tags = bento_models(manifest)
+        except Exception as error:
+            raise BentoMLException(f"{manifest} can't be read: {error}") from error
+        found |= {tag.partition(":")[2] for tag in tags if tag.partition(":")[0] == name}
+    return found
+
+
+def _named(name: str) -> set[str]:
+    """Return the champion, and what BentoML takes for the latest version."""
+    files = (model_store_dir() / name / file for file in ("champion", "latest"))
+    return {file.read_text().strip() for file in files if file.exists()}
+
+
+def _came(name: str, version: str) -> datetime:
+    """Return when a version came into the store, which may be long after it was made."""
+    return datetime.fromtimestamp((model_store_dir() / name / version).stat().st_ctime, UTC)
