@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from datetime import datetime, timedelta
+from http import HTTPStatus
 
 from pydantic import Field
 from pydantic_core import to_json
@@ -20,7 +21,7 @@ from marmita.api.operations import (
     query_parameter,
 )
 from marmita.contract.answers import Answer
-from marmita.contract.replies import Call
+from marmita.contract.replies import Call, Reply
 from marmita.settings import settings, span
 
 FRESH_S = 5.0
@@ -97,7 +98,7 @@ class Measurements:
         self._kept: dict[tuple[str, timedelta], tuple[float, bytes]] = {}
 
     def of(self, name: str) -> Answering:
-        async def show(call: Call) -> bytes:
+        async def show(call: Call) -> Reply:
             model = self._api.slot(name)
             window = query(call, "window", span, settings().quality_window)
             async with self._one_at_a_time:
@@ -107,7 +108,7 @@ class Measurements:
                     figures = to_json(measured.as_dict())
                     self._forget_old()
                     self._kept[model.packed.tag, window] = (time.monotonic(), figures)
-            return figures
+            return Reply(HTTPStatus.OK, figures)
 
         return show
 

@@ -47,7 +47,7 @@ class ChampionWatcher(LifespanHook):
         name = model.packed.name
         version = champions.champion_version(name)
         if version is None or version == model.packed.version:
-            metrics.refuses(name, False)
+            metrics.rejects_champion(name, False)
             return
         tag = f"{name}:{version}"
         if monotonic() - self._rejected.get(tag, -RETRY_S) < RETRY_S:
@@ -57,11 +57,11 @@ class ChampionWatcher(LifespanHook):
         except Exception as error:
             # Whatever it is that the new champion can't do, the old one still can.
             self._rejected[tag] = monotonic()
-            metrics.refuses(name, True)
+            metrics.rejects_champion(name, True)
             known = isinstance(error, BentoMLException)
             log.error("%s is not taken up, %s stays: %s", tag, model.packed.tag, error, exc_info=not known)
             return
-        metrics.refuses(name, False)
+        metrics.rejects_champion(name, False)
         log.info("%s is served now, in the place of %s", tag, model.packed.tag)
         loop.call_soon_threadsafe(model.take, loaded)
 

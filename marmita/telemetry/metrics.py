@@ -26,14 +26,14 @@ _batch_rows = Histogram("marmita_batch_rows", "Rows that went through the model 
 _rows = Counter("marmita_rows_total", "Rows answered", ["model"])
 _unusual = Counter("marmita_unusual_inputs_total", "Inputs outside the range seen in training", ["model", "feature"])
 _predictions = Counter("marmita_predictions_total", "Predictions by class or bucket", ["model", "outcome"])
-_refused = Counter("marmita_refused_total", "Requests that the front refused before BentoML saw them", ["status"])
+_rejected = Counter("marmita_refused_total", "Requests that the front rejected", ["status"])
 _served = Gauge(
     "marmita_model_served", "1 for the version that is served", ["model", "version"], multiprocess_mode="mostrecent"
 )
 _route = Gauge(
     "marmita_model_route", "1 for each typed route of the model", ["model", "endpoint"], multiprocess_mode="mostrecent"
 )
-_refusing = Gauge(
+_champion_rejected = Gauge(
     "marmita_model_refused",
     "1 while the store has a champion that is not fit to be served",
     ["model"],
@@ -133,13 +133,13 @@ def forget_the_dead() -> None:
 
 
 @cache
-def _refusal(status: int) -> Counter:
-    return _refused.labels(status)
+def _rejection(status: int) -> Counter:
+    return _rejected.labels(status)
 
 
-def refused(status: int) -> None:
+def rejected(status: int) -> None:
     """Count a request that got no further than the front."""
-    pending.count(_refusal(status))
+    pending.count(_rejection(status))
 
 
 def serves(model: str, version: str, made: datetime, no_more: str | None = None) -> None:
@@ -157,9 +157,9 @@ def answers_at(model: str, endpoints: Iterable[str]) -> None:
         _route.labels(model, endpoint).set(1)
 
 
-def refuses(model: str, yes: bool) -> None:
+def rejects_champion(model: str, yes: bool) -> None:
     """Show whether there is a champion that is not taken up."""
-    _refusing.labels(model).set(int(yes))
+    _champion_rejected.labels(model).set(int(yes))
 
 
 class ModelMetrics:
