@@ -5,7 +5,7 @@ from typing import Any
 from _bentoml_impl.server.app import ServiceAppFactory as ServiceAppFactory
 from bentoml._internal.server.http.instruments import RunnerTrafficMetricsMiddleware
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 _FILES_OF_PAGE = ("assets", "static_content")
@@ -26,7 +26,7 @@ def application(service: Any, is_main: bool) -> tuple[ServiceAppFactory, Starlet
 def _is_of_page(route: BaseRoute, factory: ServiceAppFactory) -> bool:
     if isinstance(route, Mount):
         return route.name in _FILES_OF_PAGE and isinstance(route.app, StaticFiles)
-    return getattr(route, "endpoint", None) == factory.index_page
+    return isinstance(route, Route) and bool(route.endpoint == factory.index_page)
 
 
 def traffic_metrics(app: Any) -> Any:

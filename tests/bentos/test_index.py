@@ -32,8 +32,8 @@ def test_a_url_of_another_host_is_found() -> None:
 
 @pytest.mark.parametrize("name", ["marmita", "wine_quality"])
 def test_no_html_that_the_service_answers_reaches_another_host(services: dict[str, Any], name: str) -> None:
-    bentomls = ServiceAppFactory(services[name], is_main=True)().routes
     with opened(services[name]) as client:
+        bentomls = ServiceAppFactory(services[name], is_main=True)().routes
         known = client.get("/docs.json").json()["paths"]
         answers = {
             (path, accept["accept"]): client.get(path, headers=accept)

@@ -7,6 +7,7 @@ import socket
 from importlib import import_module
 from inspect import getsource, signature
 from pathlib import Path
+from typing import Any
 
 import bentoml
 import pytest
@@ -107,18 +108,19 @@ def test_the_factory_of_applications_takes_what_it_is_given() -> None:
 
 
 def test_the_page_of_an_application_is_where_it_is_looked_for() -> None:
-    @bentoml.service
     class Canary:
         pass
+
+    service: Any = bentoml.service(Canary)
 
     def routes(app: Starlette) -> set[str]:
         return {route.name for route in app.routes if isinstance(route, BaseRoute) and hasattr(route, "name")}
 
     configuration = internals.configuration()
     try:
-        Canary.inject_config()
-        before = routes(bentoml_app.ServiceAppFactory(Canary, is_main=True)())
-        _, app = bentoml_app.application(Canary, is_main=True)
+        service.inject_config()
+        before = routes(bentoml_app.ServiceAppFactory(service, is_main=True)())
+        _, app = bentoml_app.application(service, is_main=True)
     finally:
         internals.use_configuration(configuration)
 

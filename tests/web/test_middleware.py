@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
@@ -35,7 +36,7 @@ async def sent_by(first: Next, path: str = ASK, **headers: str) -> list[Message]
     return sent
 
 
-def told(sent: list[Message]) -> tuple[int, Mapping[bytes, bytes], object]:
+def told(sent: list[Message]) -> tuple[int, Mapping[bytes, bytes], Any]:
     start, body = sent
     return start["status"], dict(start["headers"]), json.loads(body["body"])
 
