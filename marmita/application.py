@@ -7,10 +7,9 @@ from typing import Any
 
 import bentoml
 from bentoml.exceptions import BentoMLConfigException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from marmita.api import labels, openapi, prices, quality, shepherd
+from marmita.api import index, labels, openapi, prices, quality, shepherd
 from marmita.api import models as models_api
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api, Operation
@@ -18,7 +17,7 @@ from marmita.contract.openapi import Inference
 from marmita.contract.replies import Route
 from marmita.hooks import LifespanHook
 from marmita.internals.bentoml import cross_origin, hold_runner_sockets, tracer
-from marmita.internals.bentoml_app import ServiceAppFactory
+from marmita.internals.bentoml_app import application as bentoml_application
 from marmita.oip.routes import server_routes
 from marmita.registry.startup import follows
 from marmita.runtime.champion_watcher import ChampionWatcher
@@ -32,6 +31,7 @@ from marmita.telemetry import logs, metrics
 from marmita.telemetry.catalogue import with_deprecated_names
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import make_spans
+from marmita.web.cross_origin import allow_origins
 from marmita.web.front import Front, RunnerFront, paths
 from marmita.web.lane import Lane
 from marmita.web.ready_line import ReadyLine
@@ -50,8 +50,7 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     runners = runners_of(service)
     if not hasattr(service.inner, "__metrics__"):  # what BentoML asks for the text that it shows at /metrics
         service.inner.__metrics__ = staticmethod(with_deprecated_names)
-    bentoml_app = ServiceAppFactory(service, is_main=is_main)
-    app = bentoml_app()
+    bentoml_app, app = bentoml_application(service, is_main)
     slots, keys = [new_slot(runner) for runner in runners.values()], ApiKeys(settings().keys)
     versions = {slot.packed.name: slot.version for slot in slots}
     spans = make_spans(tracer())
@@ -60,7 +59,9 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     if is_main:
         routes |= server_routes(service.name.lower(), _version(service), models.are_ready)
         routes |= {"/readyz": Route("GET", models.ready)}
-        operations = {path: route for one in _operations(runners, keys) for path, route in one.routes().items()}
+        operations = {
+            path: route for one in _operations(service, runners, keys) for path, route in one.routes().items()
+        }
         if clash := routes.keys() & operations.keys():
             raise BentoMLConfigException(f"a model has the route {min(clash)}, which is one of the API's")
         routes |= operations
@@ -74,20 +75,14 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     most = bentoml_app.max_concurrency or math.inf
     front = Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
     origins = cross_origin()
-    return CORSMiddleware(front, **origins) if origins else front
+    return allow_origins(front, origins) if origins else front
 
 
 def document(service: "bentoml.Service[Any]") -> Any:
     """Return the OpenAPI document of a service."""
     runners = runners_of(service)
-    inferences = [
-        Inference(model_name(runner), one.path, one.operation, one.about, one.request, one.answer, one.many)
-        for runner in runners.values()
-        for one in endpoints_of(runner).values()
-    ]
-    about = service.description or inspect.cleandoc(service.inner.__doc__ or "")
-    operations = _operations(runners, ApiKeys(settings().keys))
-    return openapi.build(service.name, about, _version(service), inferences, operations)
+    about, operations = _about(service), _operations(service, runners, ApiKeys(settings().keys))
+    return openapi.build(about.name, about.about, about.version, _inferences(runners), operations)
 
 
 def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:
@@ -96,12 +91,26 @@ def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:
     return {model_name(runner): runner for runner in runners}
 
 
-def _operations(runners: Mapping[str, type[Runner]], keys: ApiKeys) -> list[Operation]:
+def _inferences(runners: Mapping[str, type[Runner]]) -> list[Inference]:
+    return [
+        Inference(model_name(runner), one.path, one.operation, one.about, one.request, one.answer, one.many)
+        for runner in runners.values()
+        for one in endpoints_of(runner).values()
+    ]
+
+
+def _operations(service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], keys: ApiKeys) -> list[Operation]:
     resources: list[Any] = [models_api, labels, quality, shepherd]
     if any(runner.needs_prices for runner in runners.values()):
         resources.append(prices)
     api = Api(list(runners), lambda name: slot_for(runners[name]), database, keys)
-    return [operation for resource in resources for operation in resource.operations(api)]
+    operations = [operation for resource in resources for operation in resource.operations(api)]
+    return [index.operation(api, _about(service), _inferences(runners)), *operations]
+
+
+def _about(service: "bentoml.Service[Any]") -> index.About:
+    about = service.description or inspect.cleandoc(service.inner.__doc__ or "")
+    return index.About(service.name, about, _version(service))
 
 
 def _version(service: "bentoml.Service[Any]") -> str:

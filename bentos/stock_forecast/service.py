@@ -7,7 +7,6 @@ from typing import Any
 
 import bentoml
 import numpy as np
-from bentoml.exceptions import InvalidArgument, ServiceUnavailable
 from starlette.concurrency import run_in_threadpool
 
 from bentos.stock_forecast.contract import (
@@ -22,6 +21,7 @@ from bentos.stock_forecast.contract import (
     ForecastFrom,
     Series,
 )
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.rows import Floats
 from marmita.records.database.database import DatabaseDownError
 from marmita.records.predictions.bundles import Subject
@@ -114,10 +114,11 @@ def _kept(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
             past = history(session, ticker, as_of, WINDOW)
             return past, future(session, ticker, past.days[-1], horizon)
     except NotEnoughHistoryError as error:
-        raise InvalidArgument(f"{error}: POST /prices/load fetches more") from None
+        raise RequestError(ErrorCode.NOT_ENOUGH_HISTORY, f"{error}: POST /prices/load fetches more") from None
     except DatabaseDownError as error:
         log.warning("the database can't be used: %s", error)
-        raise ServiceUnavailable("the database can't be used now: try again in a moment") from None
+        said = "the database can't be used now: try again in a moment"
+        raise RequestError(ErrorCode.DATABASE_UNAVAILABLE, said) from None
 
 
 def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation
 from marmita.contract.answers import Answer
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call
 from marmita.contract.requests import MAX_ROWS, RequestBody, Strict
 from marmita.records.database.database import Database
@@ -57,7 +57,7 @@ def operations(api: Api) -> list[Operation]:
         evaluators = {name: api.slot(name).evaluator for name in api.models}
         added = await run_in_threadpool(_label, api.database, evaluators, [(one.id, one.truth) for one in asked.labels])
         if len(added.unknown) == len(asked.labels):
-            raise RequestError(HTTPStatus.NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
+            raise RequestError(ErrorCode.PREDICTION_NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
         return LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown)
 
     return [
@@ -87,7 +87,7 @@ def _label(
         with database().writing() as session:
             return labels.add(session, evaluators, given)
     except labels.WrongLabelError as wrong:
-        raise RequestError(HTTPStatus.BAD_REQUEST, str(wrong)) from None
+        raise RequestError(ErrorCode.INVALID_REQUEST, str(wrong)) from None
 
 
 def _is_young(id: str) -> bool:

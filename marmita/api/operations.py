@@ -11,18 +11,19 @@ from starlette.datastructures import QueryParams
 
 from marmita.api.auth import ApiKeys
 from marmita.contract.answers import Answer, Error
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.openapi import errors, example, json_of, reference
 from marmita.contract.replies import Call, Handler, Reply, Route
 from marmita.contract.requests import RequestBody
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.runtime.slot import ModelSlot
 
-Answering = Callable[[Call], Awaitable[Answer | bytes]]
-"""What answers a request: an answer, or its JSON."""
+Answering = Callable[[Call], Awaitable[Answer | Reply]]
+"""What answers a request: with an answer, or with a reply that is made already."""
 
 INVALID = {HTTPStatus.BAD_REQUEST: "Something is wrong with what was asked: it is named."}
 UNAVAILABLE = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now."}
+NOT_JSON = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not said to be application/json."}
 NO_KEY = {HTTPStatus.UNAUTHORIZED: "A key is needed."}
 KEY = {"type": "http", "scheme": "bearer", "description": "One of MARMITA_API_KEYS; none is needed if there are none."}
 
@@ -62,19 +63,23 @@ class Operation:
     errors: dict[HTTPStatus, str] = field(default_factory=dict)
     keys: ApiKeys | None = None
     """The keys of which the caller must have one, if a key is needed."""
+    has_page: bool = False
+    """Whether browsers get the answer as a page."""
 
     def routes(self) -> dict[str, Route]:
         return {path: Route(self.method, self._handler(answering)) for path, answering in self.handlers.items()}
 
     def document(self) -> dict[str, Any]:
         """Return the operation as OpenAPI has it."""
-        told = self.errors | (NO_KEY if self.keys else {})
+        told = self.errors | (NO_KEY if self.keys else {}) | (NOT_JSON if self._changes_state else {})
         said: dict[str, Any] = {
             "operationId": self.name,
             "tags": [self.tag],
             "summary": self.about,
             "responses": {"200": json_of(f"{self.about}.", reference(self.answer)), **errors(told, Error.__name__)},
         }
+        if self.has_page:
+            said["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
         if self.parameters:
             said["parameters"] = list(self.parameters)
         if self.request:
@@ -84,18 +89,30 @@ class Operation:
             said["security"] = [{}, {"key": []}]
         return said
 
+    @property
+    def _changes_state(self) -> bool:
+        return self.method != "GET"
+
     def _handler(self, answering: Answering) -> Handler:
         async def handle(call: Call) -> Reply:
+            if self._changes_state:
+                _check_media_type(call)
             if self.keys:
                 self.keys.check(call)
             try:
                 said = await answering(call)
             except DatabaseDownError as error:
                 log.warning("the database can't be used: %s", error)
-                raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, DATABASE_DOWN) from None
-            return Reply(HTTPStatus.OK, said if isinstance(said, bytes) else said.model_dump_json().encode())
+                raise RequestError(ErrorCode.DATABASE_UNAVAILABLE, DATABASE_DOWN) from None
+            return said if isinstance(said, Reply) else Reply(HTTPStatus.OK, said.model_dump_json().encode())
 
         return handle
+
+
+def _check_media_type(call: Call) -> None:
+    """Reject a body that is not said to be JSON: a page of any origin could have sent it without asking."""
+    if b"content-type" not in call.headers:
+        raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is missing: send application/json")
 
 
 def name_parameter(models: Sequence[str]) -> dict[str, Any]:
@@ -122,8 +139,8 @@ def query(call: Call, name: str, read: Callable[[str], T], default: T | None = N
     if text is None:
         if default is not None:
             return default
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} is missing: ?{name}=")
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"{name} is missing: ?{name}=")
     try:
         return read(text)
     except ValueError as error:
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name}: {error}") from None
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"{name}: {error}") from None

@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import INVALID, UNAVAILABLE, Api, Operation, query, query_parameter
 from marmita.contract.answers import Answer
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call
 from marmita.contract.requests import RequestBody
 from marmita.records.prices import loading, prices
@@ -64,20 +64,20 @@ def operations(api: Api) -> list[Operation]:
         try:
             loaded = await run_in_threadpool(loading.load, api.database(), asked.ticker, asked.start, asked.end)
         except ValueError as error:
-            raise RequestError(HTTPStatus.BAD_REQUEST, str(error)) from None
+            raise RequestError(ErrorCode.INVALID_REQUEST, str(error)) from None
         except prices.PricesError as error:
-            raise RequestError(HTTPStatus.BAD_GATEWAY, str(error)) from None
+            raise RequestError(ErrorCode.PRICES_UNAVAILABLE, str(error)) from None
         return PricesLoaded(ticker=asked.ticker, fetched=loaded.fetched, days=loaded.days, labelled=loaded.labelled)
 
     async def show(call: Call) -> Answer:
         ticker = query(call, "ticker", ticker_of)
         first, last = query(call, "start", _day), query(call, "end", _day)
         if first > last:
-            raise RequestError(HTTPStatus.BAD_REQUEST, f"start, {first}, must not be after end, {last}")
+            raise RequestError(ErrorCode.INVALID_REQUEST, f"start, {first}, must not be after end, {last}")
         found = await run_in_threadpool(_stored, api, ticker, first, last)
         if not found:
             raise RequestError(
-                HTTPStatus.NOT_FOUND,
+                ErrorCode.PRICES_NOT_FOUND,
                 f"no prices of {ticker} are kept from {first} to {last}: POST /prices/load fetches them",
             )
         return StoredPrices(ticker=ticker, prices=[PriceOfDay.model_validate(bar._asdict()) for bar in found])

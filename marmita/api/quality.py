@@ -23,7 +23,7 @@ from marmita.api.operations import (
     query_parameter,
 )
 from marmita.contract.answers import Answer
-from marmita.contract.replies import Call
+from marmita.contract.replies import Call, Reply
 from marmita.runtime.slot import ModelSlot
 from marmita.settings import duration, settings
 
@@ -117,14 +117,14 @@ class Measurements:
         self._kept: dict[Asked, tuple[float, bytes]] = {}
 
     def of(self, name: str) -> Answering:
-        async def show(call: Call) -> bytes:
+        async def show(call: Call) -> Reply:
             model = self._api.slot(name)
             window = query(call, "window", duration, settings().quality_window)
             asked = model.packed.tag, window
             at, figures = self._kept.get(asked, (-math.inf, b""))
-            if time.monotonic() - at <= FRESH_S:
-                return figures
-            return await asyncio.shield(self._begun.get(asked) or self._begin(asked, model))
+            if time.monotonic() - at > FRESH_S:
+                figures = await asyncio.shield(self._begun.get(asked) or self._begin(asked, model))
+            return Reply(HTTPStatus.OK, figures)
 
         return show
 

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from marmita.contract.errors import ErrorCode
+
 
 class Answer(BaseModel):
     """What goes out."""
@@ -47,4 +49,5 @@ class Error(Answer):
     """The one shape of every error."""
 
     error: str = Field(description="One sentence for people.")
+    code: ErrorCode
     detail: list[ErrorDetail] = Field(description="Every single thing that is wrong, where that is known.")

@@ -1,12 +1,13 @@
-"""The one shape of errors: `{"error": "<one sentence>", "detail": [{"loc": [...], "msg": "...", "type": "..."}]}`.
+"""The one shape of errors: `{"error": "<sentence>", "code": "<code>", "detail": [{"loc": [], "msg": "", "type": ""}]}`.
 
 What pydantic and BentoML raise is told in it, once, where the answer is made.
 """
 
 import logging
 from collections.abc import Mapping
+from enum import StrEnum
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Self
 
 from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
@@ -25,18 +26,59 @@ _FAULT = "an unexpected error, see the server's log"
 log = logging.getLogger(__name__)
 
 
+class ErrorCode(StrEnum):
+    """The cause of an error, for programs."""
+
+    status: HTTPStatus
+    """What an error of this cause is answered with."""
+
+    INVALID_REQUEST = "invalid_request", HTTPStatus.BAD_REQUEST
+    NOT_ENOUGH_HISTORY = "not_enough_history", HTTPStatus.BAD_REQUEST
+    UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED
+    NOT_FOUND = "not_found", HTTPStatus.NOT_FOUND
+    PREDICTION_NOT_FOUND = "prediction_not_found", HTTPStatus.NOT_FOUND
+    PRICES_NOT_FOUND = "prices_not_found", HTTPStatus.NOT_FOUND
+    METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED
+    BODY_TIMEOUT = "body_timeout", HTTPStatus.REQUEST_TIMEOUT
+    BODY_TOO_LARGE = "body_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    TOO_MANY_ITEMS = "too_many_items", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    OVERLOADED = "overloaded", HTTPStatus.TOO_MANY_REQUESTS
+    INTERNAL = "internal", HTTPStatus.INTERNAL_SERVER_ERROR
+    PRICES_UNAVAILABLE = "prices_unavailable", HTTPStatus.BAD_GATEWAY
+    MODEL_UNAVAILABLE = "model_unavailable", HTTPStatus.SERVICE_UNAVAILABLE
+    MODEL_OVERLOADED = "model_overloaded", HTTPStatus.SERVICE_UNAVAILABLE
+    DATABASE_UNAVAILABLE = "database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE
+    SHUTTING_DOWN = "shutting_down", HTTPStatus.SERVICE_UNAVAILABLE
+    DEADLINE_EXCEEDED = "deadline_exceeded", HTTPStatus.GATEWAY_TIMEOUT
+
+    def __new__(cls, code: str, status: HTTPStatus) -> Self:
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.status = status
+        return member
+
+    @classmethod
+    def of(cls, status: int) -> "ErrorCode":
+        """Return the code of an error of which only the status is known: the first one with it."""
+        unknown = cls.INTERNAL if status >= HTTPStatus.INTERNAL_SERVER_ERROR else cls.INVALID_REQUEST
+        return next((code for code in cls if code.status == status), unknown)
+
+
 class RequestError(Exception):
     """A request that goes no further, and what its sender is told."""
 
     def __init__(
         self,
-        status: HTTPStatus,
+        code: ErrorCode,
         error: str,
         detail: list[Mapping[str, Any]] | None = None,
         headers: Headers = (),
+        status: HTTPStatus | None = None,
     ) -> None:
         super().__init__(error)
-        self.status = status
+        self.code = code
+        self.status = status or code.status
         self.error = error
         self.detail = detail or []
         self.headers = headers
@@ -45,7 +87,9 @@ class RequestError(Exception):
 def error_reply(error: Exception, in_full: bool = True) -> Reply:
     """Return the answer to a request that failed. What is no fault of the request is logged and not told."""
     told = _told(error)
-    content = {"error": told.error, "detail": told.detail} if in_full else {"error": told.error}
+    content: dict[str, Any] = {"error": told.error}
+    if in_full:
+        content |= {"code": told.code, "detail": told.detail}
     headers = ((b"retry-after", b"1"), *told.headers) if told.status in _RETRY_LATER else told.headers
     return Reply(told.status.value, to_json(content), headers=headers)
 
@@ -53,7 +97,7 @@ def error_reply(error: Exception, in_full: bool = True) -> Reply:
 def status_reply(status: int, headers: Headers = ()) -> Reply:
     """Return the answer to a request of which only a status is known."""
     known = HTTPStatus(status)
-    return error_reply(RequestError(known, known.phrase, headers=headers))
+    return error_reply(RequestError(ErrorCode.of(status), known.phrase, headers=headers, status=known))
 
 
 def _told(error: Exception) -> RequestError:
@@ -65,10 +109,11 @@ def _told(error: Exception) -> RequestError:
         case BentoMLException() if error.error_code.value < HTTPStatus.INTERNAL_SERVER_ERROR or (
             error.error_code == HTTPStatus.SERVICE_UNAVAILABLE
         ):
-            return RequestError(HTTPStatus(error.error_code.value), str(error))
+            status = HTTPStatus(error.error_code.value)
+            return RequestError(ErrorCode.of(status), str(error), status=status)
         case _:
             log.error("a request failed", exc_info=error)
-            return RequestError(HTTPStatus.INTERNAL_SERVER_ERROR, _FAULT)
+            return RequestError(ErrorCode.INTERNAL, _FAULT)
 
 
 def _invalid(error: ValidationError) -> RequestError:
@@ -82,8 +127,8 @@ def _invalid(error: ValidationError) -> RequestError:
         for item in found[:_SHOWN]
     ]
     is_too_much = any(item["type"] in _TOO_MUCH for item in detail)
-    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if is_too_much else HTTPStatus.BAD_REQUEST
-    return RequestError(status, _sentence(detail[0], len(found) - 1), [*detail])
+    code = ErrorCode.TOO_MANY_ITEMS if is_too_much else ErrorCode.INVALID_REQUEST
+    return RequestError(code, _sentence(detail[0], len(found) - 1), [*detail])
 
 
 def _short(text: str) -> str:

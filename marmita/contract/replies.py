@@ -41,8 +41,6 @@ class Route(NamedTuple):
     method: str
     handle: Handler
     media_types: tuple[bytes, ...] = JSON_ONLY
-    in_full: bool = True
-    """Whether an error is told with its details: the Open Inference Protocol knows the sentence alone."""
 
     def allows(self, method: str) -> bool:
         return method == self.method or (method == "HEAD" and self.method == "GET")

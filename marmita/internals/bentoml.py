@@ -62,11 +62,12 @@ def use_configuration(configuration: Any) -> None:
 
 
 def cross_origin() -> dict[str, Any] | None:
-    """Return the options of `http.cors` in the configuration, if it is on."""
+    """Return the options of `http.cors` in the configuration, by Starlette's names, if it is on."""
     if not BentoMLContainer.http.cors.enabled.get():
         return None
     options: dict[str, Any] = BentoMLContainer.access_control_options.get()
-    return options
+    lists = {"allow_origins", "allow_methods", "allow_headers", "expose_headers"}
+    return {name: [said] if name in lists and isinstance(said, str) else said for name, said in options.items()}
 
 
 def tracer() -> Tracer | None:

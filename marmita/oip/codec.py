@@ -4,7 +4,6 @@ A tensor stands in the JSON, or behind it as plain bytes (the protocol's binary 
 """
 
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from itertools import chain
 from reprlib import repr as shown
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
 from marmita.runtime.signature import DATATYPE, TYPES, Numbers, Signature
@@ -172,8 +171,8 @@ def _parameter(holder: Mapping[str, Any], name: str, kind: type[T]) -> T | None:
 
 
 def _wrong(error: str) -> RequestError:
-    return RequestError(HTTPStatus.BAD_REQUEST, error)
+    return RequestError(ErrorCode.INVALID_REQUEST, error)
 
 
 def _too_much(error: str) -> RequestError:
-    return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, error)
+    return RequestError(ErrorCode.TOO_MANY_ITEMS, error)

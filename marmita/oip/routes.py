@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import BYTES, JSON, JSON_OR_BYTES, Call, Handler, Reply, Route, json_reply
 from marmita.oip.codec import read, write
 from marmita.runtime.runner import Runner
@@ -14,6 +14,11 @@ JSON_SIZE = b"inference-header-content-length"
 _EXTENSIONS = ["binary_tensor_data"]
 _LONGEST_SIZE = 18
 """A number of bytes with more digits is none, and one with thousands of them is more than Python reads."""
+
+
+def is_told_in_full(path: str) -> bool:
+    """Tell whether errors at a path have a code and details: the protocol knows the sentence alone."""
+    return not (path == "/v2" or path.startswith("/v2/"))
 
 
 def model_path(model: str) -> str:
@@ -28,9 +33,9 @@ def model_routes(model: str, handle: Handler) -> dict[str, Route]:
     """Return the routes of a model, all of which one handler answers."""
     path = model_path(model)
     return {
-        path: Route("GET", handle, in_full=False),
-        f"{path}/ready": Route("GET", handle, in_full=False),
-        f"{path}/infer": Route("POST", handle, JSON_OR_BYTES, in_full=False),
+        path: Route("GET", handle),
+        f"{path}/ready": Route("GET", handle),
+        f"{path}/infer": Route("POST", handle, JSON_OR_BYTES),
     }
 
 
@@ -48,9 +53,9 @@ def server_routes(service: str, version: str, ready: Callable[[], Awaitable[bool
         return readiness(await ready())
 
     return {
-        "/v2": Route("GET", describe, in_full=False),
-        "/v2/health/live": Route("GET", is_live, in_full=False),
-        "/v2/health/ready": Route("GET", is_ready, in_full=False),
+        "/v2": Route("GET", describe),
+        "/v2/health/live": Route("GET", is_live),
+        "/v2/health/ready": Route("GET", is_ready),
     }
 
 
@@ -82,7 +87,7 @@ def json_size(headers: Mapping[bytes, bytes], body: int) -> int | None:
         return None
     if not said.isdigit() or len(said) > _LONGEST_SIZE or int(said) > body:
         name = JSON_SIZE.decode()
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"{name} must be a number of bytes within the body")
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"{name} must be a number of bytes within the body")
     return int(said)
 
 
@@ -116,5 +121,5 @@ def relayed(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, tuple[tuple[
 def readiness(ready: bool, **of: str) -> Reply:
     """Return the answer to whether something is ready."""
     if not ready:
-        raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "not ready: try again in a moment")
+        raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "not ready: try again in a moment")
     return json_reply({**of, "ready": True})

@@ -5,8 +5,8 @@ the event loop, and those that came in while a batch was running. Nobody waits f
 pays nothing, and batches grow with the load by themselves. `services.<Name>.batching` in `configuration.yaml` bounds
 them.
 
-BentoML's own dispatcher serves a service's outermost endpoint only, takes its limits from the code, and waits by a
-timer of a millisecond, which costs more than what it spares a compiled model. `docs/performance.md` has the figures.
+BentoML's own batching is part of its per-request stack, which predictions do not pass. `docs/performance.md` compares
+the two.
 """
 
 import asyncio
@@ -20,9 +20,10 @@ from time import perf_counter, thread_time
 from typing import Any, NamedTuple
 
 import numpy as np
-from bentoml.exceptions import BentoMLConfigException, ServiceUnavailable
+from bentoml.exceptions import BentoMLConfigException
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.rows import Floats
 from marmita.internals.bentoml import configuration
 
@@ -155,7 +156,7 @@ class Batcher:
         done: asyncio.Future[Sequence[Floats | Exception]],
     ) -> None:
         failed = done.cancelled() or done.exception() is not None
-        fault = ServiceUnavailable("the model could not be run: try again in a moment")
+        fault = RequestError(ErrorCode.MODEL_UNAVAILABLE, "the model could not be run: try again in a moment")
         self._finish(loop, callers, [fault] * len(callers) if failed else done.result())
 
     def _take(self) -> tuple[list[_Waiting], int]:
@@ -170,7 +171,8 @@ class Batcher:
             if caller.answer.done():
                 continue
             if caller.since < too_late:
-                caller.answer.set_exception(ServiceUnavailable("the model is overloaded: try again later"))
+                late = RequestError(ErrorCode.MODEL_OVERLOADED, "the model is overloaded: try again later")
+                caller.answer.set_exception(late)
                 continue
             callers.append(caller)
             rows += len(caller.rows)

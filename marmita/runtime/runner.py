@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from http import HTTPStatus
 from time import perf_counter
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +13,7 @@ import msgspec
 import numpy as np
 from bentoml.models import BentoModel
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.rows import Floats
 from marmita.records.predictions.bundles import PredictionRequest, Subject
 from marmita.records.predictions.recorder import Kept
@@ -120,7 +119,7 @@ def _check_finite(outputs: Floats) -> None:
     """Raise if the model has no answer to a row: nothing of it may be recorded, counted or told."""
     if np.count_nonzero(np.isfinite(outputs)) != outputs.size:  # for few rows in half the time of all()
         row = int(np.argwhere(~np.isfinite(outputs))[0][0])
-        raise RequestError(HTTPStatus.BAD_REQUEST, f"the model has no answer to row {row}: are its values possible?")
+        raise RequestError(ErrorCode.INVALID_REQUEST, f"the model has no answer to row {row}: are its values possible?")
 
 
 def model_name(service_class: type) -> str:

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from http import HTTPStatus
 from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 
 DATATYPE = "FP32"
 TYPES: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "FP64": np.dtype("<f8")}
@@ -76,4 +75,4 @@ class Signature:
 
 
 def _wrong(error: str) -> RequestError:
-    return RequestError(HTTPStatus.BAD_REQUEST, error)
+    return RequestError(ErrorCode.INVALID_REQUEST, error)

@@ -82,7 +82,7 @@ def _writes_to_a_terminal(handler: logging.Handler) -> bool:
 
 
 def _not_the_callers_fault(record: logging.LogRecord) -> bool:
-    """BentoML logs a traceback for each refused request, data included. The access log's line is enough for those."""
+    """BentoML logs a traceback for each rejected request, data included. The access log's line is enough for those."""
     if record.msg != REFUSED:
         return True
     error = record.exc_info[1] if record.exc_info else None

@@ -9,9 +9,9 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import NamedTuple
 
-from marmita.contract.errors import RequestError, error_reply
+from marmita.contract.errors import ErrorCode, RequestError, error_reply
 from marmita.contract.replies import Call, Reply, Route
-from marmita.oip.routes import canonical
+from marmita.oip.routes import canonical, is_told_in_full
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import Spans
 from marmita.timeouts import Deadline, DeadlineError
@@ -56,28 +56,28 @@ class Lane:
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
         try:
             with self._spans.begin(call.scope["method"], endpoint, call.headers) as span:
-                reply = await self._handled(found.route, call)
+                reply = await self._handled(found, call)
                 span.ended(status := reply.status)
                 return reply
         finally:
             self._metrics.ended(endpoint, status, perf_counter() - start)
 
-    async def _handled(self, route: Route, call: Call) -> Reply:
+    async def _handled(self, found: Found, call: Call) -> Reply:
         try:
-            if not route.allows(call.scope["method"]):
-                raise _not_allowed(route)
+            if not found.route.allows(call.scope["method"]):
+                raise _not_allowed(found.route)
             with self._deadline.begin():
-                return await route.handle(call)
+                return await found.route.handle(call)
         except DeadlineError:
             said = f"there was no answer within {self._deadline.seconds:g} s"
-            return error_reply(RequestError(HTTPStatus.GATEWAY_TIMEOUT, said), route.in_full)
+            return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, said), is_told_in_full(found.endpoint))
         except Exception as error:
-            return error_reply(error, route.in_full)
+            return error_reply(error, is_told_in_full(found.endpoint))
 
 
 def _not_allowed(route: Route) -> RequestError:
     return RequestError(
-        HTTPStatus.METHOD_NOT_ALLOWED,
+        ErrorCode.METHOD_NOT_ALLOWED,
         f"only {route.method} is allowed here",
         headers=((b"allow", route.method.encode()),),
     )

@@ -6,8 +6,9 @@ from time import perf_counter
 
 from starlette.types import ASGIApp, Message
 
-from marmita.contract.errors import RequestError, error_reply, status_reply
+from marmita.contract.errors import ErrorCode, RequestError, error_reply, status_reply
 from marmita.contract.replies import JSON_ONLY, Call, Reply
+from marmita.oip.routes import is_told_in_full
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
 from marmita.web.exchange import Exchange
@@ -22,11 +23,6 @@ READY = frozenset({"/readyz", "/v2/health/ready"})
 PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _SMALL = 65_536
-
-
-def is_told_in_full(path: str) -> bool:
-    """Tell whether errors at a path have details: the Open Inference Protocol knows the sentence alone."""
-    return not (path == "/v2" or path.startswith("/v2/"))
 
 
 class AccessLogging:
@@ -55,7 +51,7 @@ class LoadShedding:
     def __init__(self, inner: Next, load: Load) -> None:
         self._inner = inner
         self._load = load
-        full = RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
+        full = RequestError(ErrorCode.OVERLOADED, FULL)
         self._in_full, self._in_short = error_reply(full), error_reply(full, in_full=False)
 
     async def __call__(self, exchange: Exchange) -> None:
@@ -102,7 +98,7 @@ class Draining:
 
     async def __call__(self, exchange: Exchange) -> None:
         if exchange.path in READY and self._is_draining():
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the service is about to end")
+            raise RequestError(ErrorCode.SHUTTING_DOWN, "the service is about to end")
         await self._inner(exchange)
 
 
@@ -129,7 +125,7 @@ class Dispatch:
         elif exchange.path in self._paths:
             await self._pass_on(exchange)
         else:
-            raise RequestError(HTTPStatus.NOT_FOUND, "there is nothing at this path")
+            raise RequestError(ErrorCode.NOT_FOUND, "there is nothing at this path")
 
     async def _answer(self, exchange: Exchange, found: Found) -> Reply:
         if exchange.method not in WITH_BODY:
@@ -138,9 +134,9 @@ class Dispatch:
         body = await self._bodies.read(exchange.headers, exchange.receive, media_types)
         try:
             if self._lane.find(exchange.path) is None:
-                raise RequestError(HTTPStatus.NOT_FOUND, "this version is not served any more")
+                raise RequestError(ErrorCode.NOT_FOUND, "this version is not served any more")
             if self._load.is_full:
-                raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
+                raise RequestError(ErrorCode.OVERLOADED, FULL)
             with self._load:
                 return await self._lane.answer(found, Call(exchange.scope, exchange.headers, body))
         finally:

@@ -1,11 +1,10 @@
 """Reading requests' bodies within bounds: of each one's size and time, and of what all of them take together."""
 
 from collections.abc import Collection, Mapping
-from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.settings import Settings
 from marmita.timeouts import Deadline, DeadlineError
 
@@ -31,9 +30,9 @@ class RequestBodies:
         media_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         if media_types and media_type not in media_types:
             wanted, found = b" or ".join(media_types).decode(), media_type[:100].decode("latin-1")
-            raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {found}")
+            raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {found}")
         if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise RequestError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+            raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
         declared = headers.get(b"content-length", b"")
         waits_for_us = headers.get(b"expect", b"").lower() == b"100-continue"
         if waits_for_us and declared.isdigit() and int(declared) > self._largest:
@@ -43,7 +42,7 @@ class RequestBodies:
                 return await self._read(receive)
         except DeadlineError:
             raise RequestError(
-                HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {self._deadline.seconds:g} s"
+                ErrorCode.BODY_TIMEOUT, f"the body did not arrive within {self._deadline.seconds:g} s"
             ) from None
 
     def release(self, size: int) -> None:
@@ -58,7 +57,7 @@ class RequestBodies:
             while more and size <= _DRAIN * self._largest:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise RequestError(HTTPStatus.BAD_REQUEST, "the client left before its body was complete")
+                    raise RequestError(ErrorCode.INVALID_REQUEST, "the client left before its body was complete")
                 chunk = message.get("body", b"")
                 more = message.get("more_body", False)
                 size += len(chunk)
@@ -68,7 +67,7 @@ class RequestBodies:
                     chunks.clear()
                     continue
                 if self._held + len(chunk) > self._most_held:
-                    raise RequestError(HTTPStatus.TOO_MANY_REQUESTS, FULL)
+                    raise RequestError(ErrorCode.OVERLOADED, FULL)
                 self._held += len(chunk)
                 kept += len(chunk)
                 chunks.append(chunk)
@@ -80,7 +79,7 @@ class RequestBodies:
         return b"".join(chunks)
 
     def _too_large(self) -> RequestError:
-        return RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {self._largest} bytes")
+        return RequestError(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {self._largest} bytes")
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -8,9 +8,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import bentoml
-from bentoml.exceptions import ServiceUnavailable
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import BYTES, JSON, Call, Handler, Reply, Route
 from marmita.internals.bentoml import runner_addresses, socket_path
 from marmita.oip import routes as oip
@@ -64,14 +63,14 @@ class RemoteModel:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 return (await self._ask("GET", self._ready_path, self._traced(), b"")).status == HTTPStatus.OK
-        except (TimeoutError, ServiceUnavailable):
+        except (TimeoutError, RequestError):
             return False
 
     async def _ask(self, method: str, path: str, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Reply:
         try:
             answer = await self._relay.ask(method, path, headers, body)
         except RelayError as error:
-            raise ServiceUnavailable(_NOT_ANSWERING) from error
+            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, _NOT_ANSWERING) from error
         return Reply(answer.status, answer.body, *oip.relayed(answer.headers))
 
     def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
@@ -114,7 +113,7 @@ class Models:
     async def ready(self, _: Call) -> Reply:
         """Answer whether all models are ready."""
         if not await self.are_ready():
-            raise RequestError(HTTPStatus.SERVICE_UNAVAILABLE, "the models are not ready: try again in a moment")
+            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "the models are not ready: try again in a moment")
         return Reply(HTTPStatus.OK, b"\n", b"text/plain; charset=utf-8")
 
     async def _is_ready(self, name: str, _: Call) -> Reply:

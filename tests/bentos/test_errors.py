@@ -63,7 +63,8 @@ def test_a_bad_value_is_named_with_its_row_and_field(client: TestClient, what: s
 
     assert answer.status_code == 400, answer.text
     said = answer.json()
-    assert set(said) == {"error", "detail"}
+    assert set(said) == {"error", "code", "detail"}
+    assert said["code"] == "invalid_request"
     assert loc in [item["loc"] for item in said["detail"]]
     assert all(set(item) == {"loc", "msg", "type"} for item in said["detail"])
     assert all(str(part) in said["error"] for part in said["detail"][0]["loc"])
@@ -93,7 +94,8 @@ def test_a_bad_body_is_refused_on_every_route(client: TestClient, what: str, rou
     answer = client.post(route, content=body, headers=headers)
 
     assert answer.status_code == status, answer.text
-    assert set(answer.json()) == {"error", "detail"}
+    assert set(answer.json()) == {"error", "code", "detail"}
+    assert answer.json()["code"] == {400: "invalid_request", 415: "unsupported_media_type"}[status]
     assert answer.headers["x-request-id"]
     assert client.post(route, json=REQUESTS[route](1)).status_code == 200
 
@@ -106,6 +108,7 @@ def test_one_row_too_many_is_too_much(client: TestClient, route: str) -> None:
     answer = client.post(route, json={name: rows * 10_001})
 
     assert answer.status_code == 413
+    assert answer.json()["code"] == "too_many_items"
     assert answer.json()["detail"][0]["loc"] == [name]
     assert client.post(route, json=request).status_code == 200
 
@@ -119,10 +122,10 @@ def test_ten_thousand_wrong_rows_get_a_short_answer(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "status", "said"),
-    [(2_000, 400, "2000 errors"), (50_000, 400, "50000 errors"), (300_000, 413, "more than 220000 keys")],
+    ("keys", "status", "kind"),
+    [(2_000, 400, "too_many_errors"), (50_000, 400, "too_many_errors"), (300_000, 413, "too_many_keys")],
 )
-def test_unknown_fields_without_end_are_not_listed(client: TestClient, keys: int, status: int, said: str) -> None:
+def test_unknown_fields_without_end_are_not_listed(client: TestClient, keys: int, status: int, kind: str) -> None:
     request = wines(1)
     request["wines"][0] |= {f"unknown_{number}": 1 for number in range(keys)}
 
@@ -130,7 +133,7 @@ def test_unknown_fields_without_end_are_not_listed(client: TestClient, keys: int
 
     assert answer.status_code == status
     assert len(answer.content) < 1_000
-    assert said in answer.json()["error"]
+    assert [one["type"] for one in answer.json()["detail"]] == [kind]
 
 
 def test_a_field_with_an_endless_name_is_not_mirrored(client: TestClient) -> None:
@@ -188,21 +191,45 @@ def test_unknown_paths_add_nothing_to_the_metrics(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
+    ("method", "path", "status", "code"),
     [
-        ("GET", "/nowhere", 404),
-        ("GET", "/models/nobody", 404),
-        ("GET", SCORE, 405),
-        ("DELETE", "/models", 405),
-        ("POST", "/readyz", 405),
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/models/nobody", 404, "not_found"),
+        ("GET", SCORE, 405, "method_not_allowed"),
+        ("DELETE", "/models", 405, "method_not_allowed"),
+        ("POST", "/readyz", 405, "method_not_allowed"),
+        ("POST", "/livez", 405, "method_not_allowed"),
     ],
 )
-def test_errors_of_the_routing_have_the_same_shape(client: TestClient, method: str, path: str, status: int) -> None:
+def test_errors_of_the_routing_have_the_same_shape(
+    client: TestClient, method: str, path: str, status: int, code: str
+) -> None:
     answer = client.request(method, path)
 
     assert answer.status_code == status
+    assert answer.json()["code"] == code
     assert answer.json()["detail"] == []
     assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("route", REQUESTS)
+def test_a_prediction_needs_no_content_type(client: TestClient, route: str) -> None:
+    """It changes nothing: whoever sends one from another page can't read the answer."""
+    body = json.dumps(REQUESTS[route](1)).encode()
+
+    assert client.post(route, content=body).status_code == 200
+
+
+@pytest.mark.parametrize("route", ["/labels", "/prices/load"])
+@pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/x-www-form-urlencoded"])
+def test_what_changes_something_must_be_said_to_be_json(client: TestClient, route: str, media_type: str | None) -> None:
+    """A page of any origin may send the rest without asking."""
+    headers = {} if media_type is None else {"content-type": media_type}
+    answer = client.post(route, content=b"{}", headers=headers)
+    as_json = client.post(route, content=b"{}", headers=JSON)
+
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    assert (as_json.status_code, as_json.json()["code"]) == (400, "invalid_request")
 
 
 def test_a_fault_inside_is_a_500_that_tells_nothing(
@@ -217,5 +244,5 @@ def test_a_fault_inside_is_a_500_that_tells_nothing(
 
     assert answer.status_code == 500
     assert "secret" not in answer.text
-    assert set(answer.json()) == {"error", "detail"}
+    assert set(answer.json()) == {"error", "code", "detail"}
     assert client.post(CLASSIFY, json=exams(1)).status_code == 200

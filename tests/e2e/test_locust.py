@@ -297,7 +297,7 @@ def test_a_service_that_is_full_fails_unless_that_is_meant(tmp_path: Path) -> No
     """Where it refuses everything, a run is worth nothing even then."""
     common = ["--headless", "--only-summary", "--run-time", "1s", USERS[CLASSIFY], "--csv"]
     with (
-        stub(429, {"error": "the service is full", "detail": []}) as url,
+        stub(429, {"error": "the service is full", "code": "overloaded", "detail": []}) as url,
         running("--host", url, *common, str(tmp_path / "meant"), "--accept-full") as meant,
         running("--host", url, *common, str(tmp_path / "not-meant")) as not_meant,
     ):

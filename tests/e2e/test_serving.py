@@ -115,7 +115,7 @@ def test_bad_requests_are_answered_in_the_one_shape(server: Server) -> None:
         answer = httpx.post(f"{server.url}{route}", content=body, headers={"content-type": media_type}, timeout=30)
 
         assert answer.status_code == status, answer.text
-        assert set(answer.json()) == {"error", "detail"}
+        assert set(answer.json()) == {"error", "code", "detail"}
         if loc is not None:
             assert answer.json()["detail"][0]["loc"] == loc
         assert httpx.post(f"{server.url}{route}", json=REQUESTS[route](1)).status_code == 200
@@ -250,7 +250,7 @@ def test_not_ready_while_a_runner_does_not_answer(split: Server) -> None:
     try:
         answer = httpx.get(f"{split.url}/readyz", timeout=20)
         assert answer.status_code == 503
-        assert set(answer.json()) == {"error", "detail"}
+        assert set(answer.json()) == {"error", "code", "detail"}
         assert httpx.post(f"{split.url}{SCORE}", json=wines(1)).status_code == 200
     finally:
         runner.resume()

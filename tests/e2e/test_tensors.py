@@ -432,7 +432,7 @@ def test_a_full_service_turns_away_whoever_comes_by_whatever_route(own_home: Pat
     assert [away.status_code, away_too.status_code] == [429, 429]
     assert away.json() == {"error": "the service is full: try again in a moment"}
     assert away.headers["retry-after"] == "1"
-    assert set(away_too.json()) == {"error", "detail"}
+    assert set(away_too.json()) == {"error", "code", "detail"}
     assert [ours.result().status_code, theirs.result().status_code, after.status_code] == [200, 200, 200]
     assert refused == 2
 

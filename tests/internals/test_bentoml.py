@@ -7,9 +7,12 @@ import socket
 from importlib import import_module
 from inspect import getsource, signature
 from pathlib import Path
+from typing import Any
 
 import bentoml
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from marmita.internals import bentoml as internals
 from marmita.internals import bentoml_app
@@ -98,9 +101,31 @@ def test_the_factory_of_applications_takes_what_it_is_given() -> None:
     taken = list(signature(bentoml_app.ServiceAppFactory.__init__).parameters)
 
     assert taken[1:3] == ["service", "is_main"], "_bentoml_impl.server.app.ServiceAppFactory takes other arguments"
+    assert "enable_access_control" in taken, "ServiceAppFactory has another name for what turns CORS on"
     for name in ("timeout", "max_concurrency"):
         source = getsource(bentoml_app.ServiceAppFactory)
         assert f"{name}=" in source, f"ServiceAppFactory has lost {name}"
+
+
+def test_the_page_of_an_application_is_where_it_is_looked_for() -> None:
+    class Canary:
+        pass
+
+    service: Any = bentoml.service(Canary)
+
+    def routes(app: Starlette) -> set[str]:
+        return {route.name for route in app.routes if isinstance(route, BaseRoute) and hasattr(route, "name")}
+
+    configuration = internals.configuration()
+    try:
+        service.inject_config()
+        before = routes(bentoml_app.ServiceAppFactory(service, is_main=True)())
+        _, app = bentoml_app.application(service, is_main=True)
+    finally:
+        internals.use_configuration(configuration)
+
+    assert before - routes(app) == {"index", "static_content"}, "BentoML's page has other routes"
+    assert "openapi-spec" in routes(app)
 
 
 def test_the_metrics_of_requests_are_where_they_are_looked_for() -> None:

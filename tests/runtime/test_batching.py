@@ -7,9 +7,9 @@ from threading import Thread, current_thread
 
 import numpy as np
 import pytest
-from bentoml.exceptions import ServiceUnavailable
 from pydantic import ValidationError
 
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.rows import Floats
 from marmita.registry.onnx_model import OnnxModel
 from marmita.runtime.batching import INLINE_ROWS, INLINE_S, Batcher, Batching, RunTimes
@@ -148,8 +148,9 @@ async def test_who_would_wait_too_long_is_told_so() -> None:
     first = asyncio.create_task(run(rows(100, 1)))
     await asyncio.sleep(0.02)
 
-    with pytest.raises(ServiceUnavailable):
+    with pytest.raises(RequestError) as late:
         await run(rows(1, 1))
+    assert late.value.code is ErrorCode.MODEL_OVERLOADED
     assert len(await first) == 100
     assert len(await run(rows(1, 1))) == 1
 

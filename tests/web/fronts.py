@@ -31,13 +31,13 @@ async def broken(_: Call) -> Reply:
 
 ROUTES: Mapping[str, Route] = {
     ASK: Route("POST", echo),
-    INFER: Route("POST", echo, JSON_OR_BYTES, in_full=False),
-    "/v2/models/trees": Route("GET", echo, in_full=False),
+    INFER: Route("POST", echo, JSON_OR_BYTES),
+    "/v2/models/trees": Route("GET", echo),
     "/livez": Route("GET", echo),
     "/readyz": Route("GET", echo),
-    "/v2/health/ready": Route("GET", echo, in_full=False),
+    "/v2/health/ready": Route("GET", echo),
     "/broken": Route("POST", broken),
-    "/v2/broken": Route("POST", broken, in_full=False),
+    "/v2/broken": Route("POST", broken),
 }
 
 

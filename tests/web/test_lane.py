@@ -1,6 +1,7 @@
 """The lane: one way to all routes."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call, Reply, Route
 from marmita.telemetry import metrics
 from marmita.telemetry.spans import TracedSpans
@@ -71,7 +73,7 @@ async def test_who_takes_too_long_costs_no_one_else() -> None:
             await asyncio.sleep(30)
         return Reply(200, one.body)
 
-    routes = {ASK: Route("POST", wait), INFER: Route("POST", wait, in_full=False)}
+    routes = {ASK: Route("POST", wait), INFER: Route("POST", wait)}
     found = lane(routes, timeout_s=0.2)
     typed, tensors = found.find(ASK), found.find(INFER)
     assert typed
@@ -82,32 +84,33 @@ async def test_who_takes_too_long_costs_no_one_else() -> None:
     after = await found.answer(typed, call(b"2"))
 
     assert late.status == late_tensors.status == 504
-    assert late.body == b'{"error":"there was no answer within 0.2 s","detail":[]}'
+    assert late.body == b'{"error":"there was no answer within 0.2 s","code":"deadline_exceeded","detail":[]}'
     assert late_tensors.body == b'{"error":"there was no answer within 0.2 s"}'
     assert [other.body, after.body] == [b"1", b"2"]
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "code"),
     [
-        (ServiceUnavailable("the model is overloaded: try again later"), 503, b"the model is overloaded"),
-        (InvalidArgument("not like this"), 400, b"not like this"),
-        (RuntimeError("the secret of the house"), 500, b"an unexpected error, see the server's log"),
-        (ValueError("the secret of the house"), 500, b"an unexpected error, see the server's log"),
+        (ServiceUnavailable("the model is away"), 503, "model_unavailable"),
+        (RequestError(ErrorCode.MODEL_OVERLOADED, "later"), 503, "model_overloaded"),
+        (InvalidArgument("not like this"), 400, "invalid_request"),
+        (RuntimeError("the secret of the house"), 500, "internal"),
+        (ValueError("the secret of the house"), 500, "internal"),
     ],
 )
-async def test_a_handler_that_fails_is_answered_for(error: Exception, status: int, said: bytes) -> None:
+async def test_a_handler_that_fails_is_answered_for(error: Exception, status: int, code: str) -> None:
     async def fails(_: Call) -> Reply:
         raise error
 
-    found = lane({ASK: Route("POST", fails), INFER: Route("POST", fails, in_full=False)})
+    found = lane({ASK: Route("POST", fails), INFER: Route("POST", fails)})
     in_full, in_short = await asked(found), await asked(found, INFER)
 
     assert in_full.status == in_short.status == status
-    assert said in in_full.body
-    assert said in in_short.body
-    assert b'"detail":[]' in in_full.body
-    assert b"detail" not in in_short.body
+    content = json.loads(in_full.body)
+    assert content["code"] == code
+    assert json.loads(in_short.body) == {"error": content["error"]}
+    assert "secret" not in content["error"]
     assert (b"retry-after" in dict(in_full.headers)) is (status == 503)
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from starlette.types import Message
 
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import JSON_ONLY, JSON_OR_BYTES
 from marmita.settings import Settings
 from marmita.web.request_body import RequestBodies
@@ -37,7 +37,7 @@ async def test_a_body_that_is_too_large_is_rejected(declared: bool) -> None:
         fits = await front.post(ASK, content=b"x" * 100, headers=JSON_TYPE)
 
     assert answer.status_code == tensors.status_code == 413
-    assert answer.json() == {"error": "the body is larger than 100 bytes", "detail": []}
+    assert answer.json() == {"error": "the body is larger than 100 bytes", "code": "body_too_large", "detail": []}
     assert tensors.json() == {"error": "the body is larger than 100 bytes"}
     assert answer.headers["connection"] == "close"
     assert fits.status_code == 200
@@ -54,7 +54,7 @@ async def test_a_body_that_is_far_too_large_is_not_read_to_its_end() -> None:
     with pytest.raises(RequestError) as rejected:
         await RequestBodies(Settings(max_body_bytes=100)).read({}, endless, JSON_ONLY)
 
-    assert rejected.value.status == 413
+    assert rejected.value.code is ErrorCode.BODY_TOO_LARGE
     assert read < 20
 
 
@@ -64,7 +64,7 @@ async def test_a_client_that_waits_to_be_asked_for_a_body_that_is_too_large_is_t
     with pytest.raises(RequestError) as rejected:  # nothing is received
         await RequestBodies(Settings(max_body_bytes=100)).read(headers, receiver(), JSON_ONLY)
 
-    assert rejected.value.status == 413
+    assert rejected.value.code is ErrorCode.BODY_TOO_LARGE
 
 
 async def test_a_body_that_does_not_end_is_not_waited_for() -> None:
@@ -76,7 +76,7 @@ async def test_a_body_that_does_not_end_is_not_waited_for() -> None:
         answer = await front.post(ASK, content=half(), headers=JSON_TYPE)
 
     assert answer.status_code == 408
-    assert answer.json() == {"error": "the body did not arrive within 0.1 s", "detail": []}
+    assert answer.json()["code"] == "body_timeout"
     assert answer.headers["connection"] == "close"
 
 
@@ -93,7 +93,7 @@ async def test_a_body_that_comes_in_drips_is_not_waited_for_either() -> None:
 
 
 @pytest.mark.parametrize("media_type", ["application/json", "Application/JSON; charset=utf-8", None])
-async def test_json_is_taken(media_type: str | None) -> None:
+async def test_json_is_taken_also_if_it_is_not_said_what_it_is(media_type: str | None) -> None:
     async with client() as front:
         answer = await front.post(ASK, content=b"[1]", headers={"content-type": media_type} if media_type else {})
 
@@ -107,6 +107,7 @@ async def test_another_media_type_is_a_415_that_names_both(media_type: str) -> N
 
     assert answer.status_code == 415
     assert answer.json()["error"].startswith("the body must be application/json, not ")
+    assert answer.json()["code"] == "unsupported_media_type"
     assert len(answer.json()["error"]) < 200
 
 
@@ -136,7 +137,7 @@ async def test_who_leaves_before_the_body_is_complete_leaves_nothing_behind() ->
         half: Message = {"type": "http.request", "body": b"x" * 90, "more_body": True}
         with pytest.raises(RequestError) as left:
             await bodies.read({}, receiver(half, {"type": "http.disconnect"}), JSON_OR_BYTES)
-        assert left.value.status == 400
+        assert left.value.code is ErrorCode.INVALID_REQUEST
 
 
 async def test_a_body_counts_until_it_is_released() -> None:
@@ -151,7 +152,7 @@ async def test_a_body_counts_until_it_is_released() -> None:
     bodies.release(len(held[0]))
     again = await read()
 
-    assert full.value.status == 429
+    assert full.value.code is ErrorCode.OVERLOADED
     assert again == b"x" * 100
 
 

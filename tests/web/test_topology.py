@@ -1,6 +1,7 @@
 """Models in other processes are asked as those in this one are. Here, the other process is a server in this one."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,9 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from bentoml.exceptions import ServiceUnavailable
 from starlette.applications import Starlette
 
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import BYTES, JSON_OR_BYTES, Call, Reply, Route, json_reply
 from marmita.oip.routes import JSON_SIZE
 from marmita.settings import Settings
@@ -48,7 +49,7 @@ async def about(_: Call) -> Reply:
 
 
 async def overloaded(_: Call) -> Reply:
-    raise ServiceUnavailable("the model is overloaded: try again later")
+    raise RequestError(ErrorCode.MODEL_OVERLOADED, "the model is overloaded: try again later")
 
 
 async def wait(_: Call) -> Reply:
@@ -58,9 +59,9 @@ async def wait(_: Call) -> Reply:
 
 ROUTES = {
     ASK: Route("POST", tell),
-    INFER: Route("POST", tell, JSON_OR_BYTES, in_full=False),
-    METADATA: Route("GET", about, in_full=False),
-    READY: Route("GET", about, in_full=False),
+    INFER: Route("POST", tell, JSON_OR_BYTES),
+    METADATA: Route("GET", about),
+    READY: Route("GET", about),
     "/bytes": Route("POST", in_bytes),
     "/overloaded": Route("POST", overloaded),
     "/wait": Route("POST", wait),
@@ -137,16 +138,23 @@ async def test_a_question_about_the_head_alone_is_answered_as_well(path: str, me
 
 
 @pytest.mark.parametrize(
-    ("path_asked", "body", "status"),
-    [("/overloaded", b"1", 503), (ASK, b"x" * 20_000, 413), ("/nowhere", b"1", 404), (METADATA, b"1", 405)],
+    ("path_asked", "body", "status", "code"),
+    [
+        ("/overloaded", b"1", 503, "model_overloaded"),
+        (ASK, b"x" * 20_000, 413, "body_too_large"),
+        ("/nowhere", b"1", 404, "not_found"),
+        (METADATA, b"1", 405, None),
+    ],
 )
-async def test_an_error_of_the_runner_is_the_front_s(path: str, path_asked: str, body: bytes, status: int) -> None:
+async def test_an_error_of_the_runner_is_the_front_s(
+    path: str, path_asked: str, body: bytes, status: int, code: str | None
+) -> None:
     async with runner(path) as model:
         reply = await model.ask(path_asked, call(body))
         after = await model.ask(ASK, call(b"[1]"))
 
     assert reply.status == status
-    assert reply.body.startswith(b'{"error":"')
+    assert json.loads(reply.body).get("code") == code
     assert dict(reply.headers) == ({b"retry-after": b"1"} if status == 503 else {})
     assert after.status == 200
 
@@ -158,10 +166,9 @@ async def test_a_runner_that_is_not_there_is_a_503(path: str, where: str) -> Non
         typed, tensors = await client.post(ASK, content=b"1"), await client.post(INFER, content=b"1")
 
         assert not await model.is_ready()
-    said = "the model is not answering: try again in a moment"
     assert typed.status_code == tensors.status_code == 503
-    assert typed.json() == {"error": said, "detail": []}
-    assert tensors.json() == {"error": said}
+    assert typed.json()["code"] == "model_unavailable"
+    assert tensors.json() == {"error": typed.json()["error"]}
     assert typed.headers["retry-after"] == "1"
 
 

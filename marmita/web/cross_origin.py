@@ -1,0 +1,28 @@
+"""Pages of other origins: `http.cors` of the configuration, for every route of a service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bentoml.exceptions import BentoMLConfigException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from marmita.oip.routes import JSON_SIZE
+from marmita.telemetry.logs import REQUEST_ID
+
+_SIZE = JSON_SIZE.decode()
+_DEFAULTS = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": ["Authorization", "Content-Type", REQUEST_ID, _SIZE],
+}
+"""What the routes of a service take."""
+_EXPOSED = [REQUEST_ID, _SIZE, "Retry-After"]
+"""What their answers say beside the body."""
+
+
+def allow_origins(app: ASGIApp, options: Mapping[str, Any]) -> ASGIApp:
+    """Return an application that pages of the named origins may use. The options are those of Starlette."""
+    if not (options.get("allow_origins") or options.get("allow_origin_regex")):
+        raise BentoMLConfigException("http.cors is enabled, but names no origin: set access_control_allow_origins")
+    exposed = [*_EXPOSED, *options.get("expose_headers", [])]
+    return CORSMiddleware(app, **{**_DEFAULTS, **options, "expose_headers": exposed})
