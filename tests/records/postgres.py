@@ -151,10 +151,11 @@ def _is_open(folder: Path) -> bool:
 
 
 def _copied(programs: Path, folder: Path) -> Path:
-    """Return the programs' place after all that belongs to them was copied into a folder."""
-    copy = folder / "programs"
-    shutil.copytree(programs.parent, copy, symlinks=True)
-    return copy / programs.name
+    """Return where the programs lie after they were copied into a folder, with the libraries beside their package."""
+    package = programs.parents[1]
+    for one in (programs.parent, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(one, folder / "programs" / one.relative_to(package.parent), symlinks=True)
+    return folder / "programs" / programs.relative_to(package.parent)
 
 
 def _group(account: str) -> int:

@@ -40,27 +40,37 @@ def test_a_wrong_password_is_not_shown_either(
     assert "wr0ng-one" not in f"{raised.value}{raised.value.__cause__}{caplog.text}"
 
 
-@pytest.fixture
-def read_only_folder() -> Iterator[Path]:
-    """A folder that this process may read and not write, for which root gives up its rights for a while."""
-    folder = Path(tempfile.mkdtemp())
+@contextmanager
+def without_rights_of_root(owner_of: Path) -> Iterator[None]:
+    """Root may write anywhere: be the one whose folder it is, who may not even reach this checkout."""
     is_root = os.geteuid() == 0
     if is_root:
-        os.chown(folder, NOBODY, NOBODY)
+        os.chown(owner_of, NOBODY, NOBODY)
         os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def read_only_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp())
     folder.chmod(0o555)
     yield folder
-    if is_root:
-        os.seteuid(0)
     folder.chmod(0o755)
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
 
 
-def test_a_folder_that_is_read_only_is_an_outage_until_it_is_not(read_only_folder: Path) -> None:
+def test_a_folder_that_is_read_only_is_an_outage_until_it_is_not(read_only_folder: Path, sqlite_url: str) -> None:
+    other = Database(sqlite_url)
+    add(other)  # imports what is imported late
+    other.close()
     database = Database(default_url(read_only_folder))
-    with is_down_soon(saying="Permission denied"):
+    with without_rights_of_root(read_only_folder), is_down_soon(saying="Permission denied"):
         add(database)
     read_only_folder.chmod(0o755)
     add(database)
