@@ -90,14 +90,18 @@ def pending(session: Session, ticker: str, as_of: date, known: int, after: Place
     ).all()
     # Many forecasts have one record: it is looked up once.
     records = _records(session, {id for _, id, _ in found})
-    return [PendingForecast(step, id, row, records[id]) for step, id, row in found]
+    return [PendingForecast(step or 0, id, row, records[id]) for step, id, row in found]
 
 
 def _records(session: Session, ids: Collection[str]) -> dict[str, Record]:
-    sizes = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
-    found = session.execute(select(Prediction.id, Prediction.rows, *sizes).where(Prediction.id.in_(ids)))
+    inputs, outputs = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
+    found = session.execute(
+        select(Prediction.id, Prediction.rows, inputs.label("inputs"), outputs.label("outputs")).where(
+            Prediction.id.in_(ids)
+        )
+    )
     step = 3 * NUMBERS.itemsize
-    return {id: Record(rows, outputs // rows // step if rows else 0, inputs) for id, rows, inputs, outputs in found}
+    return {one.id: Record(one.rows, one.outputs // one.rows // step if one.rows else 0, one.inputs) for one in found}
 
 
 def closes(session: Session, forecasts: Iterable[PendingForecast], followed: Sequence[float]) -> Iterator[Close]:
