@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from bentoml.models import ModelContext
 
+from marmita import discovery
 from marmita.contract.rows import Floats
+from marmita.records.quality import drift
+from marmita.records.quality.evaluators import Evaluator, LabelledAnswers
 from marmita.registry import champions, packed_model
 from marmita.registry.card import Card, Data, GateVerdict, Headline
 from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
@@ -25,6 +28,10 @@ TOLERANCE = 1e-4
 
 class NotTheSameError(Exception):
     """The compiled model does not do what the native one does."""
+
+
+class UnreadableError(Exception):
+    """The model's evaluator can't read what was measured in training."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,7 @@ class Candidate:
 def pack(candidate: Candidate) -> PackedModel:
     """Save a model, and make it the champion if it deserves it."""
     difference = compare(candidate.compiled, candidate.held_out)
+    check_readable(candidate, discovery.runner(candidate.name).evaluator)
     with champions.champion_lock(candidate.name) as promote:
         judged = _judge(candidate)
         packed = _save(candidate, difference, judged)
@@ -87,6 +95,20 @@ def compare(compiled: bytes, held_out: HeldOut) -> float:
     if not difference <= TOLERANCE:
         raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
     return difference
+
+
+def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
+    """Raise unless the evaluator can tell quality and drift by what the tag will hold, as it must while it serves."""
+    rows, outputs = candidate.held_out.rows, candidate.held_out.native_outputs.astype(np.float32)
+    answered = LabelledAnswers(rows, outputs, np.ones((len(rows), evaluator.steps)))
+    try:
+        drift.watch(evaluator, candidate.reference, rows, outputs)
+        evaluator.score(answered)
+        evaluator.error_ratio(answered, candidate.scores)
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnreadableError(
+            f"the evaluator of {candidate.name} can't read what was measured in training ({error!r}): nothing is packed"
+        ) from error
 
 
 def _judge(candidate: Candidate) -> GateVerdict:
