@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, String, any_, func, literal, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from marmita.records.database.tables import Base
 
@@ -33,7 +33,7 @@ def portions(sizes: Mapping[str, int], most: int, together: int) -> Iterator[lis
         yield portion
 
 
-def is_among(session: Session, column: ColumnElement[str], ids: Collection[str]) -> ColumnElement[bool]:
+def is_among(session: Session, column: InstrumentedAttribute[str], ids: Collection[str]) -> ColumnElement[bool]:
     """Return whether a column has one of these ids, as one parameter: to prepare one for each costs more than to look
     them up.
     """
