@@ -108,9 +108,9 @@ def _operations(service: "bentoml.Service[Any]", runners: Mapping[str, type[Runn
     return [index.operation(api, _about(service), _inferences(runners)), *operations]
 
 
-def _about(service: "bentoml.Service[Any]") -> index.About:
+def _about(service: "bentoml.Service[Any]") -> index.ServiceInfo:
     about = service.description or inspect.cleandoc(service.inner.__doc__ or "")
-    return index.About(service.name, about, _version(service))
+    return index.ServiceInfo(service.name, about, _version(service))
 
 
 def _version(service: "bentoml.Service[Any]") -> str:

@@ -46,7 +46,7 @@ _PAGE_HEADERS = (
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 
 
-class About(NamedTuple):
+class ServiceInfo(NamedTuple):
     """What a service says of itself."""
 
     name: str
@@ -73,7 +73,7 @@ class ServiceIndex(Answer):
     links: list[str] = Field(description="Where to look next")
 
 
-def operation(api: Api, about: About, inferences: Sequence[Inference]) -> Operation:
+def operation(api: Api, about: ServiceInfo, inferences: Sequence[Inference]) -> Operation:
     """Return the operation that shows a service with these models."""
 
     async def show(call: Call) -> Reply:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from marmita.api.operations import Answering, Api, Operation, name_parameter
+from marmita.api.operations import OperationHandler, Api, Operation, name_parameter
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call
 from marmita.registry.card import Card, Headline
@@ -38,7 +38,7 @@ def operations(api: Api) -> list[Operation]:
     async def list_all(_: Call) -> Answer:
         return ServedModels(models=[_in_short(api.slot(name).packed) for name in api.models])
 
-    def show(name: str) -> Answering:
+    def show(name: str) -> OperationHandler:
         async def one(_: Call) -> Answer:
             packed = api.slot(name).packed
             return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)

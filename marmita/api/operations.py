@@ -18,7 +18,7 @@ from marmita.contract.requests import RequestBody
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.runtime.slot import ModelSlot
 
-Answering = Callable[[Call], Awaitable[Answer | Reply]]
+OperationHandler = Callable[[Call], Awaitable[Answer | Reply]]
 """What answers a request: with an answer, or with a reply that is made already."""
 
 INVALID = {HTTPStatus.BAD_REQUEST: "Something is wrong with what was asked: it is named."}
@@ -56,7 +56,7 @@ class Operation:
     tag: str
     about: str
     answer: type[BaseModel]
-    handlers: Mapping[str, Answering]
+    handlers: Mapping[str, OperationHandler]
     """What answers at each path: their number is fixed, and so is that of the metrics' labels."""
     request: type[RequestBody] | None = None
     parameters: Sequence[Mapping[str, Any]] = ()
@@ -93,7 +93,7 @@ class Operation:
     def _changes_state(self) -> bool:
         return self.method != "GET"
 
-    def _handler(self, answering: Answering) -> Handler:
+    def _handler(self, answering: OperationHandler) -> Handler:
         async def handle(call: Call) -> Reply:
             if self._changes_state:
                 _check_media_type(call)

@@ -15,7 +15,7 @@ from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import (
     INVALID,
-    Answering,
+    OperationHandler,
     Api,
     Operation,
     name_parameter,
@@ -29,14 +29,14 @@ from marmita.settings import duration, settings
 
 FRESH_S = 5.0
 """Figures are not measured again before: whoever asks for them needs no key."""
-AT_WORK = 1
+MAX_RUNNING = 1
 """How many models are measured at a time: what they take of the processor and the database, requests lack."""
-MOST_BEGUN = 16
+MAX_PENDING = 16
 """How many measurements are begun or wait for their turn. Whoever asks for one more gets 503 immediately."""
 
 BUSY = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now, or too many measurements are under way."}
 
-Asked = tuple[str, timedelta]
+MeasurementKey = tuple[str, timedelta]
 """A version and a window."""
 
 
@@ -112,11 +112,11 @@ class Measurements:
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._at_work = asyncio.Semaphore(AT_WORK)
-        self._begun: dict[Asked, asyncio.Task[bytes]] = {}
-        self._kept: dict[Asked, tuple[float, bytes]] = {}
+        self._at_work = asyncio.Semaphore(MAX_RUNNING)
+        self._begun: dict[MeasurementKey, asyncio.Task[bytes]] = {}
+        self._kept: dict[MeasurementKey, tuple[float, bytes]] = {}
 
-    def of(self, name: str) -> Answering:
+    def of(self, name: str) -> OperationHandler:
         async def show(call: Call) -> Reply:
             model = self._api.slot(name)
             window = query(call, "window", duration, settings().quality_window)
@@ -128,8 +128,8 @@ class Measurements:
 
         return show
 
-    def _begin(self, asked: Asked, model: ModelSlot) -> asyncio.Task[bytes]:
-        if len(self._begun) >= MOST_BEGUN:
+    def _begin(self, asked: MeasurementKey, model: ModelSlot) -> asyncio.Task[bytes]:
+        if len(self._begun) >= MAX_PENDING:
             raise ServiceUnavailable("too many measurements are under way: try again in a moment")
         # It belongs to the request of none.
         begun = asyncio.create_task(self._measure(asked, model), context=Context())
@@ -137,7 +137,7 @@ class Measurements:
         begun.add_done_callback(partial(self._ended, asked))
         return begun
 
-    async def _measure(self, asked: Asked, model: ModelSlot) -> bytes:
+    async def _measure(self, asked: MeasurementKey, model: ModelSlot) -> bytes:
         _, window = asked
         async with self._at_work:
             measured = await run_in_threadpool(model.measure, self._api.database(), window)
@@ -146,7 +146,7 @@ class Measurements:
         self._kept[asked] = (time.monotonic(), figures)
         return figures
 
-    def _ended(self, asked: Asked, begun: asyncio.Task[bytes]) -> None:
+    def _ended(self, asked: MeasurementKey, begun: asyncio.Task[bytes]) -> None:
         del self._begun[asked]
         if not begun.cancelled():
             begun.exception()  # those who asked may be gone: then nobody else takes it, and asyncio would complain

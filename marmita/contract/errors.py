@@ -1,6 +1,6 @@
 """The one shape of errors: `{"error": "<sentence>", "code": "<code>", "detail": [{"loc": [], "msg": "", "type": ""}]}`.
 
-What pydantic and BentoML raise is told in it, once, where the answer is made.
+It also carries the exceptions of pydantic and BentoML. `error_reply` alone converts them.
 """
 
 import logging
@@ -66,7 +66,7 @@ class ErrorCode(StrEnum):
 
 
 class RequestError(Exception):
-    """A request that goes no further, and what its sender is told."""
+    """The failure of a request, with the code, the status and the message of its answer."""
 
     def __init__(
         self,
@@ -84,14 +84,14 @@ class RequestError(Exception):
         self.headers = headers
 
 
-def error_reply(error: Exception, in_full: bool = True) -> Reply:
-    """Return the answer to a request that failed. What is no fault of the request is logged and not told."""
-    told = _told(error)
-    content: dict[str, Any] = {"error": told.error}
-    if in_full:
-        content |= {"code": told.code, "detail": told.detail}
-    headers = ((b"retry-after", b"1"), *told.headers) if told.status in _RETRY_LATER else told.headers
-    return Reply(told.status.value, to_json(content), headers=headers)
+def error_reply(error: Exception, with_details: bool = True) -> Reply:
+    """Return the answer to a request that failed. A fault of the service is logged, and its details are not sent."""
+    failure = _request_error(error)
+    content: dict[str, Any] = {"error": failure.error}
+    if with_details:
+        content |= {"code": failure.code, "detail": failure.detail}
+    headers = ((b"retry-after", b"1"), *failure.headers) if failure.status in _RETRY_LATER else failure.headers
+    return Reply(failure.status.value, to_json(content), headers=headers)
 
 
 def status_reply(status: int, headers: Headers = ()) -> Reply:
@@ -100,7 +100,7 @@ def status_reply(status: int, headers: Headers = ()) -> Reply:
     return error_reply(RequestError(ErrorCode.of(status), known.phrase, headers=headers, status=known))
 
 
-def _told(error: Exception) -> RequestError:
+def _request_error(error: Exception) -> RequestError:
     match error:
         case RequestError():
             return error
@@ -128,14 +128,14 @@ def _invalid(error: ValidationError) -> RequestError:
     ]
     is_too_much = any(item["type"] in _TOO_MUCH for item in detail)
     code = ErrorCode.TOO_MANY_ITEMS if is_too_much else ErrorCode.INVALID_REQUEST
-    return RequestError(code, _sentence(detail[0], len(found) - 1), [*detail])
+    return RequestError(code, _message(detail[0], len(found) - 1), [*detail])
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _sentence(first: Mapping[str, Any], others: int) -> str:
+def _message(first: Mapping[str, Any], others: int) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     more = f" (and {others} more)" if others else ""
     return f"{where or 'body'}: {first['msg']}{more}"

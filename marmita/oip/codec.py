@@ -26,7 +26,7 @@ _NOT_HERE = ("classification", "shared_memory_region")
 T = TypeVar("T")
 
 
-class Asked(NamedTuple):
+class InferenceRequest(NamedTuple):
     """A request to infer."""
 
     rows: Floats
@@ -35,7 +35,7 @@ class Asked(NamedTuple):
     """Which outputs to give, and whether as plain bytes."""
 
 
-def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
+def read(body: bytes, json_size: int | None, signature: Signature) -> InferenceRequest:
     """Read a request whose first `json_size` bytes are JSON; all are, if there is no such number."""
     head = body if json_size is None else body[:json_size]
     if max(map(head.count, (b"[", b"{", b":"))) > _MOST:
@@ -54,11 +54,11 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> Asked:
     id = request.get("id")
     if not (id is None or isinstance(id, str)):
         raise _wrong("id must be a string")
-    return Asked(rows, id, _wanted(request, signature))
+    return InferenceRequest(rows, id, _wanted(request, signature))
 
 
 def write(
-    asked: Asked, outputs: Floats, signature: Signature, kept: tuple[str, int] | None = None
+    asked: InferenceRequest, outputs: Floats, signature: Signature, kept: tuple[str, int] | None = None
 ) -> tuple[bytes, int | None]:
     """The answer, and the size of its JSON if plain bytes follow."""
     tensors, binary = [], []

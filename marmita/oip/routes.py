@@ -16,7 +16,7 @@ _LONGEST_SIZE = 18
 """A number of bytes with more digits is none, and one with thousands of them is more than Python reads."""
 
 
-def is_told_in_full(path: str) -> bool:
+def has_error_details(path: str) -> bool:
     """Tell whether errors at a path have a code and details: the protocol knows the sentence alone."""
     return not (path == "/v2" or path.startswith("/v2/"))
 

@@ -15,7 +15,7 @@ import pytest
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
-from marmita.oip.codec import Asked, read, write
+from marmita.oip.codec import InferenceRequest, read, write
 from marmita.runtime.signature import Signature, ValueBounds
 
 ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
@@ -50,7 +50,7 @@ def refused(body: bytes, json_size: int | None = None) -> RequestError:
     return error.value
 
 
-def answered(asked: Asked, outputs: Floats) -> tuple[dict[str, Any], bytes]:
+def answered(asked: InferenceRequest, outputs: Floats) -> tuple[dict[str, Any], bytes]:
     """An answer's JSON and the bytes behind it."""
     body, json_size = write(asked, outputs, SIGNATURE)
     return json.loads(body[:json_size]), b"" if json_size is None else body[json_size:]
