@@ -12,7 +12,7 @@ from marmita.oip.routes import has_error_details
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
 from marmita.web.exchange import Exchange
-from marmita.web.lane import RouteMatch, Lane
+from marmita.web.lane import Lane, RouteMatch
 from marmita.web.load import Load
 from marmita.web.request_body import FULL, RequestBodies, replayed
 

@@ -37,7 +37,7 @@ _HOPS = {socket.AF_INET: (socket.IPPROTO_IP, 21), socket.AF_INET6: (socket.IPPRO
 
 
 class GracefulShutdown(ABC):
-    """The graceful shutdown of one worker. It handles SIGTERM in place of uvicorn, and stops uvicorn after the drain."""
+    """The graceful shutdown of one worker. It handles SIGTERM in place of uvicorn, which it stops after the drain."""
 
     _accept_loop: AcceptLoop
 

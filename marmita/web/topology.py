@@ -55,7 +55,7 @@ class RemoteModel:
     async def ask(self, path: str, call: Call) -> Reply:
         if oip.is_of_version(call.scope["path"]):  # only the runner knows which version it serves now
             path = call.scope["path"]
-        # An answer to HEAD has a length but no body, which the relay can't parse. uvicorn omits the body of GET's answer.
+        # An answer to HEAD has a length but no body, which the relay can't parse. For GET, uvicorn omits the body.
         method = "GET" if call.scope["method"] == "HEAD" else call.scope["method"]
         return await self._ask(method, path, self._headers(call), call.body)
 

@@ -16,7 +16,7 @@ import pytest
 from marmita.api import quality
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api
-from marmita.api.quality import MAX_RUNNING, MAX_PENDING
+from marmita.api.quality import MAX_PENDING, MAX_RUNNING
 from marmita.contract.replies import Reply
 from marmita.records.database.database import Database
 from marmita.runtime.slot import measure
