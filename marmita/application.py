@@ -43,7 +43,7 @@ _A_DAY_S = 86_400.0
 def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     """Build the application of a worker: of the front, or of a runner in a process of its own."""
     logs.configure()
-    metrics.forget_the_dead()
+    metrics.clear_dead_workers()
     service.inject_config()
     if is_main:
         hold_runner_sockets()

@@ -84,7 +84,7 @@ class RemoteModel:
         return headers + self._trace_headers()
 
     def _trace_headers(self) -> list[tuple[bytes, bytes]]:
-        return [(name.encode(), value.encode()) for name, value in self._spans.handed_on().items()]
+        return [(name.encode(), value.encode()) for name, value in self._spans.propagation_headers().items()]
 
 
 class Models:
