@@ -149,16 +149,16 @@ async def with_service(look: Callable[[Any], Awaitable[Any]]) -> Any:
 
     marmita: Any = service.Marmita
     app = marmita.to_asgi()
-    told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    heard: asyncio.Queue[Any] = asyncio.Queue()
-    living = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, heard.put))
-    await told.put({"type": "lifespan.startup"})
-    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    replies: asyncio.Queue[Any] = asyncio.Queue()
+    lifespan = asyncio.create_task(app({"type": "lifespan", "state": {}}, events.get, replies.put))
+    await events.put({"type": "lifespan.startup"})
+    assert (await replies.get())["type"] == "lifespan.startup.complete"
     try:
         return await look(app)
     finally:
-        await told.put({"type": "lifespan.shutdown"})
-        await living
+        await events.put({"type": "lifespan.shutdown"})
+        await lifespan
 
 
 async def layers(seconds: float, app: Any) -> list[tuple[str, str, float, float, float]]:

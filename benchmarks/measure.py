@@ -167,8 +167,8 @@ def _check_answer(dialect: Dialect, answer: Response, batch: Batch) -> None:
     try:
         predictions = dialect.read(answer, batch.model)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        said = answer.body[:200].decode("utf-8", "replace")
-        raise ContenderError(f"its answer can't be read ({type(error).__name__}): {said}") from None
+        body = answer.body[:200].decode("utf-8", "replace")
+        raise ContenderError(f"its answer can't be read ({type(error).__name__}): {body}") from None
     check(predictions, batch.expected)
 
 

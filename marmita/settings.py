@@ -263,5 +263,5 @@ def read() -> Settings:
     except ValidationError as error:
         names = {new: old for new, (old, _) in deprecated.items()}
         wrong = [(str(e["loc"][0]), e["msg"]) for e in error.errors()]
-        said = "; ".join(f"{variable(names.get(name, name))}: {message}" for name, message in wrong)
-        raise BentoMLConfigException(said) from None
+        message = "; ".join(f"{variable(names.get(name, name))}: {text}" for name, text in wrong)
+        raise BentoMLConfigException(message) from None

@@ -23,12 +23,12 @@ class ApiKeys:
         """Reject a call without a valid key. Keys are compared in constant time, which leaks no part of them."""
         if not self._keys:
             return
-        scheme, _, said = call.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
-        given = said.strip().encode()
-        right = [hmac.compare_digest(given, key) for key in self._keys]
-        if scheme.lower() != _SCHEME or not any(right):
-            said = "this needs a key: send `Authorization: Bearer <key>`"
-            raise RequestError(ErrorCode.UNAUTHORIZED, said, headers=((b"www-authenticate", b"Bearer"),))
+        scheme, _, credentials = call.headers.get(b"authorization", b"").decode("latin-1").partition(" ")
+        given = credentials.strip().encode()
+        matches = [hmac.compare_digest(given, key) for key in self._keys]
+        if scheme.lower() != _SCHEME or not any(matches):
+            message = "this needs a key: send `Authorization: Bearer <key>`"
+            raise RequestError(ErrorCode.UNAUTHORIZED, message, headers=((b"www-authenticate", b"Bearer"),))
 
     def warn_if_open(self, addresses: Sequence[str]) -> None:
         """Log a warning if these addresses are reachable from outside and no key is set."""

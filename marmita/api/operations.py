@@ -67,44 +67,47 @@ class Operation:
     """Whether browsers get the answer as an HTML page."""
 
     def routes(self) -> dict[str, Route]:
-        return {path: Route(self.method, self._handler(answering)) for path, answering in self.handlers.items()}
+        return {path: Route(self.method, self._handler(handler)) for path, handler in self.handlers.items()}
 
     def document(self) -> dict[str, Any]:
         """Return the operation object of OpenAPI."""
-        told = self.errors | (NO_KEY if self.keys else {}) | (NOT_JSON if self._changes_state else {})
-        said: dict[str, Any] = {
+        by_status = self.errors | (NO_KEY if self.keys else {}) | (NOT_JSON if self._changes_state else {})
+        document: dict[str, Any] = {
             "operationId": self.name,
             "tags": [self.tag],
             "summary": self.about,
-            "responses": {"200": json_of(f"{self.about}.", reference(self.answer)), **errors(told, Error.__name__)},
+            "responses": {
+                "200": json_of(f"{self.about}.", reference(self.answer)),
+                **errors(by_status, Error.__name__),
+            },
         }
         if self.has_page:
-            said["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
+            document["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
         if self.parameters:
-            said["parameters"] = list(self.parameters)
+            document["parameters"] = list(self.parameters)
         if self.request:
             content = {"schema": reference(self.request), "example": example(self.request)}
-            said["requestBody"] = {"required": True, "content": {"application/json": content}}
+            document["requestBody"] = {"required": True, "content": {"application/json": content}}
         if self.keys:
-            said["security"] = [{}, {"key": []}]
-        return said
+            document["security"] = [{}, {"key": []}]
+        return document
 
     @property
     def _changes_state(self) -> bool:
         return self.method != "GET"
 
-    def _handler(self, answering: OperationHandler) -> Handler:
+    def _handler(self, handler: OperationHandler) -> Handler:
         async def handle(call: Call) -> Reply:
             if self._changes_state:
                 _check_media_type(call)
             if self.keys:
                 self.keys.check(call)
             try:
-                said = await answering(call)
+                answer = await handler(call)
             except DatabaseDownError as error:
                 log.warning("operation %s failed: database unavailable: %s", self.name, error)
                 raise RequestError(ErrorCode.DATABASE_UNAVAILABLE, DATABASE_DOWN) from None
-            return said if isinstance(said, Reply) else Reply(HTTPStatus.OK, said.model_dump_json().encode())
+            return answer if isinstance(answer, Reply) else Reply(HTTPStatus.OK, answer.model_dump_json().encode())
 
         return handle
 

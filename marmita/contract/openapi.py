@@ -38,8 +38,8 @@ def example(request: type[BaseModel]) -> Any:
     return extra["examples"][0]
 
 
-def errors(told: Mapping[HTTPStatus, str], shape: str) -> dict[str, Any]:
-    return {str(status.value): json_of(about, schema(shape)) for status, about in told.items()}
+def errors(by_status: Mapping[HTTPStatus, str], shape: str) -> dict[str, Any]:
+    return {str(status.value): json_of(about, schema(shape)) for status, about in by_status.items()}
 
 
 def json_of(about: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def cross_origin() -> dict[str, Any] | None:
         return None
     options: dict[str, Any] = BentoMLContainer.access_control_options.get()
     lists = {"allow_origins", "allow_methods", "allow_headers", "expose_headers"}
-    return {name: [said] if name in lists and isinstance(said, str) else said for name, said in options.items()}
+    return {name: [value] if name in lists and isinstance(value, str) else value for name, value in options.items()}
 
 
 def tracer() -> Tracer | None:

@@ -82,13 +82,13 @@ def handlers(model: str, runner: Runner) -> Mapping[str, Handler]:
 
 def json_size(headers: Mapping[bytes, bytes], body: int) -> int | None:
     """Return how many bytes of a body are JSON, or None if the header is absent and all of them are."""
-    said = headers.get(JSON_SIZE)
-    if said is None:
+    size = headers.get(JSON_SIZE)
+    if size is None:
         return None
-    if not said.isdigit() or len(said) > _MAX_DIGITS or int(said) > body:
+    if not size.isdigit() or len(size) > _MAX_DIGITS or int(size) > body:
         name = JSON_SIZE.decode()
         raise RequestError(ErrorCode.INVALID_REQUEST, f"{name} must be a number of bytes within the body")
-    return int(said)
+    return int(size)
 
 
 def is_of_version(path: str) -> bool:

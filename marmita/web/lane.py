@@ -69,8 +69,8 @@ class Lane:
             with self._deadline.begin():
                 return await found.route.handle(call)
         except DeadlineError:
-            said = f"there was no answer within {self._deadline.seconds:g} s"
-            return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, said), has_error_details(found.endpoint))
+            message = f"there was no answer within {self._deadline.seconds:g} s"
+            return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, message), has_error_details(found.endpoint))
         except Exception as error:
             return error_reply(error, has_error_details(found.endpoint))
 
