@@ -112,7 +112,7 @@ def _request_error(error: Exception) -> RequestError:
             status = HTTPStatus(error.error_code.value)
             return RequestError(ErrorCode.of(status), str(error), status=status)
         case _:
-            log.error("a request failed", exc_info=error)
+            log.error("unexpected error in a request", exc_info=error)
             return RequestError(ErrorCode.INTERNAL, _INTERNAL_ERROR)
 
 

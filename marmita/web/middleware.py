@@ -98,7 +98,7 @@ class Draining:
 
     async def __call__(self, exchange: Exchange) -> None:
         if exchange.path in READY and self._is_draining():
-            raise RequestError(ErrorCode.SHUTTING_DOWN, "the service is about to end")
+            raise RequestError(ErrorCode.SHUTTING_DOWN, "the service is shutting down")
         await self._inner(exchange)
 
 
