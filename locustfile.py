@@ -1,13 +1,13 @@
-"""Load tests: `make load`, or `locust` for a page to start them from, or with `--headless`, `--master`, `--worker`.
+"""Load tests: `make load`, or `locust` for its web page, or `locust` with `--headless`, `--master` or `--worker`.
 
-Each model has users who ask it as real ones do, with rows that no model was trained on where there is a data set.
-They look at what they get: an answer that can't be right is a failure. A run ends with a status other than zero if a
-request failed, if none was made, or if an objective was missed. Locust's own options say who is asked and by how many
-(`--host`, `--users`, `--run-time`), and these are ours, which `locust --help` does not know:
+Each model has users that send realistic requests, with held-out rows where there is a data set. They check the answers,
+and an impossible answer is a failure. The exit status is not zero if a request failed, if a route answered none, or if
+an objective was missed. Locust's own options set the target and the load (`--host`, `--users`, `--run-time`). These
+options are ours, and `locust --help` does not show them:
 
---shape steady|step|spike  how `--users` come and go during `--run-time`; without it, they come and stay
---objective-p95-ms 250     so many milliseconds at the most for 95 % of each route's requests; also p50 and p99
---accept-full              a 429, with which a full service refuses, is no failure: for loads meant to be too much
+--shape steady|step|spike  the number of users over `--run-time`, as a share of `--users`; by default all of them
+--objective-p95-ms 250     the largest p95 of each route, in milliseconds; p50 and p99 have the same option
+--accept-full              do not count a 429 of an overloaded service as a failure
 """
 
 import logging
@@ -32,8 +32,8 @@ READY_S = 10
 SHAPE_S = 60
 
 
-class Asking(FastHttpUser):
-    """Someone who asks a model and looks at the answer."""
+class ModelUser(FastHttpUser):
+    """A user who sends requests to a model and checks the answers."""
 
     abstract = True
     host = "http://localhost:3000"
@@ -51,8 +51,8 @@ class Asking(FastHttpUser):
 
     def _check(self, rows: list[Fields], response: Any) -> None:
         if response.request_meta["exception"] and response.status_code in (0, HTTPStatus.OK):
-            return  # no answer, or half of one: Locust knows why
-        # A 429 is a failure unless one says otherwise: it is no answer, and who gets it has to ask again.
+            return  # no answer, or an incomplete one: Locust reports it
+        # A 429 is a failure by default, because the caller has to retry.
         if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and self.environment.parsed_options.accept_full:
             self._rejected(response)
         elif response.status_code != HTTPStatus.OK:
@@ -63,18 +63,18 @@ class Asking(FastHttpUser):
             response.success()
 
     def _rejected(self, response: Any) -> None:
-        """Count it under a name of its own: it came quickly, and would make the answers look quicker than they are."""
+        """Count a 429 under its own name, as its short response time would distort that of the route."""
         response.request_meta["name"] = f"{self.route} (full)"
         try:
             Error.model_validate_json(response.content)
         except ValidationError:
-            response.failure("429, and not as an error should look")
+            response.failure("429 with a body that is not an error's")
         else:
             response.success()
 
 
-def user_of(asked: Traffic) -> type[Asking]:
-    """Return the class of the users of a model. It has the name of the model's service."""
+def user_of(asked: Traffic) -> type[ModelUser]:
+    """Return the user class of a model, named after the model's service."""
     members = {
         "__doc__": f"Users of {asked.name}.",
         "traffic": asked,
@@ -82,24 +82,24 @@ def user_of(asked: Traffic) -> type[Asking]:
         "weight": asked.weight,
         "wait_time": between(*asked.wait_s),
     }
-    return type(asked.runner.__name__, (Asking,), members)
+    return type(asked.runner.__name__, (ModelUser,), members)
 
 
 USERS = {user.__name__: user for user in map(user_of, every_traffic())}
-globals().update(USERS)  # Locust looks for classes of users among the module's names
+globals().update(USERS)  # Locust finds user classes among the module's names
 
 
 class Shape(LoadTestShape):
-    """How many users there are over the run time.
+    """The number of users over the run time.
 
-    Locust takes the first shape that it finds; `prepare` sees to it that there is none unless it is asked for. On the
-    page, `--class-picker` offers all of them.
+    Locust uses the first shape that it finds, so `prepare` removes it unless `--shape` is set. On the web page,
+    `--class-picker` offers all shapes.
     """
 
     abstract = True
     use_common_options = True
     stages: ClassVar[list[tuple[float, float]]]
-    """Until when, as a share of `--run-time`, how many of the `--users` are there."""
+    """Pairs of the end of a stage, as a share of `--run-time`, and its users, as a share of `--users`."""
 
     def tick(self) -> tuple[int, float] | None:
         assert self.runner
@@ -109,25 +109,25 @@ class Shape(LoadTestShape):
         share = next((share for until, share in self.stages if progress < until), None)
         if share is None:
             return None
-        # All at once: were `--spawn-rate` too slow for a stage, Locust would leave the next ones out.
+        # Spawn all users at once: with a slow `--spawn-rate`, Locust would skip stages.
         most = options.num_users or 1
         return max(1, round(share * most)), most
 
 
 class Steady(Shape):
-    """All users all the time."""
+    """All users for the whole run."""
 
     stages: ClassVar = [(1.0, 1.0)]
 
 
 class Step(Shape):
-    """More and more users: shows from how many on the service becomes slow."""
+    """A growing number of users, which shows at what load the service becomes slow."""
 
     stages: ClassVar = [(0.2, 0.2), (0.4, 0.4), (0.6, 0.6), (0.8, 0.8), (1.0, 1.0)]
 
 
 class Spike(Shape):
-    """Few users, many for a moment, and few again: shows whether the service recovers."""
+    """A short peak of users, which shows whether the service recovers."""
 
     stages: ClassVar = [(0.4, 0.1), (0.6, 1.0), (1.0, 0.1)]
 
@@ -136,7 +136,7 @@ SHAPES: dict[str, type[Shape]] = {"steady": Steady, "step": Step, "spike": Spike
 
 
 def add_options(parser: LocustArgumentParser) -> None:
-    """In a group, so that they are not on the page, where Locust would take no notice of a shape."""
+    """Add our options in a group, which hides them from the web page, where Locust would ignore a shape."""
     ours = parser.add_argument_group("Marmita")
     ours.add_argument("--shape", choices=list(SHAPES), env_var="LOCUST_SHAPE")
     for percentile in PERCENTILES:
@@ -146,46 +146,49 @@ def add_options(parser: LocustArgumentParser) -> None:
 
 
 def prepare(environment: Environment, **_: Any) -> None:
-    """Take the shape that was asked for, and don't begin if nobody is there to be asked."""
+    """Set the shape of `--shape`. Exit if the run is headless and the service is not ready."""
     if isinstance(environment.runner, WorkerRunner):
-        return  # does what the master says
+        return  # the master decides
     options = _options(environment)
     environment.shape_class = SHAPES[options.shape]() if options.shape else None
     if environment.shape_class:
         environment.shape_class.runner = environment.runner
-    if options.headless and (why_not := _not_ready((environment.host or Asking.host).rstrip("/"))):
+    if options.headless and (why_not := _not_ready((environment.host or ModelUser.host).rstrip("/"))):
         sys.exit(why_not)
 
 
 def check_objectives(environment: Environment, **_: Any) -> None:
-    """Locust itself sees to failures. The workers' numbers are the master's by now."""
+    """Fail the run if an objective was missed. Locust itself handles failed requests.
+
+    The master has the workers' statistics when it quits.
+    """
     if isinstance(environment.runner, WorkerRunner):
         return
-    missed = [*_unasked(environment), *_too_slow(environment)]
+    missed = [*_routes_without_answers(environment), *_too_slow(environment)]
     if missed:
         environment.process_exit_code = 1
-        # After the tables: what was missed is what should be read.
+        # Logged on quit, after Locust's tables, where it is seen.
         hooks.quit.add_listener(lambda **_: logging.getLogger(__name__).error(" ".join(missed)))
 
 
 def _not_ready(host: str) -> str | None:
-    nobody_listens: Any = EventHook
-    client = FastHttpSession(host, nobody_listens(), None, network_timeout=READY_S, connection_timeout=READY_S)
+    no_listeners: Any = EventHook
+    client = FastHttpSession(host, no_listeners(), None, network_timeout=READY_S, connection_timeout=READY_S)
     answer: Any = client.get("/readyz")
     if answer.status_code == 0:
-        return f"Nobody answers at {host} ({answer.error}). `make serve` starts the service, --host says where it is."
+        return f"No answer from {host} ({answer.error}): start the service with `make serve`, or set --host."
     if answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return f"The service at {host} is not ready: it answers /readyz with {answer.status_code}."
     return None
 
 
-def _unasked(environment: Environment) -> list[str]:
-    """Users who never heard back. Who is at the page may leave without a run."""
+def _routes_without_answers(environment: Environment) -> list[str]:
+    """Return an error for each route without an answer, if the run is headless."""
     if environment.runner is None or not _options(environment).headless:
         return []
     if not environment.stats.total.num_requests:
         return ["No request was answered."]
-    kinds: list[Any] = [kind for kind in environment.user_classes if issubclass(kind, Asking)]
+    kinds: list[Any] = [kind for kind in environment.user_classes if issubclass(kind, ModelUser)]
     return [
         f"No request to {kind.route} was answered."
         for kind in kinds
@@ -195,7 +198,7 @@ def _unasked(environment: Environment) -> list[str]:
 
 
 def _too_slow(environment: Environment) -> list[str]:
-    """The objectives that were missed, by each route by itself: in the sum, the many quick ones hide the slow."""
+    """Return an error for each missed objective of a route. In a total, many fast requests would hide slow ones."""
     objectives = {p: getattr(_options(environment), f"objective_p{p}_ms") for p in PERCENTILES}
     return [
         f"{route.name} missed its objective: p{percentile} is {measured} ms, not {objective:g} ms or less."

@@ -1,7 +1,6 @@
-"""The service Marmita: every model in `bentos/`, composed.
+"""The service Marmita, composed of every model in `bentos/`.
 
-Its runners live inside its workers (colocated) or in processes of their own (split): `MARMITA_TOPOLOGY` says which.
-The code and the answers are the same.
+`MARMITA_TOPOLOGY` selects where its runners live: inside its workers (`colocated`) or in their own processes (`split`).
 """
 
 import bentoml

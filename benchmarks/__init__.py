@@ -1,1 +1,1 @@
-"""Our service and its peers, measured side by side: `make bench`."""
+"""Benchmarks of this service and its peers: `make bench`."""

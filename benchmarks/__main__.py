@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def champions() -> Models:
-    """What is served today, and what all contenders get."""
+    """Return the current champions, which all contenders serve."""
     folders = {}
     for name in ("wine_quality", "stock_forecast", "fetal_health"):
         found = champion(name)
@@ -48,11 +48,11 @@ def _options() -> argparse.Namespace:
     names = [*(one.name for one in CONTENDERS), *SCENARIOS]
     parser.add_argument("--only", type=_names(names), default=[], help=f"some of: {', '.join(names)}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.2, help="of a contender at a workload in a round")
-    parser.add_argument("--warm-up", type=float, default=0.4, help="seconds before that")
-    parser.add_argument("--flood-seconds", type=float, default=30.0)
-    parser.add_argument("--here", action="store_true", help="use this environment, and make none for each contender")
-    parser.add_argument("--results", type=Path, help="where to write, if not to benchmarks/results")
+    parser.add_argument("--seconds", type=float, default=1.2, help="seconds per contender, workload and round")
+    parser.add_argument("--warm-up", type=float, default=0.4, help="seconds of warm-up before each measurement")
+    parser.add_argument("--flood-seconds", type=float, default=30.0, help="seconds of the overload")
+    parser.add_argument("--here", action="store_true", help="use this environment instead of one for each contender")
+    parser.add_argument("--results", type=Path, help="the output folder (default: benchmarks/results)")
     return parser.parse_args()
 
 

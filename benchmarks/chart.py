@@ -1,4 +1,4 @@
-"""The results as a picture."""
+"""The chart of the results."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ from benchmarks.workloads import MANY_WINES, WINES_TOGETHER, Workload
 
 INK, ACCENT, SOFT = "#1d2433", "#c8553d", "#9aa3b2"
 FAR_APART = 20
-"""Figures of which one is so many times another need a logarithmic scale."""
+"""The ratio of the largest to the smallest figure above which the scale is logarithmic."""
 
 
 def draw(results: Results, path: Path) -> None:
-    """Two panels: CPU time of one wine, and rows per CPU second of many. Equal results make equal files."""
+    """Draw two panels: CPU time of one wine, and rows per CPU second of many. Equal results give equal files."""
     panels = [
         (WINES_TOGETHER, "cpu_ms_per_request", "one wine, 32 clients: CPU ms a request, less is better"),
         (MANY_WINES, "rows_per_cpu_second", "1,000 wines a request: rows per CPU second, more is better"),
@@ -66,5 +66,5 @@ def _panel(axis: Axes, measurements: list[Measurement], name: str, title: str) -
 
 
 def _short(value: float) -> str:
-    """Three digits at least, without powers of ten."""
+    """Format a figure with at least three digits and without an exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

@@ -1,4 +1,4 @@
-"""How contenders are spoken to: what a request looks like, and where in an answer the predictions are."""
+"""The request and response formats of the contenders."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ OUTPUTS = {"wine_quality": ("quality", "low", "high"), "stock_forecast": ("close
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """A request's headers and body."""
 
     headers: Mapping[str, str]
@@ -24,7 +24,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answered:
+class Response:
     """An answer's headers and body."""
 
     headers: Mapping[str, str]
@@ -33,28 +33,30 @@ class Answered:
 
 @dataclass(frozen=True)
 class Dialect:
-    """How to ask for the rows of a batch, and how to read the answer: one line a row, outputs side by side, as many of
-    them as the contender gives.
+    """A request and response format.
+
+    `ask` makes the request for a batch. `read` returns the predictions of a response: one row for each row of the
+    batch, with the contender's outputs as columns.
     """
 
     path: Mapping[str, str]
-    ask: Callable[[Batch, str], Asked]
-    read: Callable[[Answered, str], Floats] | None
+    ask: Callable[[Batch, str], Request]
+    read: Callable[[Response, str], Floats] | None
     describes_itself: bool = False
-    """Whether it says at `/v2/models/{name}` what its input is called."""
+    """Whether the server's `/v2/models/{name}` has the name of the input."""
 
 
-def _json(value: Any) -> Asked:
-    return Asked(JSON, json.dumps(value, separators=(",", ":")).encode())
+def _json(value: Any) -> Request:
+    return Request(JSON, json.dumps(value, separators=(",", ":")).encode())
 
 
-def _ask_contract(batch: Batch, _: str) -> Asked:
+def _ask_contract(batch: Batch, _: str) -> Request:
     if batch.model == "wine_quality":
         return _json({"wines": [dict(zip(FEATURES, row, strict=True)) for row in batch.rows]})
     return _json({"series": [{"closes": row, "horizon": ASKED_HORIZON} for row in batch.rows]})
 
 
-def _read_contract(answer: Answered, model: str) -> Floats:
+def _read_contract(answer: Response, model: str) -> Floats:
     found = json.loads(answer.body)
     if model == "wine_quality":
         lines = [
@@ -66,12 +68,12 @@ def _read_contract(answer: Answered, model: str) -> Floats:
     return np.array(lines, dtype=np.float32)
 
 
-def _ask_tensors(batch: Batch, input: str) -> Asked:
+def _ask_tensors(batch: Batch, input: str) -> Request:
     data = [value for row in batch.rows for value in row]
     return _json({"inputs": [{"name": input, "shape": _shape(batch), "datatype": "FP32", "data": data}]})
 
 
-def _ask_binary(batch: Batch, input: str) -> Asked:
+def _ask_binary(batch: Batch, input: str) -> Request:
     data = np.array(batch.rows, dtype="<f4").tobytes()
     tensor = {
         "name": input,
@@ -80,15 +82,15 @@ def _ask_binary(batch: Batch, input: str) -> Asked:
         "parameters": {"binary_data_size": len(data)},
     }
     head = _json({"inputs": [tensor], "parameters": {"binary_data_output": True}}).body
-    return Asked({"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}, head + data)
+    return Request({"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}, head + data)
 
 
 def _shape(batch: Batch) -> list[int]:
     return [len(batch.rows), len(batch.rows[0])]
 
 
-def _read_tensors(answer: Answered, model: str) -> Floats:
-    """Tensors in JSON, or behind it where a header says how long the JSON is."""
+def _read_tensors(answer: Response, model: str) -> Floats:
+    """Read tensors from the JSON, or from the bytes that follow it if a header has the length of the JSON."""
     length = int(answer.headers.get(HEADER_LENGTH.lower(), len(answer.body)))
     tensors = {}
     rest = answer.body[length:]
@@ -102,31 +104,31 @@ def _read_tensors(answer: Answered, model: str) -> Floats:
     return _side_by_side(tensors, model)
 
 
-def _ask_rows(batch: Batch, _: str) -> Asked:
+def _ask_rows(batch: Batch, _: str) -> Request:
     return _json({"rows": batch.rows})
 
 
-def _read_columns(answer: Answered, model: str) -> Floats:
+def _read_columns(answer: Response, model: str) -> Floats:
     columns = json.loads(answer.body)
     return _side_by_side({name: _column(values) for name, values in columns.items()}, model)
 
 
-def _ask_mlflow(batch: Batch, _: str) -> Asked:
+def _ask_mlflow(batch: Batch, _: str) -> Request:
     return _json({"inputs": batch.rows})
 
 
-def _read_mlflow(answer: Answered, model: str) -> Floats:
+def _read_mlflow(answer: Response, model: str) -> Floats:
     found = json.loads(answer.body)["predictions"]
     if isinstance(found, list):
         found = {name: [line[name] for line in found] for name in found[0]}
     return _side_by_side({name: _column(values) for name, values in found.items()}, model)
 
 
-def _ask_array(batch: Batch, _: str) -> Asked:
+def _ask_array(batch: Batch, _: str) -> Request:
     return _json({"input_data": batch.rows})
 
 
-def _read_array(answer: Answered, model: str) -> Floats:
+def _read_array(answer: Response, model: str) -> Floats:
     found = json.loads(answer.body)
     if isinstance(found, dict):
         steps = {name: np.array(values, dtype=np.float32)[:, :ASKED_HORIZON] for name, values in found.items()}
@@ -149,14 +151,14 @@ CONTRACT = Dialect(
     ask=_ask_contract,
     read=_read_contract,
 )
-"""This service's own JSON: named features, and answers with everything."""
+"""This service's typed JSON: named features in requests, and all fields in answers."""
 
 TENSORS = Dialect(path=_TENSOR_PATH, ask=_ask_tensors, read=_read_tensors)
 """The Open Inference Protocol."""
 
 OUR_TENSORS = Dialect(path=_TENSOR_PATH, ask=_ask_tensors, read=_read_tensors, describes_itself=True)
 OUR_BINARY = Dialect(path=_TENSOR_PATH, ask=_ask_binary, read=_read_tensors, describes_itself=True)
-"""The Open Inference Protocol's extension for binary data, both ways."""
+"""The Open Inference Protocol's binary data extension, in requests and answers."""
 
 LITSERVE = Dialect(path={"wine_quality": "/predict"}, ask=_ask_rows, read=_read_columns)
 RAY_SERVE = Dialect(path={"wine_quality": "/"}, ask=_ask_rows, read=_read_columns)
@@ -164,4 +166,4 @@ MOSEC = Dialect(path={"wine_quality": "/inference"}, ask=_ask_rows, read=_read_c
 MLFLOW = Dialect(path={"wine_quality": "/invocations"}, ask=_ask_mlflow, read=_read_mlflow)
 BENTOML = Dialect(path={"wine_quality": "/predict", "stock_forecast": "/predict"}, ask=_ask_array, read=_read_array)
 CONSTANT = Dialect(path=_TENSOR_PATH, ask=_ask_tensors, read=None)
-"""Whose answer has nothing to do with the question."""
+"""Tensor requests to a server with a constant answer."""

@@ -1,6 +1,6 @@
-"""How often drift is seen where there is none, and how often where there is: `python -m benchmarks.drift_power`.
+"""The drift power study: the rates of false and true drift alarms. Run it with `python -m benchmarks.drift_power`.
 
-The data is generated, so that what is true is known. Each figure is the share of streams that raised an alarm.
+The data is generated, so it is known which streams drift. Each figure is the share of streams that raised an alarm.
 """
 
 import argparse
@@ -18,28 +18,29 @@ SIZES = (50, 100, 500, 2000)
 REFERENCE_ROWS = 1300
 FEATURES = tuple(f"feature_{place}" for place in range(11))
 PLAIN = 9
-"""The feature that the shifts are about: a normal one, with a standard deviation of one."""
+"""The index of the shifted feature, which is normally distributed with a standard deviation of one."""
 MIX = (0.78, 0.14, 0.08)
-"""How the rows are distributed over three classes."""
+"""The distribution of the rows over three classes."""
 
 TRADING_DAYS = 2300
-"""So many days the reference of the forecaster has, of one stock."""
+"""The number of days in the forecaster's reference, which is of one stock."""
 WINDOW, HORIZON = 60, 10
 COMMON = 0.5
-"""The share that all stocks have in common, of how much they move and of how calm or wild they are."""
+"""The share of the variance of returns and of log-volatility that is common to all stocks."""
 
 TABLE = ValueEvaluator("table", FEATURES, target="answer", low=0, high=10)
 STOCKS = PathEvaluator("stocks", WINDOW, HORIZON)
 
 Rows = Callable[[np.random.Generator, int], Doubles]
-"""Makes a stream of so many rows."""
+"""A function that generates a stream of a given number of rows."""
 Alarm = Callable[[np.random.Generator, Rows, int], bool]
-"""Says whether such a stream raises an alarm."""
+"""A function that tells whether a stream raises an alarm."""
 
 
 def rows(generator: np.random.Generator, size: int, mix: Sequence[float] = MIX) -> Doubles:
-    """A table like those that people have: classes that differ in four features, and features that are skewed, whole
-    numbers, or zero in half of the rows.
+    """Generate a realistic table.
+
+    Its classes differ in four features. Other features are skewed, integers, or zero in half of the rows.
     """
     made = generator.normal(size=(size, len(FEATURES)))
     made[:, :4] += generator.choice(len(mix), size=(size, 1), p=mix)
@@ -75,7 +76,7 @@ TABLES: dict[str, Rows] = {
 
 
 def closes(generator: np.random.Generator, stocks: int, days: int, wilder: float = 1) -> Doubles:
-    """Closes of stocks, a column each, with spells of calm and wild days that they partly share."""
+    """Generate closes of stocks, one column for each, whose volatility clusters are partly shared."""
     level = _of_all(_spells(generator, days, stocks), _spells(generator, days, 1))
     noise = _of_all(generator.normal(size=(days, stocks)), generator.normal(size=(days, 1)))
     made: Doubles = 20 * np.exp(np.cumsum(wilder * 0.011 * np.exp(level) * noise, axis=0))
@@ -83,7 +84,7 @@ def closes(generator: np.random.Generator, stocks: int, days: int, wilder: float
 
 
 def asked(days: int = 1, wilder: float = 1) -> Rows:
-    """Windows of stocks of which each is asked about on so many days in a row."""
+    """Return a stream of windows of stocks, with a window of each stock on each of some consecutive days."""
 
     def make(generator: np.random.Generator, size: int) -> Doubles:
         made = closes(generator, size, WINDOW + days - 1, wilder)
@@ -102,7 +103,7 @@ STREAMS: dict[str, Rows] = {
 
 
 def table_alarm(generator: np.random.Generator, stream: Rows, size: int) -> bool:
-    """Whether a new stream of a table raises an alarm, against a new reference."""
+    """Tell whether a new stream of a table raises an alarm against a new reference."""
     known, new = rows(generator, REFERENCE_ROWS), stream(generator, size)
     reference = {
         "features": {name: describe(values) for name, values in zip(FEATURES, known.T, strict=True)},
@@ -112,7 +113,7 @@ def table_alarm(generator: np.random.Generator, stream: Rows, size: int) -> bool
 
 
 def stock_alarm(generator: np.random.Generator, stream: Rows, size: int) -> bool:
-    """The same for windows of closes."""
+    """Tell whether a new stream of windows of closes raises an alarm against a new reference."""
     history = closes(generator, 1, TRADING_DAYS)[:, 0]
     known, new = np.lib.stride_tricks.sliding_window_view(history, WINDOW), stream(generator, size)
     returns = np.diff(np.log(known), axis=1)
@@ -126,8 +127,8 @@ def stock_alarm(generator: np.random.Generator, stream: Rows, size: int) -> bool
     return _alarm(STOCKS, reference, new, _paths(new))
 
 
-def share(alarm: Alarm, stream: Rows, size: int, repetitions: int, seed: int = 7) -> float:
-    """How many of so many streams raise an alarm."""
+def alarm_rate(alarm: Alarm, stream: Rows, size: int, repetitions: int, seed: int = 7) -> float:
+    """Return the share of streams that raise an alarm."""
     generator = np.random.default_rng([seed, size])
     return sum(alarm(generator, stream, size) for _ in range(repetitions)) / repetitions
 
@@ -142,18 +143,18 @@ def _single(values: Doubles) -> Floats:
 
 
 def _answers(known: Doubles) -> Doubles:
-    """What a model could say that adds some features up."""
+    """Return the predictions of a model that sums some features."""
     return np.repeat(known[:, 2:6].sum(axis=1, keepdims=True), TABLE.outputs, axis=1)
 
 
 def _paths(windows: Doubles) -> Doubles:
-    """What a model could say that expects a tenth of the last ten days' change to go on."""
+    """Return the predictions of a model that extrapolates a tenth of the last ten days' change."""
     ends = windows[:, -1:] * (windows[:, -1:] / windows[:, -HORIZON - 1 : -HORIZON]) ** 0.1
     return np.repeat(ends, STOCKS.outputs, axis=1)
 
 
 def _spells(generator: np.random.Generator, days: int, stocks: int) -> Doubles:
-    """What remembers half of itself after a month: the logarithm of how wild a stock is."""
+    """Generate log-volatilities of stocks: an autoregressive process with a half-life of about a month."""
     memory, jump = 0.98, 0.16
     made = np.empty((days, stocks))
     made[0] = generator.normal(0, jump / np.sqrt(1 - memory**2), stocks)
@@ -169,10 +170,10 @@ def _of_all(own: Doubles, common: Doubles) -> Doubles:
 
 
 def table(title: str, alarm: Alarm, streams: Mapping[str, Rows], repetitions: int) -> str:
-    """The shares of all streams and sizes, in Markdown."""
+    """Return the alarm rates of all streams and sizes as a Markdown table."""
     lines = [[title, *(f"{size:,}" for size in SIZES)], ["---", *("---:" for _ in SIZES)]]
     for name, stream in streams.items():
-        lines.append([name, *(f"{share(alarm, stream, size, repetitions):.1%}" for size in SIZES)])
+        lines.append([name, *(f"{alarm_rate(alarm, stream, size, repetitions):.1%}" for size in SIZES)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""An environment for each kind of contender, with exactly the packages that its `requirements.txt` pins."""
+"""Virtual environments, one for each kind of contender, with the packages that its `requirements.txt` pins."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from benchmarks.results import ContenderError, plain
 
 UV = (sys.executable, "-m", "uv")
 HERE = Path(sys.executable).parent
-"""The folder of this Python: the environment of a run that makes none."""
+"""The folder of this Python, the environment of a run with `--here`."""
 
 
 class Environments:
-    """The environments of a run, and why those that are missing could not be made."""
+    """The environments of a run, with an error for each that could not be made."""
 
     def __init__(self, names: set[str], *, here: bool) -> None:
         self.made: dict[str, Path] = {}
@@ -35,7 +35,7 @@ class Environments:
         return self.made[name]
 
     def versions(self, contender: Contender) -> dict[str, str]:
-        """Those of its main packages that are there."""
+        """Return the versions of a contender's main packages."""
         if contender.environment in self.missing:
             return {}
         python = self.made[contender.environment] / "python"
@@ -45,7 +45,7 @@ class Environments:
 
 
 def _make(name: str) -> Path:
-    """The folder with the executables of an environment, which is made if it is not what it should be."""
+    """Return the folder of an environment's executables. Make the environment if it is missing or out of date."""
     requirements = ROOT / "requirements" / "serve.txt" if name == MARMITA else CONTENDERS / name / "requirements.txt"
     folder = ENVIRONMENTS / name
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Asks the load generator, which is a process of its own."""
+"""The client of the load generator, which runs in its own process."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ SAMPLE_S = 0.5
 
 
 class Generator:
-    """The load generator's process, for the whole of a run."""
+    """The load generator's process, which lives as long as the run."""
 
     def __init__(self) -> None:
         self._start()
@@ -40,7 +40,7 @@ class Generator:
         self._process.wait()
 
     def closed(self, port: int, requests: Sequence[bytes], clients: int, seconds: float) -> dict[str, Any]:
-        """So many clients, each of which asks again as soon as it has its answer."""
+        """Run a closed loop: each client sends its next request when it has its answer."""
         return self._run({"kind": "closed", "clients": clients, "seconds": seconds}, port, requests, seconds)
 
     def flood(
@@ -54,7 +54,7 @@ class Generator:
         probe_seconds: float,
         meanwhile: Callable[[], None],
     ) -> dict[str, Any]:
-        """So many requests a second, whatever becomes of them; `meanwhile` is called all along."""
+        """Run an open loop: send requests at a fixed rate, independent of the answers. Call `meanwhile` repeatedly."""
         plan = {
             "kind": "flood",
             "rate": rate,
@@ -91,7 +91,7 @@ class Generator:
             return came
         self._stop()
         self._start()
-        raise ContenderError("the load generator did not get to the end of it")
+        raise ContenderError("the load generator ended or exceeded its time limit")
 
     @staticmethod
     def _read(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:

@@ -1,7 +1,7 @@
-"""Where the time of a request goes, layer by layer, and what a setting costs: `python -m benchmarks.layers`.
+"""The CPU time of a request by layer, and the cost of settings: `python -m benchmarks.layers`.
 
-All in one process and without a network, so that each layer can be asked by itself. What the network and uvicorn cost
-comes on top: `make bench` has it.
+It runs in one process without a network, so that each layer can be called by itself. `make bench` includes the network
+and uvicorn.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.places import ROOT
 
 SCORE, INFER = "/wine-quality/score", "/v2/models/wine_quality/infer"
-TOGETHER = 16
+CONCURRENCY = 16
 ROUNDS = 5
 SETTINGS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -31,16 +31,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "all predictions kept": {"MARMITA_RECORD": "all"},
     "traces of all requests": {"MARMITA_OTLP_ENDPOINT": "http://127.0.0.1:9/v1/traces"},
 }
-"""What is changed, and how an operator would."""
+"""The changed settings, as an operator would set them."""
 
 Ask = Callable[[], Awaitable[Any]]
 
 
 class Layers:
-    """The service in this process, and ways to ask each of its layers for the same rows."""
+    """The layers of the service in this process, each as a function that answers the same rows."""
 
     def __init__(self, app: Any, rows: int) -> None:
-        # Metrics are made when the framework is imported, in the folder that the environment names by then.
+        # Importing the framework creates its metrics in the folder that the environment names at that time.
         import bentoml
 
         from bentos.wine_quality import HEADERS, Wine
@@ -60,7 +60,7 @@ class Layers:
         self._front = app
 
     def tensors(self) -> dict[str, Ask]:
-        """From the model outwards, on the tensor route."""
+        """Return the layers of the tensor route, the model first."""
         return {
             "the model": self._model,
             "batches": partial(self._runner.served.run, self._array),
@@ -71,7 +71,7 @@ class Layers:
         }
 
     def json(self) -> dict[str, Ask]:
-        """From the model outwards, on the JSON route."""
+        """Return the layers of the JSON route, the model first."""
         return {
             "the model": self._model,
             "batches": partial(self._runner.served.run, self._array),
@@ -89,7 +89,7 @@ class Layers:
         return await self._endpoint.handle(self._runner, self._endpoint.read(self._json))
 
     def _handled(self, path: str, body: bytes) -> Ask:
-        """What answers at a path, with nothing around it."""
+        """Return a call of the handler at a path, without the lane."""
         from marmita.web.topology import LocalModel
 
         return partial(LocalModel(self._runner).ask, path, _call(path, body))
@@ -119,7 +119,7 @@ def _scope(path: str, body: bytes) -> dict[str, Any]:
 
 
 async def ask(app: Any, path: str, body: bytes) -> None:
-    """One request to an ASGI application."""
+    """Send one request to an ASGI application."""
     scope = _scope(path, body)
 
     async def receive() -> dict[str, Any]:
@@ -131,56 +131,56 @@ async def ask(app: Any, path: str, body: bytes) -> None:
     await app(scope, receive, send)
 
 
-async def cost(asking: Ask, together: int, seconds: float) -> float:
-    """CPU microseconds of one request, the best of some rounds: what disturbs can only add."""
+async def cost(asking: Ask, concurrency: int, seconds: float) -> float:
+    """Return the CPU microseconds of one request: the best of some rounds, as interference only adds time."""
     rounds = []
     for _ in range(ROUNDS):
         start, count = process_time(), 0
         while process_time() - start < seconds / ROUNDS:
-            await asyncio.gather(*(asking() for _ in range(together)))
-            count += together
+            await asyncio.gather(*(asking() for _ in range(concurrency)))
+            count += concurrency
         rounds.append((process_time() - start) / count * 1e6)
     return min(rounds)
 
 
-async def served(look: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Start the service in this loop, and look at it."""
+async def with_service(look: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run the service in this event loop during a call of `look`."""
     import service
 
     marmita: Any = service.Marmita
     app = marmita.to_asgi()
-    told: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    heard: asyncio.Queue[Any] = asyncio.Queue()
-    living = asyncio.create_task(app({"type": "lifespan", "state": {}}, told.get, heard.put))
-    await told.put({"type": "lifespan.startup"})
-    assert (await heard.get())["type"] == "lifespan.startup.complete"
+    events: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+    replies: asyncio.Queue[Any] = asyncio.Queue()
+    lifespan = asyncio.create_task(app({"type": "lifespan", "state": {}}, events.get, replies.put))
+    await events.put({"type": "lifespan.startup"})
+    assert (await replies.get())["type"] == "lifespan.startup.complete"
     try:
         return await look(app)
     finally:
-        await told.put({"type": "lifespan.shutdown"})
-        await living
+        await events.put({"type": "lifespan.shutdown"})
+        await lifespan
 
 
 async def layers(seconds: float, app: Any) -> list[tuple[str, str, float, float, float]]:
-    """Route, layer, and microseconds: one row alone, one row among others, and a thousand rows."""
+    """Return route, layer, and microseconds of one row alone, one of 16 concurrent rows, and a thousand rows."""
     one, many = Layers(app, 1), Layers(app, 1000)
     found = []
     for route, name in (("tensors", "tensors"), ("JSON", "json")):
         few, lots = getattr(one, name)(), getattr(many, name)()
         for layer in few:
-            alone, among = await cost(few[layer], 1, seconds), await cost(few[layer], TOGETHER, seconds)
+            alone, among = await cost(few[layer], 1, seconds), await cost(few[layer], CONCURRENCY, seconds)
             found.append((route, layer, alone, among, await cost(lots[layer], 1, seconds)))
     return found
 
 
 async def whole(seconds: float, app: Any) -> list[float]:
-    """Microseconds of one row among others, on both routes, with the settings of this process."""
+    """Return the microseconds of one of 16 concurrent rows on both routes, with the settings of this process."""
     one = Layers(app, 1)
-    return [await cost(list(route.values())[-1], TOGETHER, seconds) for route in (one.json(), one.tensors())]
+    return [await cost(list(route.values())[-1], CONCURRENCY, seconds) for route in (one.json(), one.tensors())]
 
 
 def with_settings(changed: dict[str, Any], seconds: float) -> list[float]:
-    """The same in a process with other settings: they are read once."""
+    """Return the figures of `whole` from a process with other settings, as a process reads its settings once."""
     environment = os.environ | {name: value for name, value in changed.items() if name != "overrides"}
     environment["BENTOML_CONFIG_OVERRIDES"] = json.dumps({"services": changed.get("overrides", {})})
     command = [sys.executable, "-m", "benchmarks.layers", "--whole", "--seconds", str(seconds)]
@@ -192,7 +192,7 @@ def with_settings(changed: dict[str, Any], seconds: float) -> list[float]:
 
 
 def table(found: Sequence[tuple[str, str, float, float, float]]) -> str:
-    """What each layer adds to those inside it."""
+    """Return a Markdown table of what each layer adds to those inside it."""
     lines = ["| route | layer | one row alone | one of 16 rows | 1,000 rows |", "| --- | --- | ---: | ---: | ---: |"]
     inside = (0.0, 0.0, 0.0)
     for before, now in pairwise([("", "", *inside), *found]):
@@ -210,10 +210,10 @@ def main() -> None:
     parser.add_argument("--whole", action="store_true", help="only the whole, with the settings of this process")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as metrics, Path(os.devnull).open("w") as nowhere:
-        # Read when the service is imported. What is kept here belongs into nobody's records.
+        # Importing the service reads these. The benchmark's predictions must not enter the user's records.
         os.environ |= {"PROMETHEUS_MULTIPROC_DIR": metrics, "MARMITA_DATABASE_URL": f"sqlite:///{metrics}/records.db"}
-        with redirect_stdout(nowhere):  # the access log's lines are made, but not shown
-            found = asyncio.run(served(partial(whole if options.whole else layers, options.seconds)))
+        with redirect_stdout(nowhere):  # writing the access log counts, but its output is discarded
+            found = asyncio.run(with_service(partial(whole if options.whole else layers, options.seconds)))
     if options.whole:
         print(json.dumps(found))
         return

@@ -1,4 +1,4 @@
-"""Who is measured, at what."""
+"""The contenders and their workloads."""
 
 import json
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from benchmarks.workloads import (
 )
 
 MARMITA = "marmita"
-"""The environment of this service: what a Bento installs."""
+"""The environment of this service, with the packages that a Bento installs."""
 
 CONFIGURED = yaml.safe_load((ROOT / "configuration.yaml").read_text())["services"]
-SHARE = CONFIGURED["traffic"]["max_concurrency"] // CONFIGURED["Marmita"]["workers"]
-"""So many requests at a time has one worker."""
+CONCURRENCY_PER_WORKER = CONFIGURED["traffic"]["max_concurrency"] // CONFIGURED["Marmita"]["workers"]
+"""The number of concurrent requests of one worker."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """One way to ask a contender."""
+    """A route of a contender, with its dialect and workloads."""
 
     name: str
     dialect: Dialect
@@ -39,9 +39,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Contender:
-    """A server, and the routes on which it is asked.
+    """A server with its measured routes.
 
-    In `command`, `prepare` and `variables` the names of `servers.Site` in braces stand for where it runs.
+    In `command`, `prepare` and `variables`, names in braces are replaced by the fields of `servers.Site`.
     """
 
     name: str
@@ -52,8 +52,8 @@ class Contender:
     routes: tuple[Route, ...]
     variables: Mapping[str, str] = field(default_factory=dict)
     prepare: tuple[str, ...] = ()
-    in_a_loop: bool = False
-    """It is no server: it calls the model in a loop."""
+    is_loop: bool = False
+    """Whether the contender is not a server, but calls the model in a loop."""
 
 
 def marmita(
@@ -63,8 +63,8 @@ def marmita(
     settings: Mapping[str, str] | None = None,
     runners: Mapping[str, Any] | None = None,
 ) -> Contender:
-    """Our service with one worker and that one's share of the requests, and otherwise as `configuration.yaml` says."""
-    services = {"Marmita": {"workers": 1, "traffic": {"max_concurrency": SHARE}}, **(runners or {})}
+    """Return our service as a contender, configured as in `configuration.yaml` but with one worker."""
+    services = {"Marmita": {"workers": 1, "traffic": {"max_concurrency": CONCURRENCY_PER_WORKER}}, **(runners or {})}
     return Contender(
         name=name,
         about=about,
@@ -131,7 +131,7 @@ CONTENDERS = (
         packages=("onnxruntime", "numpy"),
         command=(*module("benchmarks.contenders.asgi.loop"), "{wine}/compiled.onnx"),
         routes=(Route("call", dialects.CONSTANT, (ONE_WINE, MANY_WINES)),),
-        in_a_loop=True,
+        is_loop=True,
     ),
     marmita(
         "marmita_unbatched",

@@ -1,7 +1,7 @@
-"""The load generator: a process of its own that reads plans as lines of JSON and writes what came of them.
+"""The load generator: a process that reads plans as lines of JSON and writes the results.
 
-The requests are made beforehand, and of an answer only the status and the length are read: the generator must not be
-the limit. `busy` in its answers says how much of its core it used.
+The generator must not be the bottleneck. So the requests are built beforehand, and only the status and the length of
+an answer are parsed. `busy` in the results is the share of a core that the generator used.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, cast
 import uvloop
 
 PATIENCE_S = 30.0
-"""How long answers that are still missing at the end of a plan are waited for."""
+"""How long to wait for missing answers at the end of a plan."""
 TICK_S = 0.001
 WINDOW_S = 0.1
 BROKEN = 0
@@ -26,7 +26,7 @@ BROKEN = 0
 
 
 class Connection(asyncio.Protocol):
-    """One HTTP/1.1 connection that is kept alive, with one request at a time."""
+    """A persistent HTTP/1.1 connection with one request at a time."""
 
     def __init__(self, load: "Load") -> None:
         self._load = load
@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
 
 
 class Load:
-    """Requests over connections, and what came of them."""
+    """Requests over connections, with the results."""
 
     def __init__(self, host: str, port: int, requests: Sequence[bytes]) -> None:
         self._host = host
@@ -117,7 +117,7 @@ class Load:
         self._requests: Iterator[bytes] = cycle(requests)
         self._connections: list[Connection] = []
         self.asked = 0
-        self.given_up = 0
+        self.dropped = 0
         self.answers: dict[int, list[float]] = defaultdict(list)
         self.answered_at: list[tuple[float, float, int]] = []
         self.last = 0.0
@@ -134,11 +134,11 @@ class Load:
         self.last = now
 
     def free(self, connection: Connection, now: float) -> None:
-        """An answer has come, and the connection can take the next request."""
+        """Use a connection whose answer is complete for the next request."""
         raise NotImplementedError
 
     def lost(self, connection: Connection) -> None:
-        """A connection is gone, with its request if it had one."""
+        """Handle a closed connection, whose request is lost if it had one."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -150,14 +150,14 @@ class Load:
         return self.asked - sum(len(latencies) for latencies in self.answers.values())
 
     async def settle(self, patience_s: float = PATIENCE_S) -> None:
-        """Wait until all is answered, or for as long as one can be expected to."""
+        """Wait until all requests are answered, but at most for `patience_s`."""
         until = perf_counter() + patience_s
-        while self.unanswered > self.given_up and perf_counter() < until:  # noqa: ASYNC110  an event would cost each answer
+        while self.unanswered > self.dropped and perf_counter() < until:  # noqa: ASYNC110  an event costs time per answer
             await asyncio.sleep(TICK_S)
 
 
-class Closed(Load):
-    """So many clients, each of which asks again as soon as it has its answer."""
+class ClosedLoop(Load):
+    """A closed loop: each client sends its next request when it has its answer."""
 
     def __init__(self, host: str, port: int, requests: Sequence[bytes], timeline: bool = False) -> None:
         super().__init__(host, port, requests)
@@ -200,16 +200,17 @@ class Closed(Load):
         connection.ask(next(self._requests), now)
 
 
-class Open(Load):
-    """Requests that come at a rate of their own, whatever becomes of those before. The time counts from when a request
-    was due, also if it had to wait for a connection.
+class OpenLoop(Load):
+    """An open loop: requests at a fixed rate, independent of the answers.
+
+    The latency of a request counts from when it was due, including its wait for a connection.
     """
 
     def __init__(self, host: str, port: int, requests: Sequence[bytes], most_connections: int) -> None:
         super().__init__(host, port, requests)
         self._most_connections = most_connections
         self._idle: list[Connection] = []
-        self._waiting: deque[float] = deque()
+        self._queue: deque[float] = deque()
         self._alive = 0
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -222,12 +223,12 @@ class Open(Load):
             due = min(total, int((perf_counter() - start) * rate) + 1)
             for number in range(self.asked, due):
                 self.asked += 1
-                self._waiting.append(start + number / rate)
+                self._queue.append(start + number / rate)
             self._send()
             await asyncio.sleep(TICK_S)
-        # Who still waits for a connection gives up: what comes after must be a service that nobody floods.
-        self.given_up = len(self._waiting)
-        self._waiting.clear()
+        # Drop the queued requests: the measurement that follows must see a service without overload.
+        self.dropped = len(self._queue)
+        self._queue.clear()
 
     def free(self, connection: Connection, now: float) -> None:  # noqa: ARG002
         self._idle.append(connection)
@@ -240,9 +241,9 @@ class Open(Load):
         self._send()
 
     def _send(self) -> None:
-        while self._waiting and self._idle:
-            self._idle.pop().ask(next(self._requests), self._waiting.popleft())
-        while self._waiting and self._alive < self._most_connections:
+        while self._queue and self._idle:
+            self._idle.pop().ask(next(self._requests), self._queue.popleft())
+        while self._queue and self._alive < self._most_connections:
             self._alive += 1
             task = asyncio.ensure_future(self._open())
             self._opening.add(task)
@@ -263,7 +264,7 @@ def percentile(ordered: Sequence[float], share: float) -> float:
 
 
 def figures(load: Load, start: float, cpu: float) -> dict[str, Any]:
-    """What came of a load: by status how many answers and how late."""
+    """Return the results of a load: the number of answers and their latencies by status."""
     answers = {}
     for status, latencies in sorted(load.answers.items()):
         ordered = sorted(latencies)
@@ -282,8 +283,8 @@ def figures(load: Load, start: float, cpu: float) -> dict[str, Any]:
     }
 
 
-def timeline(load: Closed, start: float) -> list[dict[str, float]]:
-    """The answers in the order in which they came, by windows of a tenth of a second."""
+def timeline(load: ClosedLoop, start: float) -> list[dict[str, float]]:
+    """Return the latency and the worst status in each window of `WINDOW_S`, in order."""
     windows: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for at, latency, status in load.answered_at:
         windows[int((at - start) / WINDOW_S)].append((latency, status))
@@ -298,7 +299,7 @@ def timeline(load: Closed, start: float) -> list[dict[str, float]]:
 
 
 async def closed(plan: dict[str, Any], requests: Sequence[bytes]) -> dict[str, Any]:
-    load = Closed(plan["host"], plan["port"], requests)
+    load = ClosedLoop(plan["host"], plan["port"], requests)
     start, cpu = perf_counter(), process_time()
     try:
         await load.run(plan["clients"], plan["seconds"])
@@ -308,9 +309,9 @@ async def closed(plan: dict[str, Any], requests: Sequence[bytes]) -> dict[str, A
 
 
 async def flood(plan: dict[str, Any], requests: Sequence[bytes]) -> dict[str, Any]:
-    """Requests at a fixed rate, and from the moment in which they end a client of its own that looks how it goes."""
-    load = Open(plan["host"], plan["port"], requests, plan["connections"])
-    probe = Closed(plan["host"], plan["port"], requests, timeline=True)
+    """Send requests at a fixed rate. When they end, measure the recovery with one client."""
+    load = OpenLoop(plan["host"], plan["port"], requests, plan["connections"])
+    probe = ClosedLoop(plan["host"], plan["port"], requests, timeline=True)
     start, cpu = perf_counter(), process_time()
     try:
         await load.run(plan["rate"], plan["seconds"])

@@ -1,4 +1,4 @@
-"""What the run is made on."""
+"""The description of the machine."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ def machine() -> Machine:
 
 
 def _processor() -> str:
-    """What the processor calls itself, where the system says."""
+    """Return the model name of the processor, or the platform's name if the system has none."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

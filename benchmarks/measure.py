@@ -1,4 +1,4 @@
-"""Measuring contenders in turn: every round, each of them is started, asked at all of its workloads, and stopped."""
+"""Measurement of all contenders. In every round, each is started, measured at all of its workloads, and stopped."""
 
 import json
 from collections import defaultdict
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.dialects import Answered, Asked, Dialect
+from benchmarks.dialects import Dialect, Request, Response
 from benchmarks.environments import Environments
 from benchmarks.generator import Generator
 from benchmarks.lineup import Contender, Route
@@ -21,35 +21,35 @@ from benchmarks.results import (
     FIGURES,
     ContenderError,
     Measurement,
-    ReconcileCycle,
+    Round,
     Settings,
     Spread,
     plain,
     significant,
 )
-from benchmarks.servers import Models, Running, started
+from benchmarks.servers import Models, RunningContender, started
 from benchmarks.workloads import Batch, Workload, batches
 from marmita.contract.rows import Floats
 
 DEFAULT_INPUT = "features"
 TOLERANCE = 2e-4
-"""The native models, and those that round, differ from the compiled ones by so much of a prediction at most."""
+"""The largest relative difference of a prediction from the ONNX model's, for native models and rounded answers."""
 Key = tuple[str, str, str]
 """Contender, route and workload."""
 
 
 @dataclass
-class Measured:
-    """What has been found so far."""
+class Findings:
+    """The results of a run so far."""
 
-    rounds: dict[Key, list[ReconcileCycle]] = field(default_factory=lambda: defaultdict(list))
+    rounds: dict[Key, list[Round]] = field(default_factory=lambda: defaultdict(list))
     broken: dict[Key, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     memory_mb: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     ready_seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def of(self, contenders: Sequence[Contender]) -> list[Measurement]:
-        """All measurements, in the order of the line-up."""
+        """Return all measurements in the order of the contenders."""
         found = []
         for contender in contenders:
             for route, workload in _tasks(contender):
@@ -77,9 +77,9 @@ def run(
     models: Models,
     settings: Settings,
     generator: Generator,
-) -> Measured:
-    """Measure all contenders, round by round. One that fails is left out of the rounds that follow."""
-    measured = Measured()
+) -> Findings:
+    """Measure all contenders, round by round. A contender that fails is skipped in the following rounds."""
+    measured = Findings()
     for number in range(1, settings.rounds + 1):
         for contender in contenders:
             if contender.name in measured.failed:
@@ -87,7 +87,7 @@ def run(
             print(f"round {number} of {settings.rounds}: {contender.name}", flush=True)
             with failing(measured.failed, contender.name):
                 executables = environments[contender.environment]
-                if contender.in_a_loop:
+                if contender.is_loop:
                     _loop(contender, executables, models, settings, measured)
                 else:
                     _server(contender, executables, models, settings, generator, measured)
@@ -96,7 +96,7 @@ def run(
 
 @contextmanager
 def failing(errors: dict[Any, str], key: Any) -> Iterator[None]:
-    """Note what goes wrong with one of them, and go on."""
+    """Record a ContenderError under this key and continue."""
     try:
         yield
     except ContenderError as error:
@@ -119,7 +119,7 @@ def _server(
     models: Models,
     settings: Settings,
     generator: Generator,
-    measured: Measured,
+    measured: Findings,
 ) -> None:
     with started(contender, executables, models) as running:
         running.wait(first_answer(contender, models))
@@ -136,19 +136,19 @@ def _server(
         measured.memory_mb[contender.name].append(running.memory_mb())
 
 
-def first_answer(contender: Contender, models: Models) -> Callable[[Running], object]:
-    """A contender is ready when it gives its first answer."""
+def first_answer(contender: Contender, models: Models) -> Callable[[RunningContender], object]:
+    """Return a readiness check, which passes when the contender answers a prediction request."""
     route, workload = next(_tasks(contender))
     batch = batches(workload, models.folders)[0]
 
-    def ask(running: Running) -> object:
+    def ask(running: RunningContender) -> object:
         return running.ask(route.dialect.path[batch.model], route.dialect.ask(batch, DEFAULT_INPUT))
 
     return ask
 
 
-def prepared(running: Running, route: Route, asked: Sequence[Batch], to_check: int) -> list[bytes]:
-    """The requests of a workload as bytes, after the answers to the first of them were found to be right."""
+def prepared(running: RunningContender, route: Route, asked: Sequence[Batch], to_check: int) -> list[bytes]:
+    """Check the answers to the first requests of a workload, and return all requests as bytes."""
     dialect = route.dialect
     model = asked[0].model
     input = _input(running, model) if dialect.describes_itself else DEFAULT_INPUT
@@ -161,19 +161,19 @@ def prepared(running: Running, route: Route, asked: Sequence[Batch], to_check: i
     return requests
 
 
-def _check_answer(dialect: Dialect, answer: Answered, batch: Batch) -> None:
+def _check_answer(dialect: Dialect, answer: Response, batch: Batch) -> None:
     if dialect.read is None:
         return
     try:
         predictions = dialect.read(answer, batch.model)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        said = answer.body[:200].decode("utf-8", "replace")
-        raise ContenderError(f"its answer can't be read ({type(error).__name__}): {said}") from None
+        body = answer.body[:200].decode("utf-8", "replace")
+        raise ContenderError(f"its answer can't be read ({type(error).__name__}): {body}") from None
     check(predictions, batch.expected)
 
 
 def check(predictions: Floats, expected: Floats) -> None:
-    """Whether these are the compiled model's predictions, or the first columns of them."""
+    """Raise an error unless these are the ONNX model's predictions, or their first columns."""
     if predictions.ndim != 2 or len(predictions) != len(expected) or predictions.shape[1] > expected.shape[1]:
         raise ContenderError(f"wrong answers: {predictions.shape} in place of {expected.shape}")
     expected = expected[:, : predictions.shape[1]]
@@ -182,20 +182,20 @@ def check(predictions: Floats, expected: Floats) -> None:
         raise ContenderError(f"wrong answers: off by up to {worst:.3g}")
 
 
-def raw(port: int, path: str, asked: Asked) -> bytes:
+def raw(port: int, path: str, asked: Request) -> bytes:
     headers = {"Host": f"127.0.0.1:{port}", **asked.headers, "Content-Length": str(len(asked.body))}
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode() + asked.body
 
 
-def _input(running: Running, model: str) -> str:
+def _input(running: RunningContender, model: str) -> str:
     described = json.loads(running.ask(f"/v2/models/{model}").body)
     return str(described["inputs"][0]["name"])
 
 
 def _measure(
-    running: Running, requests: Sequence[bytes], workload: Workload, seconds: float, generator: Generator
-) -> ReconcileCycle:
+    running: RunningContender, requests: Sequence[bytes], workload: Workload, seconds: float, generator: Generator
+) -> Round:
     before = running.cpu_seconds()
     came = generator.closed(running.port, requests, workload.clients, seconds)
     cpu = running.cpu_seconds() - before
@@ -203,12 +203,12 @@ def _measure(
     if wrong or came["unanswered"]:
         raise ContenderError(f"requests that failed, by status: {wrong}, unanswered: {came['unanswered']}")
     answers = came["answers"]["200"]
-    return _round(
+    return _round_of(
         workload, answers["count"], came["seconds"], cpu, answers["p50"], answers["p99"], generator_busy=came["busy"]
     )
 
 
-def _loop(contender: Contender, executables: Path, models: Models, settings: Settings, measured: Measured) -> None:
+def _loop(contender: Contender, executables: Path, models: Models, settings: Settings, measured: Findings) -> None:
     with started(contender, executables, models) as running:
         for route, workload in _tasks(contender):
             asked = [batch.rows for batch in batches(workload, models.folders)]
@@ -216,7 +216,7 @@ def _loop(contender: Contender, executables: Path, models: Models, settings: Set
             came = _call(running, asked, settings.seconds)
             ordered = sorted(came["latencies"])
             measured.rounds[contender.name, route.name, workload.name].append(
-                _round(
+                _round_of(
                     workload,
                     len(ordered),
                     came["seconds"],
@@ -229,8 +229,8 @@ def _loop(contender: Contender, executables: Path, models: Models, settings: Set
         measured.memory_mb[contender.name].append(running.memory_mb())
 
 
-def _call(running: Running, asked: list[list[list[float]]], seconds: float) -> dict[str, Any]:
-    """Have the loop run for a while."""
+def _call(running: RunningContender, asked: list[list[list[float]]], seconds: float) -> dict[str, Any]:
+    """Run the loop for some seconds and return its result."""
     assert running.process.stdin is not None
     assert running.process.stdout is not None
     try:
@@ -241,12 +241,12 @@ def _call(running: Running, asked: list[list[list[float]]], seconds: float) -> d
         line = b""
     if not line:
         running.process.wait()
-        raise ContenderError(f"it ended with {running.process.returncode}: {running.last_words()}")
+        raise ContenderError(f"it ended with {running.process.returncode}: {running.last_line()}")
     came: dict[str, Any] = json.loads(line)
     return came
 
 
-def _round(
+def _round_of(
     workload: Workload,
     requests: int,
     seconds: float,
@@ -255,9 +255,9 @@ def _round(
     p99: float,
     *,
     generator_busy: float,
-) -> ReconcileCycle:
-    cpu = max(cpu, 1e-3)  # the system counts in steps of 10 ms: over a very short run nothing at all may be counted
-    return ReconcileCycle(
+) -> Round:
+    cpu = max(cpu, 1e-3)  # the system counts in steps of 10 ms, so a very short run may count 0
+    return Round(
         requests=requests,
         seconds=significant(seconds),
         requests_per_second=significant(requests / seconds),

@@ -1,4 +1,4 @@
-"""Where things lie."""
+"""Paths of the benchmarks."""
 
 from pathlib import Path
 
@@ -8,4 +8,4 @@ CONTENDERS = FOLDER / "contenders"
 ENVIRONMENTS = FOLDER / ".environments"
 RESULTS = FOLDER / "results"
 SOME_RESULTS = RESULTS / "some"
-"""Of a run with a part of the contenders only: these are nobody's to quote, and git ignores them."""
+"""The results of a run with some of the contenders. git ignores them, as they are not comparable."""

@@ -1,4 +1,4 @@
-"""The figures that this service is held to, each from one and the same run."""
+"""The performance targets of this service, each checked with figures of a single run."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
 
 @dataclass(frozen=True)
 class Target:
-    """What a figure has to be."""
+    """The target of a figure."""
 
     sign: str
     bound: float
@@ -64,7 +64,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One contender's figure divided by another's. Without a target it is for information."""
+    """The ratio of one contender's figure to another's, with an optional target."""
 
     what: str
     workload: Workload
@@ -107,7 +107,7 @@ COMPARISONS = (
 
 
 def ratios(measurements: Sequence[Measurement], flood: Flood | None, footprint: Footprint | None) -> list[Ratio]:
-    """All of them, also those for which this run has not measured what they need."""
+    """Return all ratios, including those that this run did not measure."""
     found = {(one.contender, one.route, one.workload): one for one in measurements}
     compared = [
         _compared(
@@ -121,7 +121,7 @@ def ratios(measurements: Sequence[Measurement], flood: Flood | None, footprint: 
 
 
 def _compared(comparison: Comparison, mine: Measurement | None, other: Measurement | None) -> Ratio:
-    """Divided round by round, as both were measured within the same minutes; then the middle of these."""
+    """Return the median of the ratios of each round. Both figures of a round are measured within minutes."""
     rounds = zip(mine.rounds, other.rounds, strict=False) if mine and other else ()
     values = [getattr(one, comparison.figure) / getattr(two, comparison.figure) for one, two in rounds]
     value = significant(median(values), 3) if values else None
@@ -138,7 +138,9 @@ def _compared(comparison: Comparison, mine: Measurement | None, other: Measureme
 
 def _of_flood(flood: Flood | None) -> list[Ratio]:
     def line(figure: str, target: Target, value: float | None) -> Ratio:
-        return _alone("four times what it can take", figure, target, value if flood else None, missed=flood is not None)
+        return _single(
+            "four times what it can take", figure, target, value if flood else None, missed=flood is not None
+        )
 
     answered = flood.answers if flood else {}
     total = sum(answered.values()) + (flood.unanswered if flood else 0)
@@ -161,12 +163,12 @@ def _of_footprint(footprint: Footprint | None) -> list[Ratio]:
     memory = footprint.worker_after_load_mb.median if footprint else None
     ready = footprint.ready_seconds.median if footprint else None
     return [
-        _alone("one worker with three models", "resident memory after work", Target("≤", 225, "MB"), memory),
-        _alone("one worker with three models", "from start to ready", Target("≤", 2.5, "s"), ready),
+        _single("one worker with three models", "resident memory after work", Target("≤", 225, "MB"), memory),
+        _single("one worker with three models", "from start to ready", Target("≤", 2.5, "s"), ready),
     ]
 
 
-def _alone(what: str, figure: str, target: Target, value: float | None, missed: bool = False) -> Ratio:
-    """A figure that is compared with nobody's. `missed`: that it has no value is a miss, and not for want of a run."""
+def _single(what: str, figure: str, target: Target, value: float | None, missed: bool = False) -> Ratio:
+    """Return a figure of this service with its target. With `missed`, a missing value means a missed target."""
     reached = target.reached(value) if value is not None else (False if missed else None)
     return Ratio(what=what, figure=figure, target=str(target), value=value, least=None, most=None, reached=reached)

@@ -1,16 +1,16 @@
-"""The results as tables for people."""
+"""The Markdown report of the results."""
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from benchmarks.results import Flood, Footprint, Listed, Measurement, Ratio, Results, Spread
+from benchmarks.results import ContenderSummary, Flood, Footprint, Measurement, Ratio, Results, Spread
 from benchmarks.workloads import MANY_WINES, WORKLOADS
 
 VERDICTS = {True: "yes", False: "**no**", None: ""}
 
 
 def markdown(results: Results) -> str:
-    """The whole report."""
+    """Return the whole report."""
     parts = [
         "# This service and its peers, side by side",
         _how(results),
@@ -32,7 +32,7 @@ def markdown(results: Results) -> str:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]], numbers: int = 0) -> str:
-    """A table whose last columns hold numbers."""
+    """Return a Markdown table whose last columns are numbers."""
     rule = ["---"] * (len(head) - numbers) + ["---:"] * numbers
     return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *lines])
 
@@ -72,7 +72,7 @@ def _value(one: Ratio) -> str:
 
 
 def _workloads(measurements: Sequence[Measurement]) -> list[str]:
-    """A table for each workload, the least CPU time first."""
+    """Return a table for each workload, sorted by CPU time."""
     parts = []
     for workload in WORKLOADS:
         found = [one for one in measurements if one.workload == workload.name and one.rounds]
@@ -138,7 +138,7 @@ def _footprint(footprint: Footprint | None) -> list[str]:
     return ["## What one worker with three models takes", table(("what", "measured"), lines, numbers=1)]
 
 
-def _contenders(contenders: Sequence[Listed]) -> str:
+def _contenders(contenders: Sequence[ContenderSummary]) -> str:
     lines = [
         (
             one.name,
@@ -153,7 +153,7 @@ def _contenders(contenders: Sequence[Listed]) -> str:
 
 
 def _errors(results: Results) -> list[str]:
-    """What could not be measured, and why. What fails for one reason at several workloads is said once."""
+    """Return the errors of the run. An error of several workloads is listed once."""
     failed = [one for one in results.measurements if one.error]
     whole = [(one.name, "", one.error) for one in results.contenders if one.error]
     named = {name for name, _, _ in whole}

@@ -1,4 +1,4 @@
-"""What a run finds out, as it is written to `results.json`."""
+"""The results of a run, in the format of `results.json`."""
 
 import re
 import tempfile
@@ -11,17 +11,17 @@ from benchmarks.places import ROOT
 
 
 class ContenderError(Exception):
-    """A contender does not do what it should: it is listed with this, and the others go on."""
+    """The failure of a contender, which is listed in the results and does not stop the run."""
 
 
 class Part(BaseModel):
-    """Some of the results."""
+    """The base class of all parts of the results."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class ReconcileCycle(Part):
-    """One contender at one workload, once."""
+class Round(Part):
+    """One measurement of a contender at a workload."""
 
     requests: int
     seconds: float
@@ -37,7 +37,7 @@ FIGURES = ("requests_per_second", "cpu_ms_per_request", "rows_per_cpu_second", "
 
 
 class Spread(Part):
-    """The middle of the rounds, and the two ends."""
+    """The median, the least and the largest of the rounds."""
 
     median: float
     least: float
@@ -49,18 +49,18 @@ class Spread(Part):
 
 
 class Measurement(Part):
-    """One contender at one workload: each round, and their middle."""
+    """All rounds of a contender at a workload, with their spread."""
 
     contender: str
     route: str
     workload: str
-    rounds: list[ReconcileCycle]
+    rounds: list[Round]
     spread: dict[str, Spread]
     error: str | None = None
 
 
-class Listed(Part):
-    """A contender, with the reason if it could not be measured."""
+class ContenderSummary(Part):
+    """A contender with its memory and startup time, or with its error."""
 
     name: str
     about: str
@@ -72,7 +72,7 @@ class Listed(Part):
 
 
 class Flood(Part):
-    """What a service does that is asked for more than it can give."""
+    """The behaviour of a service under overload."""
 
     workload: str
     capacity_per_second: float
@@ -94,7 +94,7 @@ class Flood(Part):
 
 
 class Footprint(Part):
-    """What one worker with three models takes."""
+    """The startup time and the memory of one worker with three models."""
 
     ready_seconds: Spread
     worker_mb: Spread
@@ -103,7 +103,7 @@ class Footprint(Part):
 
 
 class Ratio(Part):
-    """A figure with its target, if it has one: its middle over the rounds, and the two ends."""
+    """A figure over the rounds, with its target if it has one."""
 
     what: str
     figure: str
@@ -115,7 +115,7 @@ class Ratio(Part):
 
 
 class Machine(Part):
-    """What it was measured on."""
+    """The machine of a run."""
 
     processor: str
     cores: int
@@ -126,7 +126,7 @@ class Machine(Part):
 
 
 class Settings(Part):
-    """How it was measured."""
+    """The settings of a run."""
 
     rounds: int
     seconds: float
@@ -136,14 +136,14 @@ class Settings(Part):
 
 
 class Results(Part):
-    """A whole run."""
+    """The results of a whole run."""
 
     made: str
     machine: Machine
     models: dict[str, str]
     settings: Settings
     ratios: list[Ratio]
-    contenders: list[Listed]
+    contenders: list[ContenderSummary]
     measurements: list[Measurement]
     flood: Flood | None
     footprint: Footprint | None
@@ -151,12 +151,12 @@ class Results(Part):
 
 
 def plain(text: str) -> str:
-    """What was said in one short line, without this machine's places and without addresses: results are published."""
+    """Return a message as one short line without local paths and addresses, as results are published."""
     for place in (ROOT, Path(tempfile.gettempdir()), Path.home()):
         text = text.replace(str(place), "")
     return " ".join(re.sub(r"https?://\S+", "(an address)", text).split())[:300]
 
 
 def significant(value: float, digits: int = 4) -> float:
-    """As many digits as such a figure can carry: with more, no two runs would have a line in common."""
+    """Round a figure to its significant digits, so that results of two runs have small differences."""
     return float(f"{value:.{digits}g}")

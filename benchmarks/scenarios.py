@@ -1,4 +1,4 @@
-"""What is not measured in turn with others: this service asked for far more than it can give, and what it takes."""
+"""Scenarios of this service alone: overload and footprint."""
 
 from pathlib import Path
 from time import monotonic
@@ -10,22 +10,22 @@ from benchmarks.generator import Generator
 from benchmarks.lineup import COLOCATED, Route
 from benchmarks.measure import prepared
 from benchmarks.results import ContenderError, Flood, Footprint, Spread, significant
-from benchmarks.servers import Models, Running, resident_mb, started
+from benchmarks.servers import Models, RunningContender, resident_mb, started
 from benchmarks.workloads import ONE_FORECAST, ONE_WINE, WINES_TOGETHER, batches
 
-TIMES = 4
-"""So many times what it can take is asked of it."""
+OVERLOAD_FACTOR = 4
+"""The request rate of the overload, as a multiple of the service's capacity."""
 CONNECTIONS = 1024
-"""Twice as many as it takes at a time: connections alone must not hold the flood back."""
+"""Twice the service's concurrency limit, so that connections do not limit the request rate."""
 PROBE_S = 5.0
 EARLY_SHARE = 1 / 6
-"""When so much of the flood is over, memory has to be where it stays."""
-NORMAL = 2.0
-"""An answer that takes no longer than so many times the usual is a normal one."""
+"""The share of the overload after which memory must not grow."""
+NORMAL_FACTOR = 2.0
+"""The largest latency of a normal answer, as a multiple of the usual latency."""
 
 
 def flood(executables: Path, models: Models, seconds: float, generator: Generator) -> Flood:
-    """Four times what the service can take, and how soon it is back to normal."""
+    """Overload the service, and measure how soon it recovers."""
     (route, *_) = COLOCATED.routes
     with started(COLOCATED, executables, models) as running:
         _until_ready(running)
@@ -41,7 +41,7 @@ def flood(executables: Path, models: Models, seconds: float, generator: Generato
         came = generator.flood(
             running.port,
             requests,
-            rate=TIMES * capacity,
+            rate=OVERLOAD_FACTOR * capacity,
             connections=CONNECTIONS,
             seconds=seconds,
             probe_seconds=PROBE_S,
@@ -55,7 +55,7 @@ def flood(executables: Path, models: Models, seconds: float, generator: Generato
         return Flood(
             workload=WINES_TOGETHER.name,
             capacity_per_second=significant(capacity),
-            offered_per_second=significant(TIMES * capacity),
+            offered_per_second=significant(OVERLOAD_FACTOR * capacity),
             seconds=seconds,
             answers={int(status): one["count"] for status, one in came["answers"].items()},
             unanswered=came["unanswered"],
@@ -74,17 +74,19 @@ def flood(executables: Path, models: Models, seconds: float, generator: Generato
 
 
 def normal_after(windows: list[dict[str, Any]], usual: float) -> float | None:
-    """Seconds until every window of a tenth of a second is as usual, or None if the last one is not."""
-    wrong = [window["from"] for window in windows if window["p50"] > NORMAL * usual or window["worst_status"] != 200]
+    """Return the seconds until all following windows are normal, or None if the last window is not."""
+    wrong = [
+        window["from"] for window in windows if window["p50"] > NORMAL_FACTOR * usual or window["worst_status"] != 200
+    ]
     if not windows or (wrong and wrong[-1] == windows[-1]["from"]):
         return None
-    # A window without any answer is as bad as one with late answers: what counts is when good ones begin.
+    # A window without answers is missing here, so take the first good window, not the end of the last bad one.
     first_good: float = min(window["from"] for window in windows if not wrong or window["from"] > wrong[-1])
     return round(first_good, 1)
 
 
 def footprint(executables: Path, models: Models, starts: int, seconds: float, generator: Generator) -> Footprint:
-    """Seconds from start to ready, and the memory of one worker with three models before and after it has worked."""
+    """Measure the startup time, and the memory of one worker with three models before and after load."""
     ready, fresh, worked, everything = [], [], [], []
     for _ in range(starts):
         with started(COLOCATED, executables, models) as running:
@@ -103,14 +105,14 @@ def footprint(executables: Path, models: Models, starts: int, seconds: float, ge
     )
 
 
-def _work(running: Running, route: Route, models: Models, seconds: float, generator: Generator) -> None:
+def _work(running: RunningContender, route: Route, models: Models, seconds: float, generator: Generator) -> None:
     for workload in (ONE_WINE, ONE_FORECAST):
         requests = prepared(running, route, batches(workload, models.folders), to_check=1)
         generator.closed(running.port, requests, WINES_TOGETHER.clients, seconds)
 
 
-def worker(running: Running) -> psutil.Process:
-    """The process that has the models."""
+def worker(running: RunningContender) -> psutil.Process:
+    """Return the worker process, which has the models."""
     for process in running.processes():
         command = _command(process)
         if "--service-name" in command and command[command.index("--service-name") + 1] == "Marmita":
@@ -125,7 +127,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def _until_ready(running: Running) -> None:
+def _until_ready(running: RunningContender) -> None:
     running.wait(lambda one: one.ask("/readyz"), every_s=0.01)
 
 

@@ -1,4 +1,4 @@
-"""Starting and stopping contenders, and what their processes take."""
+"""Contenders as processes: start, stop, requests, CPU time and memory."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from time import monotonic
 
 import psutil
 
-from benchmarks.dialects import Answered, Asked
+from benchmarks.dialects import Request, Response
 from benchmarks.lineup import Contender
 from benchmarks.places import CONTENDERS, ROOT
 from benchmarks.results import ContenderError
@@ -26,12 +26,12 @@ STARTUP_S = 90.0
 STOP_S = 8.0
 ANSWER_S = 60.0
 MARK = "BENCH_RUN"
-"""A variable that all processes of a contender inherit, also those that leave its process tree."""
+"""An environment variable that identifies all processes of a contender, including those outside its process tree."""
 
 
 @dataclass(frozen=True)
 class Models:
-    """The champions, and the home of the store in which they lie."""
+    """The champions, with the BentoML home of their store."""
 
     home: Path
     folders: Mapping[str, Path]
@@ -43,7 +43,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a contender runs."""
+    """The paths and ports of a running contender."""
 
     bin: Path
     folder: Path
@@ -60,7 +60,7 @@ class Site:
 
 
 @dataclass
-class Running:
+class RunningContender:
     """A contender that has been started."""
 
     port: int
@@ -70,14 +70,14 @@ class Running:
     started_at: float
 
     def processes(self) -> list[psutil.Process]:
-        """All of its processes."""
+        """Return all of the contender's processes."""
         found = {process.pid: process for process in _marked(self.mark)}
         with suppress(psutil.NoSuchProcess):
             found |= {process.pid: process for process in psutil.Process(self.process.pid).children(recursive=True)}
         return list(found.values())
 
     def cpu_seconds(self) -> float:
-        """What all of its processes have used so far, with those that have ended and that one of them waited for."""
+        """Return the CPU time of all processes so far, including ended child processes that were waited for."""
         total = 0.0
         for process in self.processes():
             with suppress(psutil.NoSuchProcess):
@@ -86,11 +86,11 @@ class Running:
         return total
 
     def memory_mb(self) -> float:
-        """Resident memory of all of its processes: what they share is counted as often as it is shared."""
+        """Return the sum of all processes' resident memory, which counts shared memory several times."""
         return sum(map(resident_mb, self.processes()))
 
-    def ask(self, path: str, asked: Asked | None = None) -> Answered:
-        """One request on a connection of its own."""
+    def ask(self, path: str, asked: Request | None = None) -> Response:
+        """Send one request on a new connection."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_S)
         try:
             if asked is None:
@@ -106,29 +106,29 @@ class Running:
         if response.status != 200:
             said = body[:200].decode("utf-8", "replace")
             raise ContenderError(f"{'POST' if asked else 'GET'} {path} was answered with {response.status}: {said}")
-        return Answered({name.lower(): value for name, value in response.getheaders()}, body)
+        return Response({name.lower(): value for name, value in response.getheaders()}, body)
 
-    def wait(self, ready: Callable[["Running"], object], every_s: float = 0.05) -> None:
-        """Wait until something can be asked of it that does not raise."""
+    def wait(self, ready: Callable[["RunningContender"], object], every_s: float = 0.05) -> None:
+        """Wait until a readiness check raises no ContenderError."""
         deadline = monotonic() + STARTUP_S
         last: Exception | None = None
         while monotonic() < deadline:
             if self.process.poll() is not None:
-                raise ContenderError(f"it ended with {self.process.returncode}: {self.last_words()}")
+                raise ContenderError(f"it ended with {self.process.returncode}: {self.last_line()}")
             try:
                 ready(self)
                 return
             except ContenderError as error:
                 last = error
                 time.sleep(every_s)
-        raise ContenderError(f"not ready within {STARTUP_S:.0f} s: {last or self.last_words()}")
+        raise ContenderError(f"not ready within {STARTUP_S:.0f} s: {last or self.last_line()}")
 
     def age(self) -> float:
-        """Seconds since it was started."""
+        """Return the seconds since the start."""
         return monotonic() - self.started_at
 
-    def last_words(self) -> str:
-        return last_words(self.log.read_text(errors="replace"))
+    def last_line(self) -> str:
+        return last_line(self.log.read_text(errors="replace"))
 
 
 def resident_mb(process: psutil.Process) -> float:
@@ -138,16 +138,16 @@ def resident_mb(process: psutil.Process) -> float:
         return 0.0
 
 
-def last_words(text: str) -> str:
-    """The last line of what was said."""
+def last_line(text: str) -> str:
+    """Return the last line of a log that is not blank."""
     lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "its log is empty"
 
 
 @contextmanager
-def started(contender: Contender, executables: Path, models: Models) -> Iterator[Running]:
-    """Run a contender until the block ends, in a folder of its own."""
-    # Ray puts Unix sockets below its folder, whose paths must be short.
+def started(contender: Contender, executables: Path, models: Models) -> Iterator[RunningContender]:
+    """Run a contender in a new folder until the block ends."""
+    # Ray creates Unix sockets in this folder, and their paths must be short.
     folder = Path(tempfile.mkdtemp(prefix="bench-"))
     mark = uuid.uuid4().hex
     try:
@@ -164,13 +164,13 @@ def started(contender: Contender, executables: Path, models: Models) -> Iterator
                 [site.fill(part) for part in contender.command],
                 cwd=ROOT,
                 env=environment,
-                stdin=subprocess.PIPE if contender.in_a_loop else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if contender.in_a_loop else output,
+                stdin=subprocess.PIPE if contender.is_loop else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if contender.is_loop else output,
                 stderr=output,
                 start_new_session=True,
             )
         try:
-            yield Running(site.port, process, mark, log, started_at)
+            yield RunningContender(site.port, process, mark, log, started_at)
         finally:
             _stop(process, mark)
     except OSError as error:
@@ -180,7 +180,7 @@ def started(contender: Contender, executables: Path, models: Models) -> Iterator
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
+    """Return different unused ports."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:
@@ -192,7 +192,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _environment(contender: Contender, site: Site, models: Models, mark: str) -> dict[str, str]:
-    """What a contender's processes see: nothing of this run that could change what they do."""
+    """Return a contender's environment, without variables of this run that could change its behaviour."""
     strange = ("BENCH_", "BENTOML_", "MARMITA_", "MLSERVER_", "MLFLOW_", "PROMETHEUS_", "PYTHON", "RAY_", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
     return kept | {
@@ -218,11 +218,11 @@ def _prepare(contender: Contender, site: Site, environment: Mapping[str, str]) -
         command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        raise ContenderError(f"its preparation ended with {done.returncode}: {last_words(done.stderr)}")
+        raise ContenderError(f"its preparation ended with {done.returncode}: {last_line(done.stderr)}")
 
 
 def _stop(process: "subprocess.Popen[bytes]", mark: str) -> None:
-    """End it kindly, and then whatever is left of it."""
+    """Send SIGTERM and wait. Then kill all remaining processes of the contender."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""A whole run: environments, rounds, scenarios, and the files that they end in."""
+"""A whole run: environments, rounds, scenarios and result files."""
 
 import resource
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from benchmarks.lineup import MARMITA, Contender
 from benchmarks.machine import machine
 from benchmarks.ratios import ratios
 from benchmarks.report import markdown
-from benchmarks.results import Flood, Footprint, Listed, Results, Settings
+from benchmarks.results import ContenderSummary, Flood, Footprint, Results, Settings
 from benchmarks.servers import Models
 
 FLOOD, FOOTPRINT = "flood", "footprint"
 SCENARIOS = (FLOOD, FOOTPRINT)
 STARTS = 5
 OPEN_FILES = 8192
-"""A flood has more connections than many systems let a process have by default."""
+"""The limit of open files. An overload needs more connections than the default limit of many systems."""
 
 
 def run(
@@ -32,7 +32,7 @@ def run(
     here: bool = False,
     starts: int = STARTS,
 ) -> Results:
-    """Measure contenders, and what was chosen of the scenarios. `here`: in this environment, and not in their own."""
+    """Measure contenders and the chosen scenarios. With `here`, use this environment for all contenders."""
     places = Environments({one.environment for one in contenders} | ({MARMITA} if chosen else set()), here=here)
     found_on = machine()
     _allow_open_files()
@@ -57,7 +57,7 @@ def run(
         settings=settings,
         ratios=ratios(measurements, flood, footprint),
         contenders=[
-            Listed(
+            ContenderSummary(
                 name=one.name,
                 about=one.about,
                 environment=one.environment,
@@ -76,7 +76,7 @@ def run(
 
 
 def _allow_open_files() -> None:
-    """For this process and all that it starts, as far as the system lets it."""
+    """Raise the limit of open files for this process and its subprocesses, as far as the system permits."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

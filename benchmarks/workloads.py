@@ -1,4 +1,4 @@
-"""What is asked: the same rows of the reference data for every contender."""
+"""Workloads: the same rows of the reference data for every contender."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,14 +20,14 @@ FEATURES = features(Wine)
 
 @dataclass(frozen=True)
 class Workload:
-    """So many clients, each with so many rows a request."""
+    """A number of clients and of rows per request."""
 
     name: str
     model: str
     rows: int
     clients: int
     distinct: int
-    """How many different requests there are. They are sent in turn."""
+    """The number of different requests, which are sent in turn."""
 
 
 ONE_WINE = Workload("one wine, 1 client", "wine_quality", rows=1, clients=1, distinct=64)
@@ -42,7 +42,7 @@ WORKLOADS = (*WINES, ONE_FORECAST, FORECASTS_TOGETHER)
 
 @dataclass(frozen=True)
 class Batch:
-    """The rows of one request, and the right answer: the compiled model's."""
+    """The rows of one request, with the ONNX model's outputs as the expected answer."""
 
     model: str
     rows: list[list[float]]
@@ -50,7 +50,7 @@ class Batch:
 
 
 def batches(workload: Workload, models: Mapping[str, Path]) -> list[Batch]:
-    """The requests of a workload."""
+    """Return the batches of a workload."""
     found = []
     data = _wines() if workload.model == "wine_quality" else _windows()
     for number in range(workload.distinct):
@@ -61,14 +61,14 @@ def batches(workload: Workload, models: Mapping[str, Path]) -> list[Batch]:
 
 
 def expected(model: str, asked: list[list[float]], folder: Path) -> Floats:
-    outputs = _compiled(folder)(np.array(asked, dtype=np.float32))
+    outputs = _onnx_model(folder)(np.array(asked, dtype=np.float32))
     if model == "stock_forecast":
         return outputs.reshape(len(asked), 3, HORIZON)[:, :, :ASKED_HORIZON].reshape(len(asked), -1)
     return outputs
 
 
 @cache
-def _compiled(folder: Path) -> OnnxModel:
+def _onnx_model(folder: Path) -> OnnxModel:
     return OnnxModel((folder / "compiled.onnx").read_bytes())
 
 

@@ -1,1 +1,1 @@
-"""The framework: packed models served by BentoML, recorded, judged and retrained."""
+"""The framework, which serves packed models with BentoML, and records, evaluates and retrains them."""

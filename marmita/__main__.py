@@ -1,4 +1,4 @@
-"""`python -m marmita`: the same as the command `marmita`."""
+"""`python -m marmita`, which is equal to the command `marmita`."""
 
 from marmita.cli.main import main
 

@@ -1,4 +1,4 @@
-"""The ASGI application of a service: the routes of its models, the API, and what every request passes before them."""
+"""The ASGI application of a service, composed of the front, the models' routes and the API."""
 
 import inspect
 import math
@@ -41,14 +41,14 @@ _A_DAY_S = 86_400.0
 
 
 def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
-    """Build the application of a worker: of the front, or of a runner in a process of its own."""
+    """Build the application of a worker: of the front if `is_main`, otherwise of a runner in its own process."""
     logs.configure()
-    metrics.forget_the_dead()
+    metrics.clear_dead_workers()
     service.inject_config()
     if is_main:
         hold_runner_sockets()
     runners = runners_of(service)
-    if not hasattr(service.inner, "__metrics__"):  # what BentoML asks for the text that it shows at /metrics
+    if not hasattr(service.inner, "__metrics__"):  # BentoML's hook for the text of /metrics
         service.inner.__metrics__ = staticmethod(with_deprecated_names)
     bentoml_app, app = bentoml_application(service, is_main)
     slots, keys = [new_slot(runner) for runner in runners.values()], ApiKeys(settings().keys)
@@ -86,7 +86,7 @@ def document(service: "bentoml.Service[Any]") -> Any:
 
 
 def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:
-    """Return the classes of the models' runners: the service's own, or those that it is composed of."""
+    """Return the runner classes of a service's models, by the models' names."""
     runners = [one.inner for one in service.all_services().values() if issubclass(one.inner, Runner)]
     return {model_name(runner): runner for runner in runners}
 
@@ -108,9 +108,9 @@ def _operations(service: "bentoml.Service[Any]", runners: Mapping[str, type[Runn
     return [index.operation(api, _about(service), _inferences(runners)), *operations]
 
 
-def _about(service: "bentoml.Service[Any]") -> index.About:
+def _about(service: "bentoml.Service[Any]") -> index.ServiceInfo:
     about = service.description or inspect.cleandoc(service.inner.__doc__ or "")
-    return index.About(service.name, about, _version(service))
+    return index.ServiceInfo(service.name, about, _version(service))
 
 
 def _version(service: "bentoml.Service[Any]") -> str:

@@ -1,7 +1,7 @@
-"""The models with code: each module of `bentos` holds the service of a model, and that of `training` how it is made.
+"""Discovery of models: a module of `bentos` has a model's service, and that of `training` its training.
 
-This is the one place where the framework imports by name. Nothing else in it knows which models there are. A command
-asks for the names alone to show its help: BentoML is imported when a model is.
+Only this module imports models, by name. Commands show the names in their help without importing the models, and so
+without importing BentoML.
 """
 
 import importlib
@@ -26,12 +26,12 @@ T = TypeVar("T")
 
 
 class DiscoveryError(Exception):
-    """A module of a model is not there, can't be imported, or does not hold what it must."""
+    """An error in a model's module: it is missing, can't be imported, or lacks a required object."""
 
 
 @cache
 def names() -> tuple[str, ...]:
-    """Return the names of all models with code, in the order of the alphabet. Their modules are not imported."""
+    """Return the names of all models in alphabetical order, without importing their modules."""
     try:
         package = importlib.import_module(PACKAGE)
     except ModuleNotFoundError as error:
@@ -48,7 +48,7 @@ def service(name: str) -> "bentoml.Service[Any]":
 
     from marmita.runtime.runner import Runner, model_name
 
-    module = _imported(PACKAGE, name)
+    module = _import(PACKAGE, name)
     found = [one for one in vars(module).values() if isinstance(one, bentoml.Service) and issubclass(one.inner, Runner)]
     if [model_name(one.inner) for one in found] != [name]:
         held = ", ".join(one.name for one in found) or "none"
@@ -65,19 +65,19 @@ def runner(name: str) -> "type[Runner]":
 
 
 def training(name: str) -> Any:
-    """Return how a model is made: the `TRAINING` of the module in `training` that has its name."""
-    module = _imported(SCRIPTS, name)
+    """Return the training of a model: the `TRAINING` of its module in `training`."""
+    module = _import(SCRIPTS, name)
     if not hasattr(module, "TRAINING"):
         raise DiscoveryError(f"{SCRIPTS}/{name} must hold TRAINING, how the model {name} is made")
     return module.TRAINING
 
 
 def traffic(name: str) -> Any:
-    """Return the class `Traffic` of the module `traffic` in a model's folder, or None if there is no such module."""
-    package = _imported(PACKAGE, name)
+    """Return the class `Traffic` of a model's module `traffic`, or None if there is no such module."""
+    package = _import(PACKAGE, name)
     if not hasattr(package, "__path__") or find_spec(f"{package.__name__}.traffic") is None:
         return None
-    return _imported(PACKAGE, f"{name}.traffic").Traffic
+    return _import(PACKAGE, f"{name}.traffic").Traffic
 
 
 def data() -> Path:
@@ -86,7 +86,7 @@ def data() -> Path:
 
 
 def every_model(front: type[T]) -> type[T]:
-    """Compose all models with code into one service: each is a dependency, and each of its routes is the front's."""
+    """Compose all models into one service, with each model as a dependency and with all of their routes."""
     import bentoml
 
     from marmita.runtime.endpoints import endpoints_of
@@ -100,11 +100,11 @@ def every_model(front: type[T]) -> type[T]:
                     raise DiscoveryError(
                         f"{taken[what]} and {name} both have {what}: each route and name must be one's own"
                     )
-            setattr(front, endpoint.operation, _forwarded(name, endpoint))
+            setattr(front, endpoint.operation, _forwarder(name, endpoint))
     return front
 
 
-def _forwarded(name: str, endpoint: "Endpoint") -> Any:
+def _forwarder(name: str, endpoint: "Endpoint") -> Any:
     from marmita.runtime.endpoints import declared
 
     async def forward(front: Any, **fields: Any) -> Any:
@@ -113,8 +113,8 @@ def _forwarded(name: str, endpoint: "Endpoint") -> Any:
     return declared(forward, endpoint)
 
 
-def _imported(package: str, name: str) -> ModuleType:
-    """Import the module of a model. What goes wrong is told with the file and the line in which it did."""
+def _import(package: str, name: str) -> ModuleType:
+    """Import the module of a model. Raise an error that names the file and the line of a failure."""
     try:
         return importlib.import_module(f"{package}.{name}")
     except DiscoveryError:
@@ -128,7 +128,7 @@ def _imported(package: str, name: str) -> ModuleType:
 
 
 def _place(error: Exception) -> str:
-    """Return the file and the line of the models' own code in which an error arose."""
+    """Return the file and the line in the model's code at which an error was raised."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)

@@ -1,11 +1,11 @@
-"""What takes part in a worker's life beside the application."""
+"""Lifespan hooks of a worker."""
 
 
 class LifespanHook:
-    """What lives beside the application: from when that has started until the last request is answered."""
+    """A hook that begins after the application's startup, and ends after the last request is answered."""
 
     def begin(self) -> None:
-        """Nothing to do, as a rule."""
+        """Start the hook's work. Does nothing by default."""
 
     def end(self) -> None:
-        """Nothing to do, as a rule."""
+        """Stop the hook's work. Does nothing by default."""

@@ -1,4 +1,4 @@
-"""Work that a thread repeats until it is stopped."""
+"""Periodic work in a background thread."""
 
 import logging
 from collections.abc import Callable
@@ -8,10 +8,10 @@ log = logging.getLogger(__name__)
 
 
 class Periodic:
-    """A daemon thread that does some work at an interval, the first time after one interval.
+    """A daemon thread that runs a function at an interval, first after one interval.
 
-    Work that raises is logged. Work that raises or returns False has failed: where a `longest_s` is given, the interval
-    doubles with each failure in a row, up to that.
+    The function fails if it raises an exception, which is logged, or returns False. With `longest_s`, the interval
+    doubles after each consecutive failure, up to `longest_s`.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Periodic:
         self._interval_s = interval_s
         self._longest_s = longest_s or interval_s
         self._last = last
-        """Work that is done once, when the thread is stopped."""
+        """A function that runs once, when the thread is stopped."""
         self._awake = Event()
         self._stopping = Event()
         self._thread: Thread | None = None
@@ -38,19 +38,19 @@ class Periodic:
         return self._stopping.is_set()
 
     def start(self) -> None:
-        """Start the thread, unless it has been started before."""
+        """Start the thread, unless it was started before."""
         if self._thread is None:
             self._thread = Thread(target=self._run, name=self._name, daemon=True)
             self._thread.start()
 
     def wake(self) -> None:
-        """Do the work now, or once more if it is under way."""
+        """Run the function now, or once more if it is running."""
         self._awake.set()
 
     def stop(self, within_s: float = 0) -> bool:
-        """Stop the thread, and wait so long for its end. Return whether it has ended.
+        """Stop the thread and wait up to `within_s` for its end. Return whether it has ended.
 
-        The work may stop its own thread: that ends when the work returns.
+        The function may stop its own thread, which then ends when the function returns.
         """
         self._stopping.set()
         self._awake.set()

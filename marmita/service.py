@@ -1,6 +1,6 @@
-"""The BentoML service that all services here are: BentoML's own, with our application, configuration and document.
+"""The base class of all services: a BentoML service with our application, configuration and OpenAPI document.
 
-It is given to `@bentoml.service(service_class=...)`, which is BentoML's own way of extending it.
+Pass it to `@bentoml.service(service_class=...)`, BentoML's extension point.
 """
 
 import os
@@ -16,37 +16,37 @@ from marmita.runtime.batching import Batching
 from marmita.settings import settings
 
 CONFIGURATION = "configuration.yaml"
-"""How services are served: beside the framework, as in a checkout and in a Bento, or in the current folder."""
+"""The configuration file of all services: beside the framework's package, or else in the current folder."""
 
 _EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  BentoML's default
 T = TypeVar("T")
 
 
 class Service(bentoml.Service[T]):
-    """A service of Marmita: of one model, or of all.
+    """A service of one model or of all models.
 
-    The process that starts the workers imports this module too. It needs no application, so that is imported late:
-    a service is ready half a second earlier.
+    The process that starts the workers imports this module too, but needs no application. So the application is
+    imported on use, which makes a service ready half a second earlier.
     """
 
     def all_services(self, exclude_urls: bool = False) -> dict[str, bentoml.Service[Any]]:
-        """The service and those it depends on.
+        """Return the service and its dependencies.
 
-        With `exclude_urls` BentoML asks which of them need processes of their own. Colocated, none does: BentoML
-        then makes each of them inside the worker that asks for it.
+        With `exclude_urls`, BentoML asks which of them need their own processes. Colocated, none does: BentoML then
+        creates them inside the workers.
         """
         if exclude_urls and settings().topology == "colocated":
             return {self.name: self}
         return super().all_services(exclude_urls=exclude_urls)
 
     def inject_config(self) -> None:
-        """Follow `configuration.yaml`, wherever `bentoml` was started.
+        """Apply `configuration.yaml`, independent of the current folder, and check the service's own configuration.
 
-        A checkout is a developer's machine: it listens on 127.0.0.1 where BentoML would listen everywhere. `--host` and
-        BENTOML_HOST still say otherwise, and so does an address of one network in `configuration.yaml`.
+        Outside a Bento, a service listens on 127.0.0.1 where BentoML would listen on all interfaces, because a checkout
+        is a developer's machine. `--host`, BENTOML_HOST and another address in `configuration.yaml` take precedence.
 
-        Without an endpoint to send traces to, the tracing middleware is told to look at nothing: it would otherwise
-        cost as much as all the rest.
+        Without an OTLP endpoint, tracing is disabled and excludes all URLs. BentoML's tracing middleware would
+        otherwise cost as much as the rest of a request.
         """
         os.environ.setdefault("BENTOML_CONFIG", str(_configuration()))
         settings().hand_down()
@@ -60,7 +60,7 @@ class Service(bentoml.Service[T]):
         if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:
             tracing |= {"exporter_type": None, "excluded_urls": ".*"}
         use_configuration(config)
-        for name, service in self.all_services().items():  # what is wrong must be said before anything is started
+        for name, service in self.all_services().items():  # report errors before any process is started
             Batching.of(name)
             for model in service.models:
                 model.resolve()

@@ -1,7 +1,6 @@
 """The settings of the service and its shepherd: environment variables `MARMITA_*`, or the same names in a file `.env`.
 
-How the service is served (workers, batching, timeouts, logging, tracing) is BentoML's business and stands in
-`configuration.yaml`.
+BentoML's own configuration (workers, batching, timeouts, logging, tracing) is in `configuration.yaml`.
 """
 
 import logging
@@ -32,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def duration(text: object, longest: timedelta = _A_YEAR) -> timedelta:
-    """Return a duration as people write it: `30s`, `90m`, `24h`, `7d`."""
+    """Parse a duration string, such as `30s`, `90m`, `24h` or `7d`."""
     if isinstance(text, timedelta):
         return text
     parts = re.fullmatch(r"([1-9][0-9]{0,9})([smhd])", str(text))
@@ -45,7 +44,7 @@ def duration(text: object, longest: timedelta = _A_YEAR) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Return a duration as `duration` reads it, in the largest unit that leaves no rest."""
+    """Format a duration as `duration` parses it, in the largest unit without a remainder."""
     return next(f"{value // one}{unit}" for unit, one in _UNITS.items() if not value % one)
 
 
@@ -54,7 +53,7 @@ LongDuration = Annotated[timedelta, BeforeValidator(partial(duration, longest=_A
 
 
 class Settings(BaseSettings):
-    """One typed object for everything that an operator may set."""
+    """All settings of an operator."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, use_attribute_docstrings=True
@@ -145,26 +144,26 @@ class Settings(BaseSettings):
 
     @field_validator("shepherd_ticker")
     @classmethod
-    def _a_stock(cls, ticker: str) -> str:
+    def _check_ticker(cls, ticker: str) -> str:
         return ticker_of(ticker) if ticker.strip() else ""
 
     @field_validator("database_url")
     @classmethod
-    def _readable(cls, url: SecretStr) -> SecretStr:
+    def _check_database_url(cls, url: SecretStr) -> SecretStr:
         if url.get_secret_value():
             Database(url.get_secret_value())
         return url
 
     @field_validator("mlflow_uri")
     @classmethod
-    def _address(cls, uri: SecretStr) -> SecretStr:
-        if uri.get_secret_value() and not _is_address(uri.get_secret_value()):
+    def _check_mlflow_uri(cls, uri: SecretStr) -> SecretStr:
+        if uri.get_secret_value() and not _is_http_address(uri.get_secret_value()):
             raise ValueError("must look like http://host:5000 or https://user:password@host")
         return uri
 
     @field_validator("api_keys")
     @classmethod
-    def _long_enough(cls, keys: SecretStr) -> SecretStr:
+    def _check_api_keys(cls, keys: SecretStr) -> SecretStr:
         if any(len(key) < _SHORTEST_KEY for key in _split(keys)):
             raise ValueError(f"each key must have at least {_SHORTEST_KEY} characters")
         if not keys.get_secret_value().isascii():
@@ -176,9 +175,7 @@ class Settings(BaseSettings):
         return _split(self.api_keys)
 
     def hand_down(self) -> None:
-        """Let the processes that this one starts have the same settings: they start in another folder, and would not
-        find the `.env` of this one.
-        """
+        """Export the settings to the environment of subprocesses, which start in another folder without this `.env`."""
         for name, value in self.model_dump().items():
             os.environ[variable(name)] = written(value)
 
@@ -188,12 +185,12 @@ def variable(name: str) -> str:
     return f"{PREFIX}{name.upper()}"
 
 
-def _days(text: str) -> str:
+def _days_to_duration(text: str) -> str:
     return f"{text}d"
 
 
-def _seconds(text: str) -> str:
-    """Return a number of seconds, which may have decimals, as a duration in whole ones."""
+def _seconds_to_duration(text: str) -> str:
+    """Convert a number of seconds to a duration string, rounded up to whole seconds."""
     try:
         return f"{math.ceil(float(text))}s"
     except (ValueError, OverflowError):
@@ -201,19 +198,19 @@ def _seconds(text: str) -> str:
 
 
 RENAMED: dict[str, tuple[str, Callable[[str], str]]] = {
-    "body_timeout_s": ("body_timeout", _seconds),
-    "quality_every_s": ("quality_interval", _seconds),
-    "record_days": ("record_retention", _days),
+    "body_timeout_s": ("body_timeout", _seconds_to_duration),
+    "quality_every_s": ("quality_interval", _seconds_to_duration),
+    "record_days": ("record_retention", _days_to_duration),
     "record_share": ("record_sample_rate", str),
     "retrain_pause": ("retrain_backoff", str),
     "shepherd_every": ("shepherd_interval", str),
 }
-"""Deprecated names of settings, each with the new name and what turns its value into that of the new one. They are
-read for one release."""
+"""Deprecated names of settings, each with the new name and a function that converts the value. They are read for one
+release."""
 
 
 def _deprecated() -> dict[str, tuple[str, str]]:
-    """Return the deprecated names that are set where the new ones are not, each with its value, by the new name."""
+    """Return the values of deprecated names whose new names are not set: (old name, value) by new name."""
     given = {**DotEnvSettingsSource(Settings).env_vars, **EnvSettingsSource(Settings).env_vars}
     values = {name: given.get(variable(name).lower()) for name in (*RENAMED, *Settings.model_fields)}
     return {
@@ -227,16 +224,16 @@ def _split(keys: SecretStr) -> list[str]:
     return [key.strip() for key in keys.get_secret_value().split(",") if key.strip()]
 
 
-def _is_address(uri: str) -> bool:
+def _is_http_address(uri: str) -> bool:
     try:
         read = urlsplit(uri)
         return read.scheme in ("http", "https") and bool(read.hostname and read.port != 0 and not read.query)
-    except ValueError:  # the port is no number: to say so would show what stands there, and that may be a password
+    except ValueError:  # an invalid port: its message would show the text, which may be a password
         return False
 
 
 def written(value: object) -> str:
-    """Return the value of a setting as it stands in the environment."""
+    """Format the value of a setting for the environment."""
     match value:
         case SecretStr():
             return value.get_secret_value()
@@ -248,15 +245,17 @@ def written(value: object) -> str:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process, read once. Warn of deprecated names."""
+    """Return the settings of this process, which are read once. Log a warning for each deprecated name."""
     for new, (old, _) in _deprecated().items():
         log.warning("the setting %s is deprecated: use %s", variable(old), variable(new))
     return read()
 
 
 def read() -> Settings:
-    """Return the settings as they are now. While BentoML loads a Bento it stands in another folder, where there is no
-    `.env`: what is read there must not stay.
+    """Read the current settings without caching them.
+
+    While BentoML loads a Bento, the current folder is another one without this `.env`. Settings read there must not be
+    cached.
     """
     deprecated = _deprecated()
     try:
@@ -264,5 +263,5 @@ def read() -> Settings:
     except ValidationError as error:
         names = {new: old for new, (old, _) in deprecated.items()}
         wrong = [(str(e["loc"][0]), e["msg"]) for e in error.errors()]
-        said = "; ".join(f"{variable(names.get(name, name))}: {message}" for name, message in wrong)
-        raise BentoMLConfigException(said) from None
+        message = "; ".join(f"{variable(names.get(name, name))}: {text}" for name, text in wrong)
+        raise BentoMLConfigException(message) from None

@@ -1,7 +1,7 @@
-"""Bounds on how long requests may take, with one timer for all of them.
+"""Timeouts of requests, with one timer for all of them.
 
-`asyncio.timeout` sets a timer for each, and takes it away again: two of these are a tenth of what a request for one row
-costs. Where all have the same time, they run out in the order in which they began, and it is enough to watch the first.
+`asyncio.timeout` sets and cancels a timer for each use: two of them are a tenth of the cost of a request for one row.
+Timeouts of equal length expire in the order in which they began, so one timer for the first of them is enough.
 """
 
 import asyncio
@@ -10,47 +10,47 @@ from types import TracebackType
 
 
 class DeadlineError(TimeoutError):
-    """The time of a deadline is over."""
+    """The error of an expired deadline."""
 
 
 class Deadline:
-    """So many seconds for each: `with deadline.begin(): ...` raises a DeadlineError when they are over."""
+    """A time limit for each use: `with deadline.begin(): ...` raises a DeadlineError when it expires."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._running: deque[_Wait] = deque()
-        self._watching = False
+        self._running: deque[_Timeout] = deque()
+        self._has_timer = False
 
-    def begin(self) -> "_Wait":
+    def begin(self) -> "_Timeout":
         loop = self._loop = self._loop or asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None
         while self._running and self._running[0].task is None:
             self._running.popleft()
-        wait = _Wait(task, loop.time() + self.seconds)
+        wait = _Timeout(task, loop.time() + self.seconds)
         self._running.append(wait)
-        if not self._watching:
-            self._watch(loop, wait)
+        if not self._has_timer:
+            self._set_timer(loop, wait)
         return wait
 
-    def _watch(self, loop: asyncio.AbstractEventLoop, first: "_Wait") -> None:
-        self._watching = True
-        loop.call_at(first.until, self._end_those_that_ran_out, loop)
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, first: "_Timeout") -> None:
+        self._has_timer = True
+        loop.call_at(first.until, self._end_expired, loop)
 
-    def _end_those_that_ran_out(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._watching = False
+    def _end_expired(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._has_timer = False
         now = loop.time()
         while self._running:
             first = self._running[0]
             if first.task is not None and first.until > now:
-                self._watch(loop, first)
+                self._set_timer(loop, first)
                 return
             self._running.popleft().end()
 
 
-class _Wait:
-    """One of those that have until then."""
+class _Timeout:
+    """A running timeout of one task."""
 
     __slots__ = ("_cancelling", "_ended", "task", "until")
 

@@ -1,7 +1,7 @@
-"""The traffic of the load test: what the users of a model ask, and what can't be right about the answers.
+"""The traffic of the load test: the requests of a model's users, and checks of the answers.
 
-It is derived from the kind of the model and from its contract. A model that is asked in another way has a class
-`Traffic` of its own, in the module `traffic` of its folder.
+It is derived from the kind of the model and from its contract. A model of another kind has its own class `Traffic` in
+the module `traffic` of its folder.
 """
 
 import csv
@@ -22,21 +22,21 @@ from marmita.training.rows import delimiter_of, read_rows, unseen
 
 VARIED_ROWS = 200
 SPREAD = 0.2
-"""How far a varied row lies from the contract's example, as a share of each value."""
+"""The largest relative difference of a varied row from the contract's example."""
 
 Fields = dict[str, Any]
-"""A row as it is sent."""
+"""A row of a request."""
 
 
 class Traffic(ABC):
-    """What the users of one model ask at one of its routes, and the check of what they are answered."""
+    """The requests to one route of a model, with the checks of their answers."""
 
     weight: ClassVar[int]
-    """How many of these users there are beside those of other models."""
+    """The number of these users relative to those of other models."""
     wait_s: ClassVar[tuple[float, float]]
-    """The least and the most that a user waits between two requests."""
+    """The shortest and the longest wait of a user between two requests."""
     path: ClassVar[str] = ""
-    """The route that is asked. Empty: the only one that the model has."""
+    """The path of the route. Empty: the model's only route."""
 
     def __init__(self, name: str, runner: type[Runner], data: Path) -> None:
         self.name, self.runner = name, runner
@@ -47,7 +47,7 @@ class Traffic(ABC):
 
     @abstractmethod
     def read(self, data: Path) -> None:
-        """Read what is asked from the folder of data sets."""
+        """Read the rows of the requests from the folder of data sets."""
 
     @abstractmethod
     def rows(self) -> list[Fields]:
@@ -55,10 +55,10 @@ class Traffic(ABC):
 
     @abstractmethod
     def flaw(self, row: Fields, answer: Any) -> str | None:
-        """Return what can't be right about the answer to a row. Without numbers: equal flaws are counted as one."""
+        """Return the flaw of the answer to a row, or None. Its text has no numbers, as Locust counts equal texts."""
 
     def wrong(self, rows: list[Fields], body: bytes) -> str | None:
-        """Return what is wrong with the answers, each of which belongs to the row in its place."""
+        """Return the first flaw of the answers to these rows, or None."""
         try:
             answers = self._answers.validate_json(body, strict=True)
         except ValidationError as error:
@@ -82,7 +82,7 @@ class Traffic(ABC):
 
 
 class TableTraffic(Traffic):
-    """The traffic of a model that takes a table: rows of its data set that no model was trained on, or its example."""
+    """The traffic of a model on tabular data: held-out rows of its data set, or variations of its example."""
 
     runner: type[TableRunner]
     rows_per_request: ClassVar[tuple[int, int]]
@@ -99,11 +99,11 @@ class TableTraffic(Traffic):
 
     @abstractmethod
     def flaw_of_prediction(self, answer: Any, predicted: Any) -> str | None:
-        """Return what can't be right about what is predicted."""
+        """Return the flaw of a prediction, or None."""
 
 
 class ClassifierTraffic(TableTraffic):
-    """Users who send one row at a time, as each is finished."""
+    """The traffic of users who send one row at a time."""
 
     weight = 6
     wait_s = (0.1, 0.5)
@@ -121,7 +121,7 @@ class ClassifierTraffic(TableTraffic):
 
 
 class RegressorTraffic(TableTraffic):
-    """Users who send the day's hundreds of rows in one go."""
+    """The traffic of users who send hundreds of rows in one request."""
 
     runner: type[Regressor]
     weight = 1
@@ -140,7 +140,7 @@ KINDS: Mapping[type[Runner], type[Traffic]] = {Classifier: ClassifierTraffic, Re
 
 
 def every_traffic() -> list[Traffic]:
-    """Return the traffic of each model with code."""
+    """Return the traffic of each model."""
     return [_of_model(name) for name in discovery.names()]
 
 
@@ -149,7 +149,7 @@ def flaw_of_coverage(coverage: float) -> str | None:
 
 
 def unseen_rows(row: type[Row], data: Path) -> list[Fields]:
-    """Return rows that no model was trained on, from the data set that has all columns of the contract, if any has."""
+    """Return held-out rows of the data set that has all columns of the contract. Empty if there is none."""
     for file in sorted(data.glob("*.csv")):
         with file.open(encoding="utf-8-sig", newline="") as lines:
             first = lines.readline()
@@ -162,7 +162,7 @@ def unseen_rows(row: type[Row], data: Path) -> list[Fields]:
 
 
 def varied_rows(row: type[Row]) -> list[Fields]:
-    """Return rows around the contract's example, within its bounds."""
+    """Return random variations of the contract's example, within its bounds."""
     low_high = {name: _bounds(field.metadata) for name, field in row.model_fields.items()}
 
     def varied(name: str, value: float) -> float:
@@ -186,7 +186,7 @@ def _of_model(name: str) -> Traffic:
 
 
 def _headers(row: type[Row], columns: list[str]) -> dict[str, str]:
-    """Return the column of each feature that has one, under any of its names."""
+    """Return the column of each feature, found by the feature's name or one of its aliases."""
     found: dict[str, str] = {}
     for name, field in row.model_fields.items():
         alias = field.validation_alias

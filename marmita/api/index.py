@@ -1,6 +1,6 @@
-"""`GET /`: what a service is and what it serves, as a page for people and as JSON for programs.
+"""`GET /`: an index of the service and its models, as an HTML page for people and as JSON for programs.
 
-The page is one small document without a script. It loads nothing, and so reaches no other host.
+The page is one document without scripts or external resources.
 """
 
 import base64
@@ -46,8 +46,8 @@ _PAGE_HEADERS = (
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 
 
-class About(NamedTuple):
-    """What a service says of itself."""
+class ServiceInfo(NamedTuple):
+    """The name, description and version of a service."""
 
     name: str
     about: str
@@ -55,7 +55,7 @@ class About(NamedTuple):
 
 
 class IndexedModel(Answer):
-    """A model that is served, and where."""
+    """A served model, with its routes."""
 
     name: str
     tag: str
@@ -64,17 +64,17 @@ class IndexedModel(Answer):
 
 
 class ServiceIndex(Answer):
-    """What a service is, and what it serves."""
+    """The service and its models."""
 
     name: str
     about: str
     version: str
     models: list[IndexedModel]
-    links: list[str] = Field(description="Where to look next")
+    links: list[str] = Field(description="The paths of the document, the models, the metrics and the readiness probe")
 
 
-def operation(api: Api, about: About, inferences: Sequence[Inference]) -> Operation:
-    """Return the operation that shows a service with these models."""
+def operation(api: Api, about: ServiceInfo, inferences: Sequence[Inference]) -> Operation:
+    """Return the operation that shows the index."""
 
     async def show(call: Call) -> Reply:
         index = ServiceIndex(
@@ -90,7 +90,7 @@ def operation(api: Api, about: About, inferences: Sequence[Inference]) -> Operat
         path="/",
         name="show_service",
         tag="models",
-        about="What this service is and serves",
+        about="The service and its models",
         answer=ServiceIndex,
         handlers={"/": show},
         has_page=True,
@@ -116,7 +116,10 @@ def _origin(call: Call) -> str:
 
 
 def _curl(origin: str, inferences: Sequence[Inference]) -> str:
-    """Return a command that asks a model. Routes without an answer for each row may need stored records: not those."""
+    """Return a curl command for the route with the shortest example.
+
+    Routes that give one answer for all rows are left out, as they may need stored records.
+    """
     examples = {one.path: to_json(example(one.request)).decode() for one in inferences if one.many}
     path = min(examples, key=lambda one: len(examples[one]))
     return f"curl {origin}{path} -H 'Content-Type: application/json' -d {shlex.quote(examples[path])}"

@@ -1,4 +1,4 @@
-"""`POST /labels`: what turned out to be true of predicted rows."""
+"""`POST /labels`: labels, the true values of predicted rows."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -23,9 +23,9 @@ _EXAMPLE: dict[str, Any] = {"labels": [{"id": "0192f3c41d8a5b7e0c4d9a61e83b2f70-
 
 
 class TruthOf(Strict):
-    """The truth about one predicted row."""
+    """The true value of one predicted row."""
 
-    id: str = Field(description="The `id` that came with the answer", max_length=64)
+    id: str = Field(description="The prediction's `id` from the answer", max_length=64)
     truth: Any = Field(
         description="A class, a number, or the closes that followed",
         json_schema_extra={
@@ -35,7 +35,7 @@ class TruthOf(Strict):
 
 
 class Labels(RequestBody):
-    """What turned out to be true."""
+    """Labels of predicted rows."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     most_keys: ClassVar[int] = 4 * MAX_ROWS
@@ -44,11 +44,11 @@ class Labels(RequestBody):
 
 
 class LabelsAdded(Answer):
-    """What became of the labels."""
+    """How many labels were stored."""
 
-    stored: int = Field(description="New ones, and those that replaced another one")
-    unchanged: int = Field(description="Those that were known already")
-    unknown: list[str] = Field(description="Ids of no row that is kept: these labels went nowhere")
+    stored: int = Field(description="Labels that are new or replaced another one")
+    unchanged: int = Field(description="Labels that were stored already")
+    unknown: list[str] = Field(description="Ids without a stored prediction: their labels were dropped")
 
 
 def operations(api: Api) -> list[Operation]:
@@ -66,11 +66,11 @@ def operations(api: Api) -> list[Operation]:
             path="/labels",
             name="add_labels",
             tag="records",
-            about="Tell what turned out to be true",
+            about="Add labels, the true values of predicted rows",
             request=Labels,
             answer=LabelsAdded,
             handlers={"/labels": add},
-            errors=INVALID | UNAVAILABLE | {HTTPStatus.NOT_FOUND: "No prediction is kept under any of the ids."},
+            errors=INVALID | UNAVAILABLE | {HTTPStatus.NOT_FOUND: "None of the ids has a stored prediction."},
             keys=api.keys,
         )
     ]
@@ -81,7 +81,7 @@ def _label(
 ) -> labels.LabelCounts:
     with database().reading() as session:
         unknown = labels.unknown(session, [id for id, _ in given])
-    if any(map(_is_young, unknown)):  # it may wait in a process that has not written it yet
+    if any(map(_is_young, unknown)):  # a recorder may not have flushed it yet
         time.sleep(FLUSH_S * 1.5)
     try:
         with database().writing() as session:
@@ -91,7 +91,7 @@ def _label(
 
 
 def _is_young(id: str) -> bool:
-    """Tell whether an id was made just now: it begins with the time."""
+    """Tell whether an id is a few seconds old. Ids begin with their time of creation."""
     try:
         return abs(time.time_ns() - int(id[:16], 16)) < _YOUNG_NS
     except ValueError:

@@ -1,11 +1,11 @@
-"""`GET /models` and `GET /models/{name}`: what is served."""
+"""`GET /models` and `GET /models/{name}`: the served models."""
 
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import Field
 
-from marmita.api.operations import Answering, Api, Operation, name_parameter
+from marmita.api.operations import Api, Operation, OperationHandler, name_parameter
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call
 from marmita.registry.card import Card, Headline
@@ -13,7 +13,7 @@ from marmita.registry.packed_model import PackedModel
 
 
 class ServedModel(Answer):
-    """A model that is served, in a line."""
+    """A served model in short."""
 
     name: str
     tag: str
@@ -22,13 +22,13 @@ class ServedModel(Answer):
 
 
 class ServedModels(Answer):
-    """All models that are served."""
+    """All served models."""
 
     models: list[ServedModel]
 
 
 class ServedModelInFull(ServedModel):
-    """All that is known about a model that is served."""
+    """A served model with its card and its contract."""
 
     card: Card
     contract: dict[str, Any] = Field(description="Features (names, order, units, ranges) that it was trained with")
@@ -38,7 +38,7 @@ def operations(api: Api) -> list[Operation]:
     async def list_all(_: Call) -> Answer:
         return ServedModels(models=[_in_short(api.slot(name).packed) for name in api.models])
 
-    def show(name: str) -> Answering:
+    def show(name: str) -> OperationHandler:
         async def one(_: Call) -> Answer:
             packed = api.slot(name).packed
             return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
@@ -51,7 +51,7 @@ def operations(api: Api) -> list[Operation]:
             path="/models",
             name="list_models",
             tag="models",
-            about="All models that are served",
+            about="All served models",
             answer=ServedModels,
             handlers={"/models": list_all},
         ),

@@ -1,7 +1,7 @@
-"""The OpenAPI document, written from the contracts.
+"""The OpenAPI document, generated from the contracts.
 
-BentoML writes one too, but drops units, ranges and examples, mixes JSON Schema into OpenAPI 3.0 that 3.0 does not
-know, and leaves out the routes that are not its own.
+BentoML generates one too. It drops units, ranges and examples, uses JSON Schema that OpenAPI 3.0 does not allow, and
+omits the routes that are not its own.
 """
 
 import json
@@ -29,7 +29,7 @@ _PROBES = {
 
 @dataclass(frozen=True)
 class Document:
-    """A finished document, in the place where BentoML expects the one that it would write."""
+    """A finished document, with the interface of BentoML's own."""
 
     content: dict[str, Any]
 
@@ -43,7 +43,7 @@ yaml.add_representer(Document, lambda dumper, document: dumper.represent_dict(do
 def build(
     title: str, about: str, version: str, inferences: Sequence[Inference], operations: Sequence[Operation]
 ) -> Document:
-    """Build the document of a service with these routes."""
+    """Build the OpenAPI document of a service with these routes."""
     requests: set[type[BaseModel]] = {one.request for one in inferences} | {
         one.request for one in operations if one.request
     }
@@ -70,11 +70,11 @@ def build(
             "securitySchemes": {"key": KEY},
         },
     }
-    return Document(json.loads(json.dumps(content)))  # YAML would write what is in it twice as a reference
+    return Document(json.loads(json.dumps(content)))  # a deep copy: YAML would write shared objects as references
 
 
 def _check_names(models: Sequence[type[BaseModel]], schemas: Mapping[str, Any]) -> None:
-    """Raise if two classes have one name: the document could not tell one from the other."""
+    """Raise an error if two classes have one name, as the document refers to a schema by name."""
     for name in [model.__name__ for model in models if model.__name__ not in schemas]:
         where = ", ".join(sorted(model.__module__ for model in models if model.__name__ == name))
         raise BentoMLConfigException(f"two classes are called {name}, in {where}: rename a row")

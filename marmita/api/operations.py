@@ -18,14 +18,14 @@ from marmita.contract.requests import RequestBody
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.runtime.slot import ModelSlot
 
-Answering = Callable[[Call], Awaitable[Answer | Reply]]
-"""What answers a request: with an answer, or with a reply that is made already."""
+OperationHandler = Callable[[Call], Awaitable[Answer | Reply]]
+"""A function that handles a call, and returns an answer or a finished reply."""
 
-INVALID = {HTTPStatus.BAD_REQUEST: "Something is wrong with what was asked: it is named."}
-UNAVAILABLE = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now."}
-NOT_JSON = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not said to be application/json."}
-NO_KEY = {HTTPStatus.UNAUTHORIZED: "A key is needed."}
-KEY = {"type": "http", "scheme": "bearer", "description": "One of MARMITA_API_KEYS; none is needed if there are none."}
+INVALID = {HTTPStatus.BAD_REQUEST: "The request is invalid: the error names what is wrong."}
+UNAVAILABLE = {HTTPStatus.SERVICE_UNAVAILABLE: "The database is unavailable."}
+NOT_JSON = {HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The Content-Type is not application/json."}
+NO_KEY = {HTTPStatus.UNAUTHORIZED: "The API key is missing or wrong."}
+KEY = {"type": "http", "scheme": "bearer", "description": "One of MARMITA_API_KEYS. Not needed if that is empty."}
 
 DATABASE_DOWN = "the database can't be used now: try again in a moment"
 
@@ -36,81 +36,84 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Api:
-    """What operations have at hand."""
+    """The dependencies of all operations."""
 
     models: Sequence[str]
     slot: Callable[[str], ModelSlot]
-    """What this process knows of a model."""
+    """Returns a model's slot in this process."""
     database: Callable[[], Database]
     keys: ApiKeys
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation: how it is answered, and what OpenAPI says of it."""
+    """One operation: its handlers and its OpenAPI description."""
 
     method: str
     path: str
-    """In OpenAPI's words, such as /quality/{name}."""
+    """The path in OpenAPI's notation, such as /quality/{name}."""
     name: str
     tag: str
     about: str
     answer: type[BaseModel]
-    handlers: Mapping[str, Answering]
-    """What answers at each path: their number is fixed, and so is that of the metrics' labels."""
+    handlers: Mapping[str, OperationHandler]
+    """The handler at each path. The number of paths is fixed, which bounds the number of metric labels."""
     request: type[RequestBody] | None = None
     parameters: Sequence[Mapping[str, Any]] = ()
     errors: dict[HTTPStatus, str] = field(default_factory=dict)
     keys: ApiKeys | None = None
-    """The keys of which the caller must have one, if a key is needed."""
+    """The API keys of which the caller must send one. None: the operation needs no key."""
     has_page: bool = False
-    """Whether browsers get the answer as a page."""
+    """Whether browsers get the answer as an HTML page."""
 
     def routes(self) -> dict[str, Route]:
-        return {path: Route(self.method, self._handler(answering)) for path, answering in self.handlers.items()}
+        return {path: Route(self.method, self._handler(handler)) for path, handler in self.handlers.items()}
 
     def document(self) -> dict[str, Any]:
-        """Return the operation as OpenAPI has it."""
-        told = self.errors | (NO_KEY if self.keys else {}) | (NOT_JSON if self._changes_state else {})
-        said: dict[str, Any] = {
+        """Return the operation object of OpenAPI."""
+        by_status = self.errors | (NO_KEY if self.keys else {}) | (NOT_JSON if self._changes_state else {})
+        document: dict[str, Any] = {
             "operationId": self.name,
             "tags": [self.tag],
             "summary": self.about,
-            "responses": {"200": json_of(f"{self.about}.", reference(self.answer)), **errors(told, Error.__name__)},
+            "responses": {
+                "200": json_of(f"{self.about}.", reference(self.answer)),
+                **errors(by_status, Error.__name__),
+            },
         }
         if self.has_page:
-            said["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
+            document["responses"]["200"]["content"]["text/html"] = {"schema": {"type": "string"}}
         if self.parameters:
-            said["parameters"] = list(self.parameters)
+            document["parameters"] = list(self.parameters)
         if self.request:
             content = {"schema": reference(self.request), "example": example(self.request)}
-            said["requestBody"] = {"required": True, "content": {"application/json": content}}
+            document["requestBody"] = {"required": True, "content": {"application/json": content}}
         if self.keys:
-            said["security"] = [{}, {"key": []}]
-        return said
+            document["security"] = [{}, {"key": []}]
+        return document
 
     @property
     def _changes_state(self) -> bool:
         return self.method != "GET"
 
-    def _handler(self, answering: Answering) -> Handler:
+    def _handler(self, handler: OperationHandler) -> Handler:
         async def handle(call: Call) -> Reply:
             if self._changes_state:
                 _check_media_type(call)
             if self.keys:
                 self.keys.check(call)
             try:
-                said = await answering(call)
+                answer = await handler(call)
             except DatabaseDownError as error:
-                log.warning("the database can't be used: %s", error)
+                log.warning("operation %s failed: database unavailable: %s", self.name, error)
                 raise RequestError(ErrorCode.DATABASE_UNAVAILABLE, DATABASE_DOWN) from None
-            return said if isinstance(said, Reply) else Reply(HTTPStatus.OK, said.model_dump_json().encode())
+            return answer if isinstance(answer, Reply) else Reply(HTTPStatus.OK, answer.model_dump_json().encode())
 
         return handle
 
 
 def _check_media_type(call: Call) -> None:
-    """Reject a body that is not said to be JSON: a page of any origin could have sent it without asking."""
+    """Reject a body without a Content-Type: a page of any origin can send one without a CORS preflight."""
     if b"content-type" not in call.headers:
         raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is missing: send application/json")
 
@@ -134,7 +137,7 @@ def parameters(call: Call) -> QueryParams:
 
 
 def query(call: Call, name: str, read: Callable[[str], T], default: T | None = None) -> T:
-    """Return a parameter of the query, read."""
+    """Return a query parameter, parsed with `read`."""
     text = parameters(call).get(name)
     if text is None:
         if default is not None:

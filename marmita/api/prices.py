@@ -19,7 +19,7 @@ _EXAMPLE: dict[str, Any] = {"ticker": "MSFT", "start": "2012-01-03", "end": "201
 
 
 class LoadPrices(RequestBody):
-    """Which prices to fetch."""
+    """The stock and the days whose prices to load."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
     most_keys: ClassVar[int] = 16
@@ -30,16 +30,16 @@ class LoadPrices(RequestBody):
 
 
 class PricesLoaded(Answer):
-    """What became of it."""
+    """The number of prices that were fetched and stored."""
 
     ticker: str
-    fetched: int = Field(description="Days with trade that were fetched; none, if all days were there already")
-    days: int = Field(description="Days with trade that are now there from start to end")
-    labelled: int = Field(description="Steps of earlier forecasts whose truth is now known")
+    fetched: int = Field(description="Trading days that were fetched: 0 if all of them were stored already")
+    days: int = Field(description="Trading days from start to end that are stored now")
+    labelled: int = Field(description="Steps of earlier forecasts that these prices labelled")
 
 
 class PriceOfDay(Answer):
-    """One day of a stock: adjusted for splits, and not for dividends."""
+    """The prices of a stock on one day, adjusted for splits but not for dividends."""
 
     day: date
     open: float
@@ -52,7 +52,7 @@ class PriceOfDay(Answer):
 
 
 class StoredPrices(Answer):
-    """The days of a stock that are kept."""
+    """The stored prices of a stock."""
 
     ticker: str
     prices: list[PriceOfDay]
@@ -82,14 +82,14 @@ def operations(api: Api) -> list[Operation]:
             )
         return StoredPrices(ticker=ticker, prices=[PriceOfDay.model_validate(bar._asdict()) for bar in found])
 
-    untrusted = "Yahoo Finance gave nothing that can be trusted: what is kept is as it was."
+    untrusted = "Yahoo Finance is unavailable or its prices are invalid. The stored prices did not change."
     return [
         Operation(
             method="POST",
             path="/prices/load",
             name="load_prices",
             tag="records",
-            about="Fetch prices from Yahoo Finance, those that are missing",
+            about="Fetch missing prices from Yahoo Finance",
             request=LoadPrices,
             answer=PricesLoaded,
             handlers={"/prices/load": load},
@@ -101,7 +101,7 @@ def operations(api: Api) -> list[Operation]:
             path="/prices",
             name="show_prices",
             tag="records",
-            about="The prices that are kept",
+            about="The stored prices of a stock",
             answer=StoredPrices,
             handlers={"/prices": show},
             parameters=[
@@ -109,7 +109,7 @@ def operations(api: Api) -> list[Operation]:
                 query_parameter("start", "The first day", "2013-01-02"),
                 query_parameter("end", "The last day", "2013-02-01"),
             ],
-            errors=INVALID | UNAVAILABLE | {HTTPStatus.NOT_FOUND: "None are."},
+            errors=INVALID | UNAVAILABLE | {HTTPStatus.NOT_FOUND: "No prices of these days are stored."},
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""`GET /quality/{name}`: how good a model was, and how far its inputs have drifted."""
+"""`GET /quality/{name}`: a model's scores on labelled rows, and the drift of its inputs and predictions."""
 
 import asyncio
 import math
@@ -15,9 +15,9 @@ from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import (
     INVALID,
-    Answering,
     Api,
     Operation,
+    OperationHandler,
     name_parameter,
     query,
     query_parameter,
@@ -27,60 +27,60 @@ from marmita.contract.replies import Call, Reply
 from marmita.runtime.slot import ModelSlot
 from marmita.settings import duration, settings
 
-FRESH_S = 5.0
-"""Figures are not measured again before: whoever asks for them needs no key."""
-AT_WORK = 1
-"""How many models are measured at a time: what they take of the processor and the database, requests lack."""
-MOST_BEGUN = 16
-"""How many measurements are begun or wait for their turn. Whoever asks for one more gets 503 immediately."""
+CACHE_S = 5.0
+"""How long a measurement is cached. The route needs no key, so it bounds what callers can make a worker do."""
+MAX_RUNNING = 1
+"""The number of concurrent measurements. They compete with requests for the processor and the database."""
+MAX_PENDING = 16
+"""The number of measurements that run or wait. Requests over the limit get 503 immediately."""
 
-BUSY = {HTTPStatus.SERVICE_UNAVAILABLE: "The database can't be used now, or too many measurements are under way."}
+BUSY = {HTTPStatus.SERVICE_UNAVAILABLE: "The database is unavailable, or too many measurements are in progress."}
 
-Asked = tuple[str, timedelta]
-"""A version and a window."""
+MeasurementKey = tuple[str, timedelta]
+"""A model's tag and a window of time."""
 
 
 class ModelScore(Answer):
-    """One figure of how good a model was."""
+    """One score of a model."""
 
     score: str = Field(description="accuracy, precision, recall, mae, mse, mae_percent or coverage")
     part: str = Field(description="A class, a day of the path, or `all`")
-    value: float | None = Field(description="Null if nobody can say")
+    value: float | None = Field(description="Null if it can't be computed")
 
 
 class FeatureDrift(Answer):
-    """How far one feature, or one kind of prediction, is from what it was in training."""
+    """The drift of one feature, or of one kind of prediction, since training."""
 
     kind: str = Field(description="input or prediction")
     feature: str
-    rows: int = Field(description="Rows that tell something that the others don't")
+    rows: int = Field(description="Effective number of independent rows")
     psi: float | None = Field(description="Population stability index")
-    expected_psi: float | None = Field(description="What chance alone would give")
+    expected_psi: float | None = Field(description="Population stability index expected by chance")
     statistic: float | None = Field(description="The largest difference between the shares of rows below a decile")
-    p: float | None = Field(description="How likely so large a difference is by chance")
+    p: float | None = Field(description="Probability of a difference at least this large by chance")
     alarm: bool
 
 
 class ModelQuality(Answer):
-    """How good a model was over a window of time. What nobody can say is null."""
+    """The quality of a model over a window of time. Figures that can't be computed are null."""
 
     model: str
     version: str
     at: datetime
     window_s: float
     requests: int
-    rows: int = Field(description="Predicted rows that are kept from this time")
-    looked_at: int = Field(description="How many of them, the newest, the figures are about")
-    damaged: int = Field(description="How many of those could not be read")
-    labelled: int = Field(description="How many rows the scores are about")
+    rows: int = Field(description="Predicted rows that are stored from this window")
+    looked_at: int = Field(description="The newest of these rows, from which the figures are computed")
+    damaged: int = Field(description="Rows among those that could not be read")
+    labelled: int = Field(description="Labelled rows, from which the scores are computed")
     scores: list[ModelScore]
     confusion: list[list[int]] | None = Field(description="Labelled rows by true class (line) and predicted class")
-    error_ratio: float | None = Field(description="The error as a multiple of the one on held-out rows")
+    error_ratio: float | None = Field(description="The live error as a multiple of the held-out error")
     inference_mean_s: float | None = Field(description="Seconds that a request waited for the model")
     inference_p95_s: float | None
     drift: list[FeatureDrift]
-    alarms: list[str] = Field(description="What has drifted")
-    notes: list[str] = Field(description="What the figures can't say, and why")
+    alarms: list[str] = Field(description="The features and predictions that have drifted")
+    notes: list[str] = Field(description="Why figures are missing or limited")
 
 
 def operations(api: Api) -> list[Operation]:
@@ -94,7 +94,7 @@ def operations(api: Api) -> list[Operation]:
             path="/quality/{name}",
             name="show_quality",
             tag="records",
-            about="How good a model was, and whether its inputs have drifted",
+            about="A model's live scores and the drift of its inputs",
             answer=ModelQuality,
             handlers={f"/quality/{name}": measurements.of(name) for name in api.models},
             parameters=[name_parameter(api.models), window],
@@ -104,54 +104,54 @@ def operations(api: Api) -> list[Operation]:
 
 
 class Measurements:
-    """Measures models, and keeps the figures for as long as they are fresh.
+    """The quality measurements of all models, with a cache of `CACHE_S` seconds.
 
-    A measurement goes on when whoever asked for it is gone: its thread could not be ended. So there is a bound on how
-    many there are, and all who ask the same wait for the same one.
+    A measurement continues when its caller disconnects, as its thread can't be stopped. So the number of measurements
+    is bounded, and callers that ask for the same one share it.
     """
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._at_work = asyncio.Semaphore(AT_WORK)
-        self._begun: dict[Asked, asyncio.Task[bytes]] = {}
-        self._kept: dict[Asked, tuple[float, bytes]] = {}
+        self._running = asyncio.Semaphore(MAX_RUNNING)
+        self._pending: dict[MeasurementKey, asyncio.Task[bytes]] = {}
+        self._cache: dict[MeasurementKey, tuple[float, bytes]] = {}
 
-    def of(self, name: str) -> Answering:
+    def of(self, name: str) -> OperationHandler:
         async def show(call: Call) -> Reply:
             model = self._api.slot(name)
             window = query(call, "window", duration, settings().quality_window)
             asked = model.packed.tag, window
-            at, figures = self._kept.get(asked, (-math.inf, b""))
-            if time.monotonic() - at > FRESH_S:
-                figures = await asyncio.shield(self._begun.get(asked) or self._begin(asked, model))
+            at, figures = self._cache.get(asked, (-math.inf, b""))
+            if time.monotonic() - at > CACHE_S:
+                figures = await asyncio.shield(self._pending.get(asked) or self._begin(asked, model))
             return Reply(HTTPStatus.OK, figures)
 
         return show
 
-    def _begin(self, asked: Asked, model: ModelSlot) -> asyncio.Task[bytes]:
-        if len(self._begun) >= MOST_BEGUN:
+    def _begin(self, asked: MeasurementKey, model: ModelSlot) -> asyncio.Task[bytes]:
+        if len(self._pending) >= MAX_PENDING:
             raise ServiceUnavailable("too many measurements are under way: try again in a moment")
-        # It belongs to the request of none.
+        # Several requests share it, so it must not log the id of one of them.
         begun = asyncio.create_task(self._measure(asked, model), context=Context())
-        self._begun[asked] = begun
-        begun.add_done_callback(partial(self._ended, asked))
+        self._pending[asked] = begun
+        begun.add_done_callback(partial(self._finish, asked))
         return begun
 
-    async def _measure(self, asked: Asked, model: ModelSlot) -> bytes:
+    async def _measure(self, asked: MeasurementKey, model: ModelSlot) -> bytes:
         _, window = asked
-        async with self._at_work:
+        async with self._running:
             measured = await run_in_threadpool(model.measure, self._api.database(), window)
         figures = to_json(measured.as_dict())
-        self._forget_old()
-        self._kept[asked] = (time.monotonic(), figures)
+        self._evict()
+        self._cache[asked] = (time.monotonic(), figures)
         return figures
 
-    def _ended(self, asked: Asked, begun: asyncio.Task[bytes]) -> None:
-        del self._begun[asked]
+    def _finish(self, asked: MeasurementKey, begun: asyncio.Task[bytes]) -> None:
+        del self._pending[asked]
         if not begun.cancelled():
-            begun.exception()  # those who asked may be gone: then nobody else takes it, and asyncio would complain
+            begun.exception()  # all callers may be gone, and asyncio logs exceptions that are never retrieved
 
-    def _forget_old(self) -> None:
-        old = [asked for asked, (at, _) in self._kept.items() if time.monotonic() - at > FRESH_S]
+    def _evict(self) -> None:
+        old = [asked for asked, (at, _) in self._cache.items() if time.monotonic() - at > CACHE_S]
         for asked in old:
-            del self._kept[asked]
+            del self._cache[asked]

@@ -1,4 +1,4 @@
-"""`GET /shepherd`: whether a shepherd is at work, and what was decided about the models."""
+"""`GET /shepherd`: the state of the shepherd, the retraining controller, and its decisions."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -14,55 +14,55 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, leases
 
-MOST = 100
-USUALLY = 20
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 20
 
 
 class ModelDecision(Answer):
-    """What a shepherd saw of a model, what it decided, and what came of it."""
+    """A decision about a model, with its evidence, its reasons and its outcome."""
 
     id: str
     model: str
     at: datetime
     action: str = Field(description="leave, retrain, delete old versions, or promote: by hand, past the gate")
     reasons: list[str]
-    evidence: dict[str, Any] = Field(description="The figures that it was made from")
+    evidence: dict[str, Any] = Field(description="The figures that the decision is based on")
     outcome: str | None = Field(
-        description="left, promoted, rejected, failed, interrupted or deleted; null while under way"
+        description="left, promoted, rejected, failed, interrupted or deleted; null while in progress"
     )
-    detail: str = Field(description="Why it ended so")
-    tag: str | None = Field(description="The version that was made last")
+    detail: str = Field(description="The reason for the outcome")
+    tag: str | None = Field(description="The version that was trained last")
     runs: list[str] = Field(description="The ids of the training runs")
     ended_at: datetime | None
 
 
 class ShepherdState(Answer):
-    """Whether a shepherd is at work, and what was decided last."""
+    """The holder of the shepherd's lease, and the latest decisions."""
 
-    at_work: bool
-    holder: str | None = Field(description="Who is at work, or was last; null if nobody ever was")
-    since: datetime | None
-    seen_at: datetime | None = Field(description="When it was last there")
-    until: datetime | None = Field(description="So long no other one begins")
+    at_work: bool = Field(description="Whether a shepherd holds the lease")
+    holder: str | None = Field(description="The current or last holder of the lease; null if there was none")
+    since: datetime | None = Field(description="When the holder acquired the lease")
+    seen_at: datetime | None = Field(description="The holder's last heartbeat")
+    until: datetime | None = Field(description="When the lease expires")
     decisions: list[ModelDecision] = Field(description="The newest first")
 
 
 def operations(api: Api) -> list[Operation]:
     async def show(call: Call) -> Answer:
         model = query(call, "model", _one_of(api.models)) if "model" in parameters(call) else None
-        limit = query(call, "limit", _limit, USUALLY)
+        limit = query(call, "limit", _limit, DEFAULT_LIMIT)
         return await run_in_threadpool(_state, api.database(), model, limit)
 
     which = query_parameter("model", "Only decisions about this model", api.models[0], required=False)
     which["schema"]["enum"] = list(api.models)
     limit = query_parameter(
         "limit",
-        "So many decisions, the newest",
+        "The number of decisions, newest first",
         "20",
         required=False,
         type="integer",
         minimum=1,
-        maximum=MOST,
+        maximum=MAX_LIMIT,
         examples=[20],
     )
     return [
@@ -71,7 +71,7 @@ def operations(api: Api) -> list[Operation]:
             path="/shepherd",
             name="show_shepherd",
             tag="records",
-            about="Which models were retrained, or not, and why",
+            about="The state of the shepherd and its decisions",
             answer=ShepherdState,
             handlers={"/shepherd": show},
             parameters=[which, limit],
@@ -106,7 +106,7 @@ def _one_of(models: Sequence[str]) -> Callable[[str], str]:
 
 
 def _limit(text: str) -> int:
-    may_be_one = text.isascii() and text.isdigit() and len(text) <= len(str(MOST))
-    if not may_be_one or not 0 < (number := int(text)) <= MOST:
-        raise ValueError(f"must be a number from 1 to {MOST}")
+    may_be_one = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_LIMIT))
+    if not may_be_one or not 0 < (number := int(text)) <= MAX_LIMIT:
+        raise ValueError(f"must be a number from 1 to {MAX_LIMIT}")
     return number

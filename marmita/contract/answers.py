@@ -1,4 +1,4 @@
-"""What goes out: the base of all answers, and the parts that many of them share."""
+"""Answers: the base class of all response bodies, and the parts that many of them share."""
 
 from typing import Annotated, Any
 
@@ -9,20 +9,20 @@ from marmita.contract.errors import ErrorCode
 
 
 class Answer(BaseModel):
-    """What goes out."""
+    """The body of a response."""
 
     model_config = ConfigDict(frozen=True)
 
 
 def no_default(schema: dict[str, Any]) -> None:
-    """Hide the default of a field that may be left out: None stands for its absence and is never sent."""
+    """Hide the default of an optional field from OpenAPI. None means that the field is absent, and is never sent."""
     schema.pop("default", None)
 
 
 PredictionId = Annotated[
     str | SkipJsonSchema[None],
     Field(
-        description="The id by which the truth can be told later: there if the prediction is kept",
+        description="The id with which the prediction can be labelled; absent unless it is recorded",
         exclude_if=lambda known: known is None,
         json_schema_extra=no_default,
     ),
@@ -30,24 +30,24 @@ PredictionId = Annotated[
 
 
 class Interval(Answer):
-    """Where the truth lies, with a stated probability."""
+    """A prediction interval with its coverage."""
 
     low: float
     high: float
-    coverage: float = Field(description="The share of rows whose truth lies inside", examples=[0.9])
+    coverage: float = Field(description="The share of rows whose true value lies inside", examples=[0.9])
 
 
 class ErrorDetail(Answer):
-    """One thing that is wrong with a request, and where."""
+    """One error of a request, with its place."""
 
-    loc: list[str | int] = Field(description="The path to what is wrong: names of fields and indices of rows.")
-    msg: str = Field(description="What is wrong with it.")
+    loc: list[str | int] = Field(description="The path to the invalid value: names of fields and indices of rows.")
+    msg: str = Field(description="The message, for people.")
     type: str = Field(description="The kind of error, for programs.")
 
 
 class Error(Answer):
-    """The one shape of every error."""
+    """The body of every error response."""
 
-    error: str = Field(description="One sentence for people.")
+    error: str = Field(description="The message, for people.")
     code: ErrorCode
-    detail: list[ErrorDetail] = Field(description="Every single thing that is wrong, where that is known.")
+    detail: list[ErrorDetail] = Field(description="Each invalid value, if the error is about values.")

@@ -1,6 +1,6 @@
-"""The one shape of errors: `{"error": "<sentence>", "code": "<code>", "detail": [{"loc": [], "msg": "", "type": ""}]}`.
+"""Errors, in one format: `{"error": "<message>", "code": "<code>", "detail": [{"loc": [], "msg": "", "type": ""}]}`.
 
-What pydantic and BentoML raise is told in it, once, where the answer is made.
+It also carries the exceptions of pydantic and BentoML. `error_reply` alone converts them.
 """
 
 import logging
@@ -15,13 +15,13 @@ from pydantic_core import to_json
 
 from marmita.contract.replies import Headers, Reply
 
-_SHOWN = 20
-"""More single errors than this help nobody."""
-_TOO_MUCH = ("too_long", "too_many_keys")
-_LONGEST = 100
-"""Longer names are the caller's own noise."""
+_MAX_DETAILS = 20
+"""The most details that an answer lists."""
+_TOO_MANY = ("too_long", "too_many_keys")
+_MAX_LENGTH = 100
+"""The most characters of a caller's name or of a message that an answer repeats."""
 _RETRY_LATER = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
-_FAULT = "an unexpected error, see the server's log"
+_INTERNAL_ERROR = "an unexpected error, see the server's log"
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class ErrorCode(StrEnum):
     """The cause of an error, for programs."""
 
     status: HTTPStatus
-    """What an error of this cause is answered with."""
+    """The status of an answer with this code."""
 
     INVALID_REQUEST = "invalid_request", HTTPStatus.BAD_REQUEST
     NOT_ENOUGH_HISTORY = "not_enough_history", HTTPStatus.BAD_REQUEST
@@ -60,13 +60,13 @@ class ErrorCode(StrEnum):
 
     @classmethod
     def of(cls, status: int) -> "ErrorCode":
-        """Return the code of an error of which only the status is known: the first one with it."""
+        """Return the first code with this status, for an error of which only the status is known."""
         unknown = cls.INTERNAL if status >= HTTPStatus.INTERNAL_SERVER_ERROR else cls.INVALID_REQUEST
         return next((code for code in cls if code.status == status), unknown)
 
 
 class RequestError(Exception):
-    """A request that goes no further, and what its sender is told."""
+    """The failure of a request, with the code, the status and the message of its answer."""
 
     def __init__(
         self,
@@ -84,23 +84,23 @@ class RequestError(Exception):
         self.headers = headers
 
 
-def error_reply(error: Exception, in_full: bool = True) -> Reply:
-    """Return the answer to a request that failed. What is no fault of the request is logged and not told."""
-    told = _told(error)
-    content: dict[str, Any] = {"error": told.error}
-    if in_full:
-        content |= {"code": told.code, "detail": told.detail}
-    headers = ((b"retry-after", b"1"), *told.headers) if told.status in _RETRY_LATER else told.headers
-    return Reply(told.status.value, to_json(content), headers=headers)
+def error_reply(error: Exception, with_details: bool = True) -> Reply:
+    """Return the answer to a request that failed. A fault of the service is logged, and its details are not sent."""
+    failure = _request_error(error)
+    content: dict[str, Any] = {"error": failure.error}
+    if with_details:
+        content |= {"code": failure.code, "detail": failure.detail}
+    headers = ((b"retry-after", b"1"), *failure.headers) if failure.status in _RETRY_LATER else failure.headers
+    return Reply(failure.status.value, to_json(content), headers=headers)
 
 
 def status_reply(status: int, headers: Headers = ()) -> Reply:
-    """Return the answer to a request of which only a status is known."""
+    """Return the error answer for a status without an exception."""
     known = HTTPStatus(status)
     return error_reply(RequestError(ErrorCode.of(status), known.phrase, headers=headers, status=known))
 
 
-def _told(error: Exception) -> RequestError:
+def _request_error(error: Exception) -> RequestError:
     match error:
         case RequestError():
             return error
@@ -112,30 +112,30 @@ def _told(error: Exception) -> RequestError:
             status = HTTPStatus(error.error_code.value)
             return RequestError(ErrorCode.of(status), str(error), status=status)
         case _:
-            log.error("a request failed", exc_info=error)
-            return RequestError(ErrorCode.INTERNAL, _FAULT)
+            log.error("unexpected error in a request", exc_info=error)
+            return RequestError(ErrorCode.INTERNAL, _INTERNAL_ERROR)
 
 
 def _invalid(error: ValidationError) -> RequestError:
     found = error.errors(include_url=False, include_context=False, include_input=False)
     detail = [
         {
-            "loc": [part if isinstance(part, int) else _short(part) for part in item["loc"]],
-            "msg": _short(item["msg"]),
+            "loc": [part if isinstance(part, int) else _truncate(part) for part in item["loc"]],
+            "msg": _truncate(item["msg"]),
             "type": item["type"],
         }
-        for item in found[:_SHOWN]
+        for item in found[:_MAX_DETAILS]
     ]
-    is_too_much = any(item["type"] in _TOO_MUCH for item in detail)
-    code = ErrorCode.TOO_MANY_ITEMS if is_too_much else ErrorCode.INVALID_REQUEST
-    return RequestError(code, _sentence(detail[0], len(found) - 1), [*detail])
+    is_too_many = any(item["type"] in _TOO_MANY for item in detail)
+    code = ErrorCode.TOO_MANY_ITEMS if is_too_many else ErrorCode.INVALID_REQUEST
+    return RequestError(code, _message(detail[0], len(found) - 1), [*detail])
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+def _truncate(text: str) -> str:
+    return text if len(text) <= _MAX_LENGTH else text[: _MAX_LENGTH - 1] + "…"
 
 
-def _sentence(first: Mapping[str, Any], others: int) -> str:
+def _message(first: Mapping[str, Any], others: int) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     more = f" (and {others} more)" if others else ""
     return f"{where or 'body'}: {first['msg']}{more}"

@@ -1,4 +1,4 @@
-"""What all parts of the OpenAPI document are made of."""
+"""Building blocks of the OpenAPI document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,20 +8,20 @@ from typing import Any
 from pydantic import BaseModel
 
 ERRORS = {
-    HTTPStatus.BAD_REQUEST: "Something in the body is wrong: the row and the field are named.",
-    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive in time.",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Too many rows, or too large a body.",
+    HTTPStatus.BAD_REQUEST: "The body is invalid: the error names the row and the field.",
+    HTTPStatus.REQUEST_TIMEOUT: "The body did not arrive within the timeout.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is too large, or has too many rows.",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "The body is not application/json.",
-    HTTPStatus.TOO_MANY_REQUESTS: "The service is full: try again later.",
-    HTTPStatus.INTERNAL_SERVER_ERROR: "A fault of the service.",
+    HTTPStatus.TOO_MANY_REQUESTS: "The service is at its limit: retry later.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The service failed unexpectedly.",
     HTTPStatus.SERVICE_UNAVAILABLE: "The model is not ready.",
-    HTTPStatus.GATEWAY_TIMEOUT: "The answer took too long.",
+    HTTPStatus.GATEWAY_TIMEOUT: "The service did not answer within the timeout.",
 }
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A route that asks a model: one `request` comes in, an `answer` goes out, as a rule for each of its rows."""
+    """A typed route of a model, with the classes of its request and its answers."""
 
     model: str
     path: str
@@ -30,7 +30,7 @@ class Inference:
     request: type[BaseModel]
     answer: type[BaseModel]
     many: bool = True
-    """Whether there is an answer for each row, or just one."""
+    """Whether the route returns an answer for each row, or one for the request."""
 
 
 def example(request: type[BaseModel]) -> Any:
@@ -38,8 +38,8 @@ def example(request: type[BaseModel]) -> Any:
     return extra["examples"][0]
 
 
-def errors(told: Mapping[HTTPStatus, str], shape: str) -> dict[str, Any]:
-    return {str(status.value): json_of(about, schema(shape)) for status, about in told.items()}
+def errors(by_status: Mapping[HTTPStatus, str], shape: str) -> dict[str, Any]:
+    return {str(status.value): json_of(about, schema(shape)) for status, about in by_status.items()}
 
 
 def json_of(about: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Calls, replies and routes: what the request path hands on, whatever asks and whoever answers."""
+"""Calls, replies, handlers and routes: the types of the request path."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -24,7 +24,7 @@ class Call(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer that is ready to be sent."""
+    """A serialized answer with its status and headers."""
 
     status: int
     body: bytes
@@ -33,10 +33,11 @@ class Reply(NamedTuple):
 
 
 Handler = Callable[[Call], Awaitable[Reply]]
+"""A function that answers a call."""
 
 
 class Route(NamedTuple):
-    """What is at a path: the verb, what the body may be, and who answers."""
+    """A route: its method, its handler and the media types of its body."""
 
     method: str
     handle: Handler

@@ -1,4 +1,4 @@
-"""What comes in: request bodies whose reading is bounded, whatever they hold."""
+"""Request bodies, with limits on the cost of parsing and validating them."""
 
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
@@ -10,12 +10,11 @@ MAX_ERRORS = 1_000
 
 Item = TypeVar("Item")
 Rows = Annotated[list[Item], Field(min_length=1, max_length=MAX_ROWS), FailFast()]
-"""At least one row and no more than a model should be asked for at once. The first wrong row ends the reading, so
-that an answer about errors stays small whatever was sent."""
+"""A list of one to `MAX_ROWS` rows. Validation stops at the first invalid row, so that error answers stay small."""
 
 
 class Strict(BaseModel):
-    """What comes in: unknown fields are rejected by name."""
+    """The base class of strict input models. Unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -23,12 +22,12 @@ class Strict(BaseModel):
 class RequestBody(Strict):
     """The body of a request.
 
-    Each unknown field is an error of its own, and a million of them would keep a worker busy for seconds: hence the
-    bound on keys.
+    The number of keys is limited, because each unknown field is a separate error: a million of them would block a
+    worker for seconds.
     """
 
     most_keys: ClassVar[int]
-    """More keys than any request can need."""
+    """The limit of keys, above what any valid request needs."""
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
@@ -51,5 +50,8 @@ class RequestBody(Strict):
 
 
 def most_keys(row: type[BaseModel]) -> int:
-    """Return twice the keys of a request with all its rows: one row too many is an error about rows, not about keys."""
+    """Return the limit of keys for a request of such rows.
+
+    It is twice the number of keys of `MAX_ROWS` rows, so that one row too many is an error about rows, not about keys.
+    """
     return 2 * MAX_ROWS * len(row.model_fields)

@@ -1,7 +1,7 @@
-"""Rows of described features: the contract of a model that takes a table.
+"""Rows of described features: the contract of a model on tabular data.
 
-A contract is the one place that names a model's features, their units, ranges and examples. The service takes its
-validation from it, OpenAPI its descriptions, training its columns.
+The contract is the single definition of a model's features, with their units, ranges and examples. The service derives
+its validation from it, OpenAPI its descriptions, and training its columns.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -17,15 +17,15 @@ from pydantic import AliasChoices, AliasGenerator, BaseModel, Field, create_mode
 from marmita.contract.requests import MAX_ROWS, RequestBody, Rows, Strict, most_keys
 
 Floats = npt.NDArray[np.float32]
-"""Rows on their way into a model, or its outputs on their way out: always two dimensions."""
+"""The input rows or the outputs of a model, always in two dimensions."""
 
 
 class Row(Strict):
-    """One row of a table: a subclass declares each feature with `feature`, in the order that the model takes."""
+    """One row of a table. A subclass declares each feature with `feature`, in the model's order."""
 
 
 def feature(about: str, *, unit: str, low: float, high: float, example: float) -> Any:
-    """Describe one feature. `low` and `high` bound what can exist at all; a row beyond them is an error."""
+    """Declare one feature. `low` and `high` bound its possible values: a row outside them is invalid."""
     return Field(
         ge=low,
         le=high,
@@ -38,7 +38,7 @@ def feature(about: str, *, unit: str, low: float, high: float, example: float) -
 
 
 def also_known_as(headers: Mapping[str, str]) -> AliasGenerator:
-    """Let features go by the data set's own column names too."""
+    """Accept the data set's column names as aliases of the features."""
 
     def names(field: str) -> AliasChoices:
         return AliasChoices(field, *([headers[field]] if field in headers else []))
@@ -47,17 +47,17 @@ def also_known_as(headers: Mapping[str, str]) -> AliasGenerator:
 
 
 def features(row: type[BaseModel]) -> list[str]:
-    """Return the names of a row's features, in the order in which the model takes them."""
+    """Return the names of a row's features, in the model's order."""
     return list(row.model_fields)
 
 
 def example(row: type[BaseModel]) -> dict[str, Any]:
-    """Return a row that can be sent as it is."""
+    """Return a valid example row."""
     return {name: (field.examples or [None])[0] for name, field in row.model_fields.items()}
 
 
 def describe(row: type[BaseModel]) -> list[dict[str, Any]]:
-    """Return the contract as data: what is packed with a model, and what a loaded model is held against."""
+    """Return the contract as data, which is packed with a model and compared when the model is loaded."""
     properties = row.model_json_schema(by_alias=False)["properties"]
     return [
         {
@@ -72,9 +72,9 @@ def describe(row: type[BaseModel]) -> list[dict[str, Any]]:
 
 
 def same_interface(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell whether a model with one contract can be asked by the other: the same features, order and units.
+    """Tell whether two contracts have the same interface: the same features, order and units.
 
-    Words and bounds may differ, and older versions do not say their classes.
+    Descriptions and bounds may differ. Contracts of older versions may lack the classes.
     """
     known = one.keys() & other.keys()
     optional = {"classes"} - known
@@ -87,16 +87,16 @@ def _interface(contract: Mapping[str, Any], without: Set[str]) -> dict[str, Any]
 
 
 def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:
-    """Return rows of a contract as the array that a model takes."""
+    """Return validated rows as the input array of a model."""
     values = attrgetter(*names)
     return np.array([values(row) for row in rows], dtype=np.float32).reshape(len(rows), len(names))
 
 
 class RowsReader:
-    """Reads the body of a request that holds rows, `{"<field>": [{...}, ...]}`, as one array.
+    """A decoder of request bodies with rows, `{"<field>": [{...}, ...]}`, to one array.
 
-    Rows of plain numbers within their bounds, as nearly all are, are read without a model for each row. Any other body
-    goes to the request's class, which takes it or says what is wrong with it.
+    Nearly all rows are plain numbers within their bounds. msgspec decodes those, without a pydantic model for each row.
+    Any other body goes to the request's class, which validates it or raises the errors.
     """
 
     def __init__(self, row: type[Row], request: type[RequestBody], field: str) -> None:
@@ -113,11 +113,11 @@ class RowsReader:
                 width = len(self._names)
                 return np.fromiter(values, np.float32, len(rows) * width).reshape(-1, width)
             except (msgspec.DecodeError, ValueError, RecursionError):
-                pass  # what is wrong is for the request's class to say
+                pass  # the request's class reports the errors
         return self.validated(self._request.model_validate_json(body))
 
     def validated(self, request: RequestBody) -> Floats:
-        """Return the array of a request that was validated."""
+        """Return the rows of a validated request as an array."""
         return to_array(getattr(request, self._field), self._names)
 
 
@@ -125,7 +125,7 @@ _values = msgspec.structs.astuple
 
 
 def _is_plain(row: type[Row]) -> bool:
-    """Tell whether bounds are all that a row's contract asks of its numbers."""
+    """Tell whether bounds are the only validation of a row's contract."""
     decorators = row.__pydantic_decorators__
     checks = (
         decorators.validators,
@@ -138,7 +138,7 @@ def _is_plain(row: type[Row]) -> bool:
 
 
 def _decoder(row: type[Row], field: str) -> Callable[[bytes], Any]:
-    """Return what reads requests of plain rows, and raises if anything is not as the contract says."""
+    """Return a decoder of requests with plain rows, which raises an error if the body violates the contract."""
     numbers = [
         (one["name"], Annotated[float, msgspec.Meta(ge=float(one["low"]), le=float(one["high"]))])
         for one in describe(row)
@@ -150,7 +150,7 @@ def _decoder(row: type[Row], field: str) -> Callable[[bytes], Any]:
 
 
 def rows_request(row: type[Row], field: str) -> type[RequestBody]:
-    """Return the class of requests that hold rows under this field, with an example that can be sent."""
+    """Return the class of requests with a list of rows in this field, with a valid example."""
     rows = (Rows[row], Field(description="The rows, one answer for each"))  # type: ignore[valid-type]
     fields: dict[str, Any] = {field: rows}
     made = create_model(

@@ -1,1 +1,1 @@
-"""The only modules that touch private names of other packages."""
+"""Adapters to private names of other packages. No other module uses such names."""

@@ -1,4 +1,4 @@
-"""BentoML's private names, each behind a function that says what it is for."""
+"""An adapter to BentoML's private names: one function for each purpose."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from opentelemetry.trace import Tracer
 
 
 def bentoml_home() -> Path:
-    """Return the folder in which BentoML keeps all that it keeps."""
+    """Return BentoML's home folder, which has its stores."""
     return Path(BentoMLContainer.bentoml_home.get())
 
 
@@ -31,18 +31,18 @@ def bento_store_dir() -> Path:
 def model_store(folder: Path | None = None) -> ModelStore:
     """Return the model store of a folder, or of BentoML's home.
 
-    In a Bento that brings its models along, BentoML's own functions see those only.
+    Inside a Bento that contains its models, BentoML's own functions see only those.
     """
     return ModelStore(folder or model_store_dir())
 
 
 def use_model_store(folder: Path) -> None:
-    """Let BentoML's own functions read and write the models of this folder."""
+    """Make BentoML's own functions use the model store in this folder."""
     BentoMLContainer.model_store.set(ModelStore(folder))
 
 
 def metrics_folder() -> Path:
-    """Return the folder into which the processes of a service write their metrics, and make it if need be."""
+    """Return the folder into which the processes of a service write their metrics. Create it if it is missing."""
     folder = Path(BentoMLContainer.prometheus_multiproc_dir.get())
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -52,26 +52,26 @@ def metrics_folder() -> Path:
 
 
 def configuration() -> Any:
-    """Return the configuration in force, which `use_configuration` puts into force again."""
+    """Return the current configuration. Pass changes of it to `use_configuration`."""
     return BentoMLContainer.config.get()
 
 
 def use_configuration(configuration: Any) -> None:
-    """Put a changed configuration into force."""
+    """Make this the current configuration."""
     BentoMLContainer.config.set(configuration)
 
 
 def cross_origin() -> dict[str, Any] | None:
-    """Return the options of `http.cors` in the configuration, by Starlette's names, if it is on."""
+    """Return the options of `http.cors` under Starlette's names, or None if CORS is disabled."""
     if not BentoMLContainer.http.cors.enabled.get():
         return None
     options: dict[str, Any] = BentoMLContainer.access_control_options.get()
     lists = {"allow_origins", "allow_methods", "allow_headers", "expose_headers"}
-    return {name: [said] if name in lists and isinstance(said, str) else said for name, said in options.items()}
+    return {name: [value] if name in lists and isinstance(value, str) else value for name, value in options.items()}
 
 
 def tracer() -> Tracer | None:
-    """Return what makes spans, if traces are sent somewhere."""
+    """Return the tracer, or None if no traces are exported."""
     if not configuration()["tracing"]["exporter_type"]:
         return None
     found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("marmita")
@@ -79,35 +79,35 @@ def tracer() -> Tracer | None:
 
 
 def own_address(service: str) -> str | None:
-    """Return where the service itself listens, if it was started by `bentoml serve`."""
+    """Return the address at which the service listens, or None if `bentoml serve` did not start it."""
     return runner_addresses().get(service)
 
 
 def is_first_worker() -> bool:
-    """Tell whether this is the first of a service's workers, or the only one."""
+    """Tell whether this process is the first or only worker of a service."""
     return (server_context.worker_index or 1) == 1
 
 
 def runner_addresses() -> dict[str, str]:
-    """Return where runners in processes of their own listen, by the names of their services."""
+    """Return the addresses of the runners in their own processes, by the names of their services."""
     return dict(BentoMLContainer.remote_runner_mapping.get())
 
 
 def use_runner_addresses(addresses: dict[str, str]) -> None:
-    """Ask runners at these addresses from now on."""
+    """Replace the addresses of the runners."""
     BentoMLContainer.remote_runner_mapping.set(addresses)
 
 
 def socket_path(address: str) -> str | None:
-    """Return the path of a Unix socket, if that is what an address names."""
+    """Return the path of a Unix socket's address, or None for any other address."""
     return uri_to_path(address) if address.startswith(("file:", "unix:")) else None
 
 
 def hold_runner_sockets() -> None:
-    """Keep the runners' sockets within reach.
+    """Keep the runners' Unix sockets reachable during graceful shutdown.
 
-    BentoML removes their files as soon as it is told to end, while there are still requests to be answered. Through a
-    descriptor that this process holds, a socket can be reached without its file.
+    BentoML removes the socket files on SIGTERM, while requests are still in progress. This process opens a descriptor
+    of each socket, and connects through `/proc/self/fd`, which needs no file.
     """
     addresses = runner_addresses()
     for name, address in addresses.items():

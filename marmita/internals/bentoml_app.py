@@ -1,4 +1,4 @@
-"""Private names of BentoML's own ASGI application. Only a worker imports them: they bring an HTTP client along."""
+"""An adapter to private names of BentoML's ASGI application. Only workers import it, as it imports an HTTP client."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ _FILES_OF_PAGE = ("assets", "static_content")
 
 
 def application(service: Any, is_main: bool) -> tuple[ServiceAppFactory, Starlette]:
-    """Return BentoML's application of a service and what made it.
+    """Return BentoML's application of a service, and the factory that made it.
 
-    BentoML's page is left out, as it loads what it shows from other hosts, and so is its handling of other origins:
-    what stands before this application handles them for all routes.
+    BentoML's HTML page is removed, as it loads scripts from other hosts. BentoML's CORS middleware is disabled, as the
+    front handles CORS for all routes.
     """
     factory = ServiceAppFactory(service, is_main=is_main, enable_access_control=False)
     app = factory()
@@ -30,7 +30,7 @@ def _is_of_page(route: BaseRoute, factory: ServiceAppFactory) -> bool:
 
 
 def traffic_metrics(app: Any) -> Any:
-    """Return the part of BentoML's application that has its metrics of requests; None if they are switched off."""
+    """Return the middleware with BentoML's request metrics, or None if metrics are disabled."""
     layer = app.middleware_stack
     while layer is not None and not isinstance(layer, RunnerTrafficMetricsMiddleware):
         layer = getattr(layer, "app", None)

@@ -1,8 +1,7 @@
-"""Prometheus's client, told that processes know who they are.
+"""Prometheus's client, with a cached process id.
 
-For each number that it writes it would ask the kernel, as the process may have been forked: several times for each
-request, here and in BentoML's stack, which together took a twentieth of a tensor request. All metrics are made by what
-this module has, so that none is made before it is told.
+The client calls `getpid` for each value that it writes, in case the process was forked. These calls took a twentieth
+of a tensor request. All metrics are created with the classes of this module, so that each of them uses the cache.
 """
 
 import os
@@ -17,16 +16,16 @@ from prometheus_client import values
 
 
 class _Process:
-    """Knows its own number."""
+    """A cache of the process id, refreshed after a fork."""
 
     def __init__(self) -> None:
-        self._look()
-        os.register_at_fork(after_in_child=self._look)
+        self._refresh()
+        os.register_at_fork(after_in_child=self._refresh)
 
     def id(self) -> int:
         return self._id
 
-    def _look(self) -> None:
+    def _refresh(self) -> None:
         self._id = os.getpid()
 
 
@@ -35,7 +34,7 @@ if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
 
 
 def observe_all(histogram: Histogram, amounts: Sequence[float]) -> None:
-    """Observe several amounts at the cost of one: each number of a histogram is written once."""
+    """Observe several amounts, but write each value of the histogram only once."""
     histogram._sum.inc(sum(amounts))
     bounds = histogram._upper_bounds
     for bucket, count in Tally(bisect_left(bounds, amount) for amount in amounts).items():

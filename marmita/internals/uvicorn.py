@@ -1,4 +1,4 @@
-"""Names of uvicorn that it does not document, each behind a function that says what it is for."""
+"""An adapter to uvicorn's undocumented names: one function for each purpose."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import uvicorn
 
 
 def running_server() -> uvicorn.Server | None:
-    """Return the server that runs in this process: uvicorn has it take SIGTERM. None under another server."""
+    """Return the uvicorn server of this process, which is the SIGTERM handler. None under another server."""
     server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
     return server if isinstance(server, uvicorn.Server) else None
 
@@ -23,12 +23,12 @@ def has_started(server: uvicorn.Server) -> bool:
 
 
 def end(server: uvicorn.Server) -> None:
-    """Have the server end as if it had been sent SIGTERM."""
+    """Shut the server down as if it had received SIGTERM."""
     server.handle_exit(signal.SIGTERM, None)
 
 
 def listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
-    """The sockets at which the server listens, each once more."""
+    """Yield duplicates of the server's listening sockets."""
     for listening in server.servers:
         for shared in listening.sockets:
             listener = socket.socket(fileno=os.dup(shared.fileno()))
@@ -37,13 +37,13 @@ def listeners(server: uvicorn.Server) -> Iterator[socket.socket]:
 
 
 def stop_listening(server: uvicorn.Server) -> None:
-    """Accept no more connections. Those that there are stay open."""
+    """Stop accepting connections. Open connections stay open."""
     for listening in server.servers:
         listening.close()
 
 
 async def take(accepted: socket.socket, server: uvicorn.Server) -> None:
-    """Let uvicorn serve a connection as if it had accepted it."""
+    """Make uvicorn serve an accepted connection."""
     accepted.setblocking(False)
     config = server.config
     protocol: Any = config.http_protocol_class
@@ -52,10 +52,10 @@ async def take(accepted: socket.socket, server: uvicorn.Server) -> None:
 
 
 def connections(server: uvicorn.Server) -> int:
-    """Return how many connections are open."""
+    """Return the number of open connections."""
     return len(server.server_state.connections)
 
 
 def has_silent_connections(server: uvicorn.Server) -> bool:
-    """Tell whether anybody is connected who has yet to ask."""
+    """Tell whether a client is connected that has not sent a request."""
     return any(getattr(connection, "cycle", None) is None for connection in server.server_state.connections)

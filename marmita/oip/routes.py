@@ -1,4 +1,4 @@
-"""The Open Inference Protocol's routes, `/v2` and below: the way in for machines."""
+"""The routes of the Open Inference Protocol: `/v2` and below."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
@@ -9,15 +9,15 @@ from marmita.oip.codec import read, write
 from marmita.runtime.runner import Runner
 
 JSON_SIZE = b"inference-header-content-length"
-"""The header that says how much of a body is JSON. What follows is tensors."""
+"""The header with the number of bytes of a body that are JSON. Raw tensors follow them."""
 
 _EXTENSIONS = ["binary_tensor_data"]
-_LONGEST_SIZE = 18
-"""A number of bytes with more digits is none, and one with thousands of them is more than Python reads."""
+_MAX_DIGITS = 18
+"""The most digits of a number of bytes. `int` raises for numbers with thousands of digits."""
 
 
-def is_told_in_full(path: str) -> bool:
-    """Tell whether errors at a path have a code and details: the protocol knows the sentence alone."""
+def has_error_details(path: str) -> bool:
+    """Tell whether errors at a path have a code and details. The protocol defines only the message."""
     return not (path == "/v2" or path.startswith("/v2/"))
 
 
@@ -30,7 +30,7 @@ def ready_path(model: str) -> str:
 
 
 def model_routes(model: str, handle: Handler) -> dict[str, Route]:
-    """Return the routes of a model, all of which one handler answers."""
+    """Return the routes of a model, with one handler for all of them."""
     path = model_path(model)
     return {
         path: Route("GET", handle),
@@ -40,7 +40,7 @@ def model_routes(model: str, handle: Handler) -> dict[str, Route]:
 
 
 def server_routes(service: str, version: str, ready: Callable[[], Awaitable[bool]]) -> dict[str, Route]:
-    """Return the routes that are about the server."""
+    """Return the routes about the server: its metadata, liveness and readiness."""
     about = {"name": service, "version": version, "extensions": _EXTENSIONS}
 
     async def describe(_: Call) -> Reply:
@@ -60,7 +60,7 @@ def server_routes(service: str, version: str, ready: Callable[[], Awaitable[bool
 
 
 def handlers(model: str, runner: Runner) -> Mapping[str, Handler]:
-    """Return what answers for a model whose runner lives in this process."""
+    """Return the handlers of a local model's routes."""
 
     async def describe(_: Call) -> Reply:
         return json_reply(runner.served.signature.describe())
@@ -81,14 +81,14 @@ def handlers(model: str, runner: Runner) -> Mapping[str, Handler]:
 
 
 def json_size(headers: Mapping[bytes, bytes], body: int) -> int | None:
-    """Return how many bytes of a body are JSON, if not all of them are."""
-    said = headers.get(JSON_SIZE)
-    if said is None:
+    """Return how many bytes of a body are JSON, or None if the header is absent and all of them are."""
+    size = headers.get(JSON_SIZE)
+    if size is None:
         return None
-    if not said.isdigit() or len(said) > _LONGEST_SIZE or int(said) > body:
+    if not size.isdigit() or len(size) > _MAX_DIGITS or int(size) > body:
         name = JSON_SIZE.decode()
         raise RequestError(ErrorCode.INVALID_REQUEST, f"{name} must be a number of bytes within the body")
-    return int(said)
+    return int(size)
 
 
 def is_of_version(path: str) -> bool:
@@ -97,7 +97,7 @@ def is_of_version(path: str) -> bool:
 
 
 def canonical(path: str, versions: Mapping[str, Callable[[], str]]) -> str | None:
-    """Return the path of a model for that of its version, as long as that version is served."""
+    """Return a path without its version, or None if it names no version or one that is not served."""
     if not path.startswith("/v2/models/"):
         return None
     model, _, rest = path.removeprefix("/v2/models/").partition("/versions/")
@@ -108,7 +108,7 @@ def canonical(path: str, versions: Mapping[str, Callable[[], str]]) -> str | Non
 
 
 def relayed(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, tuple[tuple[bytes, bytes], ...]]:
-    """Return the content type of another process's answer, and those of its headers that belong to the protocol."""
+    """Return the content type of a remote model's answer, and the headers to pass on."""
     content_type, kept = JSON, []
     for name, value in headers:
         if name == b"content-type":
@@ -119,7 +119,7 @@ def relayed(headers: Iterable[tuple[bytes, bytes]]) -> tuple[bytes, tuple[tuple[
 
 
 def readiness(ready: bool, **of: str) -> Reply:
-    """Return the answer to whether something is ready."""
+    """Return the answer of a readiness route. Raise an error if not ready."""
     if not ready:
         raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "not ready: try again in a moment")
     return json_reply({**of, "ready": True})

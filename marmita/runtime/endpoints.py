@@ -12,8 +12,8 @@ from bentoml.validators import ContentType
 from marmita.contract.answers import Answer
 from marmita.contract.requests import RequestBody
 
-Handler = Callable[[Any, Any], Awaitable[Any]]
-"""A runner's method: takes what was read from a request, gives the answer in plain values."""
+RunnerMethod = Callable[[Any, Any], Awaitable[Any]]
+"""A method of a runner that takes what was read from a request and returns the answer in plain values."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Endpoint:
     request: type[RequestBody]
     answer: type[Answer]
     many: bool
-    handle: Handler
+    handle: RunnerMethod
     read: Callable[[bytes], Any]
     """Read what the handler takes from a body. Raises a ValidationError that names what is wrong."""
     take: Callable[[Any], Any]
@@ -40,10 +40,10 @@ def endpoint(
     answer: type[Answer],
     *,
     many: bool,
-) -> Callable[[Handler], Any]:
+) -> Callable[[RunnerMethod], Any]:
     """Make a runner's method a typed route. The method takes the validated request."""
 
-    def decorate(handle: Handler) -> Any:
+    def decorate(handle: RunnerMethod) -> Any:
         return api(
             Endpoint(
                 path=path,

@@ -1,7 +1,7 @@
-"""The catalogue of our metrics: every one is defined through it, so that its page and its deprecated name follow.
+"""The catalogue of our metrics, from which their page and the deprecated names are generated.
 
-All processes of a service write into shared files, and whichever worker answers `/metrics` adds them up. A gauge can't
-be added up: its `multiprocess_mode` says which process counts.
+All processes of a service write into shared files, and the worker that answers `/metrics` sums them. A gauge can't be
+summed: its `multiprocess_mode` selects the processes that count.
 """
 
 import re
@@ -18,7 +18,7 @@ RUNNER, FRONT = "runner", "front"
 
 
 class Metric(NamedTuple):
-    """What the catalogue knows of a metric."""
+    """The catalogue's entry of a metric."""
 
     name: str
     type: str
@@ -26,7 +26,7 @@ class Metric(NamedTuple):
     labels: tuple[str, ...]
     process: str
     renamed_from: str
-    """The deprecated name under which it is exported too, for one release. Empty: none."""
+    """The deprecated name under which the metric is also exported for one release. Empty: none."""
 
 
 METRICS: list[Metric] = []
@@ -47,7 +47,7 @@ def define_histogram(name: str, about: str, *labels: str, process: str, buckets:
 def define_gauge(
     name: str, about: str, *labels: str, process: str, mode: Mode = "mostrecent", renamed_from: str = ""
 ) -> Gauge:
-    """Define a gauge. By default the latest value counts, whichever process has set it."""
+    """Define a gauge. By default it has the latest value that any process set."""
     METRICS.append(Metric(name, "gauge", about, labels, process, renamed_from))
     return Gauge(name, about, labels, multiprocess_mode=mode)
 
@@ -55,13 +55,16 @@ def define_gauge(
 def define_late_gauge(
     name: str, about: str, *, process: str, mode: Mode = "mostrecent", renamed_from: str = ""
 ) -> Callable[[], Gauge]:
-    """Define a gauge without labels that is made when its first value is known: before that it would say 0."""
+    """Define a gauge without labels, and return a function that creates it at first use.
+
+    A gauge that exists before its first value is known would be exported as 0.
+    """
     METRICS.append(Metric(name, "gauge", about, (), process, renamed_from))
     return cache(lambda: Gauge(name, about, multiprocess_mode=mode))
 
 
 def with_deprecated_names(text: str) -> str:
-    """Return Prometheus's text of all metrics, with each renamed one under its deprecated name too."""
+    """Add a copy of each renamed metric under its deprecated name to Prometheus's text of all metrics."""
     return text + "".join(_copy(text, metric) for metric in METRICS if metric.renamed_from)
 
 

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line for machines, readable lines at a terminal, each with the id of its request."""
+"""Logs: one JSON object per line, or readable lines at a terminal, each with the id of its request."""
 
 import json
 import logging
@@ -11,19 +11,19 @@ from bentoml.exceptions import BentoMLException
 from pydantic import ValidationError
 
 OWN = ("marmita", "bentos", "training")
-"""The packages whose loggers speak from `info` on, or from the level that BentoML was told."""
+"""The packages whose loggers have the level `info`, or the level that BentoML is configured with."""
 
-REFUSED = "Exception on %s [%s]"
-"""How BentoML logs whatever an endpoint raises."""
+BENTOML_ERROR = "Exception on %s [%s]"
+"""The message with which BentoML logs an exception of an endpoint."""
 
 REQUEST_ID = "x-request-id"
-"""The header, and the name under which the id goes along to runners in other processes."""
+"""The header with the request's id, in requests, answers, and requests to remote models."""
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 
 class JsonFormatter(logging.Formatter):
-    """A record, its `extra={"fields": {...}}` and the request's id, as JSON."""
+    """A formatter that writes a record, its `extra={"fields": {...}}` and the request's id as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         return json.dumps(self._line(record), default=str)
@@ -45,14 +45,14 @@ class JsonFormatter(logging.Formatter):
 
 
 class ReadableFormatter(JsonFormatter):
-    """The same for a person."""
+    """A formatter that writes the same content as a readable line."""
 
     def format(self, record: logging.LogRecord) -> str:
         return readable(self._line(record))
 
 
 def readable(line: Mapping[str, object]) -> str:
-    """Return a line of the log as a person reads it, with the time of day here."""
+    """Return a log line for people, with the local time of day."""
     shown = dict(line)
     at = datetime.fromisoformat(str(shown.pop("time"))).astimezone()
     level, logger, message = (str(shown.pop(name)) for name in ("level", "logger", "message"))
@@ -63,27 +63,29 @@ def readable(line: Mapping[str, object]) -> str:
 
 
 def configure() -> None:
-    """Set up the log of this process: of a worker, to which BentoML has given handlers, or of a command, which gets one
-    that writes to the standard error. Trainings need none: the shepherd puts what they print into its own log.
+    """Configure the logging of this process.
+
+    A worker keeps the handlers that BentoML installed. A command gets one that writes to standard error. A training
+    needs no configuration, as the shepherd logs its output.
     """
     root, bentoml = logging.getLogger(), logging.getLogger("bentoml")
     if not root.handlers:
         root.addHandler(logging.StreamHandler())
     for handler in {*root.handlers, *bentoml.handlers}:
-        handler.setFormatter(ReadableFormatter() if _writes_to_a_terminal(handler) else JsonFormatter())
-        handler.addFilter(_not_the_callers_fault)
+        handler.setFormatter(ReadableFormatter() if _is_terminal(handler) else JsonFormatter())
+        handler.addFilter(_is_not_callers_error)
     for name in OWN:
         logging.getLogger(name).setLevel(bentoml.level or logging.INFO)
 
 
-def _writes_to_a_terminal(handler: logging.Handler) -> bool:
-    stream = getattr(handler, "stream", None)  # a file that is opened late has none yet
+def _is_terminal(handler: logging.Handler) -> bool:
+    stream = getattr(handler, "stream", None)  # a FileHandler with `delay` has no stream yet
     return stream is not None and bool(stream.isatty())
 
 
-def _not_the_callers_fault(record: logging.LogRecord) -> bool:
-    """BentoML logs a traceback for each rejected request, data included. The access log's line is enough for those."""
-    if record.msg != REFUSED:
+def _is_not_callers_error(record: logging.LogRecord) -> bool:
+    """Drop BentoML's tracebacks of invalid requests, which include data. The access log has a line for each of them."""
+    if record.msg != BENTOML_ERROR:
         return True
     error = record.exc_info[1] if record.exc_info else None
     if isinstance(error, BentoMLException):

@@ -70,13 +70,13 @@ _trained = define_gauge(
 )
 
 DELAY_S = 0.02
-"""So long may a count wait until it is written. A worker that is killed loses those of this time."""
+"""The longest delay before an update is written. A worker that is killed loses the updates of this time."""
 
 
 class _Pending:
-    """What is to be counted, added up here and written a few times a second.
+    """A buffer of metric updates, which it aggregates and writes every `DELAY_S`.
 
-    To write one number into a file that all workers share takes as long as many other steps of a request.
+    Writing one value into a shared file takes as long as many other steps of a request.
     """
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class _Pending:
         self._schedule()
 
     def count_each(self, counter_of: Callable[[str], Counter], labels: Iterable[str]) -> None:
-        """Count each of the labels by its own counter."""
+        """Count each of the labels with its own counter."""
         tally = self._tallies.setdefault(counter_of, {})
         for label in labels:
             tally[label] = tally.get(label, 0) + 1
@@ -103,12 +103,12 @@ class _Pending:
         self._schedule()
 
     def touch(self, gauge: Gauge) -> None:
-        """Let a gauge of times show that something has happened now."""
+        """Set a gauge to the current time at the next write."""
         self._touched.add(gauge)
         self._schedule()
 
     def observe(self, histogram: Histogram, amount: float) -> None:
-        """Observe an amount. Outside the event loop it is written at once: a thread has nothing to add it up in."""
+        """Observe an amount. Outside the event loop, write it immediately, as the buffer is not thread-safe."""
         try:
             asyncio.get_running_loop()
         except RuntimeError:
@@ -118,7 +118,7 @@ class _Pending:
         self._schedule()
 
     def write(self) -> None:
-        """Write all that waits."""
+        """Write all buffered updates."""
         self._due = False
         observed, self._observed = self._observed, {}
         for histogram, amounts in observed.items():
@@ -146,10 +146,10 @@ pending = _Pending()
 write = pending.write
 
 
-def forget_the_dead() -> None:
-    """Take what killed workers had in progress out of the sums: it will never be finished."""
-    for share in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*_*.db"):
-        pid = share.stem.rpartition("_")[2]
+def clear_dead_workers() -> None:
+    """Remove killed workers' live gauges from the sums, such as their requests in progress."""
+    for file in Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
         if not Path("/proc", pid).exists():
             mark_process_dead(int(pid))  # type: ignore[no-untyped-call]
 
@@ -160,12 +160,12 @@ def _rejection(status: int) -> Counter:
 
 
 def rejected(status: int) -> None:
-    """Count a request that got no further than the front."""
+    """Count a request that the front rejected."""
     pending.count(_rejection(status))
 
 
 def serves(model: str, version: str, trained: datetime, no_more: str | None = None) -> None:
-    """Show the version that answers from now on, and when it was trained. What is served no more has no age."""
+    """Set the served version of a model and the time of its training. `no_more` is the version that it replaces."""
     if no_more is not None:
         _served.labels(model, no_more).set(0)
         _trained.labels(model, no_more).set(math.nan)
@@ -174,13 +174,13 @@ def serves(model: str, version: str, trained: datetime, no_more: str | None = No
 
 
 def answers_at(model: str, endpoints: Iterable[str]) -> None:
-    """Show which endpoints are the model's: their names don't tell it."""
+    """Map a model's endpoints to its name, as the paths need not contain it."""
     for endpoint in endpoints:
         _route.labels(model, endpoint).set(1)
 
 
 def rejects_champion(model: str, yes: bool) -> None:
-    """Show whether there is a champion that is not fit to be served."""
+    """Set whether the store has a champion that is not fit to be served."""
     _champion_rejected.labels(model).set(int(yes))
 
 
@@ -191,7 +191,7 @@ class ModelMetrics:
         self._inference_seconds = _inference_seconds.labels(model)
         self._batch_rows = _batch_rows.labels(model)
         self._rows = _rows.labels(model)
-        # To look a label up takes longer than to count: so each is looked up once.
+        # Looking up a label takes longer than counting, so each lookup is cached.
         self._predictions = cache(lambda outcome: _predictions.labels(model, outcome))
         self._unusual = cache(lambda feature: _unusual.labels(model, feature))
 
@@ -200,7 +200,7 @@ class ModelMetrics:
         pending.observe(self._batch_rows, rows)
 
     def answered(self, rows: int, outcomes: Iterable[str], unusual: Sequence[str]) -> None:
-        """Count one request's answers by outcome and its unusual inputs by feature."""
+        """Count the answers of one request by outcome, and its unusual inputs by feature."""
         pending.count(self._rows, rows)
         pending.count_each(self._predictions, outcomes)
         if unusual:

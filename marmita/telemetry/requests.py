@@ -1,4 +1,4 @@
-"""BentoML's own metrics of requests, for those that are answered in front of its stack."""
+"""BentoML's request metrics, updated for requests that bypass its stack."""
 
 from functools import cache, cached_property
 from typing import Any
@@ -9,11 +9,11 @@ from marmita.internals.prometheus import Gauge
 from marmita.telemetry.metrics import pending
 
 PROBES = frozenset({"/readyz", "/v2/health/live", "/v2/health/ready"})
-"""Asked by machines that watch: they say nothing about whether anybody uses the service."""
+"""Health probes, which do not update the time of the last request."""
 
 
 class RequestMetrics:
-    """BentoML's own metrics of requests, for those that are answered in front of its stack."""
+    """BentoML's request metrics, with methods that count a request as its middleware would."""
 
     def __init__(self, app: Any) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Spans of requests, for whoever collects traces. Where nobody does, they cost nothing."""
+"""OpenTelemetry spans of requests. Without an exporter, they cost nothing."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -8,11 +8,11 @@ from opentelemetry import context as contexts
 from opentelemetry import propagate
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer, set_span_in_context
 
-_FAULT = 500
+_SERVER_ERROR = 500
 
 
 class Span(Protocol):
-    """The time of one request."""
+    """The span of one request."""
 
     def ended(self, status: int) -> None: ...
     def __enter__(self) -> "Span": ...
@@ -22,21 +22,21 @@ class Span(Protocol):
 
 
 class Spans(Protocol):
-    """Makes the spans of requests."""
+    """A factory of spans."""
 
     def begin(self, method: str, endpoint: str, headers: Mapping[bytes, bytes]) -> Span: ...
-    def handed_on(self) -> Mapping[str, str]:
-        """Return the headers by which another process's span becomes a part of this one's."""
+    def propagation_headers(self) -> Mapping[str, str]:
+        """Return the headers that make a remote span a child of the current one."""
         ...
 
 
 def make_spans(tracer: Tracer | None) -> Spans:
-    """Return what makes the spans of requests: none if there is no tracer."""
+    """Return a factory of spans, which are no-ops without a tracer."""
     return NoSpans() if tracer is None else TracedSpans(tracer)
 
 
 class NoSpan:
-    """The span of a request that nobody traces."""
+    """A no-op span."""
 
     def ended(self, status: int) -> None: ...
     def __enter__(self) -> "NoSpan":
@@ -48,7 +48,7 @@ class NoSpan:
 
 
 class NoSpans:
-    """Makes no spans."""
+    """A factory of no-op spans."""
 
     def __init__(self) -> None:
         self._none = NoSpan()
@@ -56,12 +56,12 @@ class NoSpans:
     def begin(self, method: str, endpoint: str, headers: Mapping[bytes, bytes]) -> NoSpan:  # noqa: ARG002
         return self._none
 
-    def handed_on(self) -> Mapping[str, str]:
+    def propagation_headers(self) -> Mapping[str, str]:
         return {}
 
 
 class TracedSpan:
-    """The span of one request, current while it is answered."""
+    """An OpenTelemetry span, current while its request is answered."""
 
     def __init__(self, span: Any) -> None:
         self._span = span
@@ -69,7 +69,7 @@ class TracedSpan:
 
     def ended(self, status: int) -> None:
         self._span.set_attribute("http.response.status_code", status)
-        if status >= _FAULT:
+        if status >= _SERVER_ERROR:
             self._span.set_status(Status(StatusCode.ERROR))
 
     def __enter__(self) -> "TracedSpan":
@@ -84,7 +84,7 @@ class TracedSpan:
 
 
 class TracedSpans:
-    """Makes spans that a tracer sends."""
+    """A factory of OpenTelemetry spans."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
@@ -99,7 +99,7 @@ class TracedSpans:
         )
         return TracedSpan(span)
 
-    def handed_on(self) -> Mapping[str, str]:
+    def propagation_headers(self) -> Mapping[str, str]:
         carrier: dict[str, str] = {}
         propagate.inject(carrier)
         return carrier

@@ -1,7 +1,7 @@
-"""Taking connections, all that come together.
+"""An accept loop that accepts many connections in one turn of the event loop.
 
-libuv accepts one connection each time that its loop turns. A worker that is asked for more than it can give turns
-slowly: of hundreds of connections that are opened at once, the last would wait for seconds until they are even read.
+libuv accepts one connection per turn, and the turns of an overloaded worker are long. Of hundreds of connections that
+are opened at once, the last ones would wait for seconds before the worker reads them.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ import uvicorn
 
 from marmita.internals.uvicorn import has_started, listeners, take
 
-_TOGETHER = 64
-"""So many connections are accepted in one turn, so that those who are connected are not kept waiting."""
+_ACCEPTS_PER_TURN = 64
+"""The bound on connections accepted in one turn, so that open connections do not wait."""
 _STEP_S = 0.01
 
 
 class AcceptLoop:
-    """Accepts beside uvicorn what it would leave for the next turns."""
+    """An acceptor of the connections that uvicorn would leave for the next turns."""
 
     def __init__(self, server: uvicorn.Server, listens_at: Callable[[Sequence[str]], None] = lambda _: None) -> None:
         self._server = server
@@ -44,10 +44,10 @@ class AcceptLoop:
         self._listeners = []
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_TOGETHER):
+        for _ in range(_ACCEPTS_PER_TURN):
             try:
                 accepted, _address = listener.accept()
-            except OSError:  # there is no other one, or no room for one, and that is for libuv to deal with
+            except OSError:  # none is pending, or no descriptor is free: libuv handles that
                 return
             task = asyncio.create_task(take(accepted, self._server))
             self._taking.add(task)

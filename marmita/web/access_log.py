@@ -1,7 +1,8 @@
-"""The access log: a line for each request, JSON for machines and readable at a terminal.
+"""The access log: one line per request, JSON for machines and readable at a terminal.
 
-It is written past `logging`, which takes as long for a line as a model for a row, and several lines at a time: a write
-for each would cost as much again. Lines wait a moment at most, and are written before the worker ends.
+It bypasses `logging`, which takes as long for a line as a model takes for a row. It writes several lines at a time, as
+a write for each would cost as much again. A line waits for at most `DELAY_S`, and the worker writes the rest when it
+ends.
 """
 
 import asyncio
@@ -20,26 +21,26 @@ from marmita.telemetry.logs import readable
 
 LOGGER = __name__
 DELAY_S = 0.1
-"""So old may a line become before it is written. A worker that is killed loses those of this time."""
+"""The longest delay before a line is written. A worker that is killed loses the lines of this time."""
 
 
 class AccessLog(LifespanHook):
-    """The lines of one worker."""
+    """The access log of one worker."""
 
     def __init__(self) -> None:
-        self._waiting: list[bytes] = []
+        self._lines: list[bytes] = []
         self._enabled = logging.getLogger(LOGGER).isEnabledFor(logging.INFO)
         self._pid = os.getpid()
         self._at_a_terminal = sys.stdout.isatty()
 
     def note(self, scope: Scope, id: str, status: int, seconds: float) -> None:
-        """Keep the line of a request that was answered."""
+        """Queue the line of a request that was answered."""
         if not self._enabled:
             return
         method, path, client = scope["method"], scope["path"], scope.get("client")
         now = time.time()
         line = {
-            "time": f"{_second(int(now))}.{int(now % 1 * 1000):03d}+00:00",
+            "time": f"{_format_second(int(now))}.{int(now % 1 * 1000):03d}+00:00",
             "level": "info",
             "logger": LOGGER,
             "message": f"{method} {path} {status}",
@@ -51,22 +52,22 @@ class AccessLog(LifespanHook):
             "ms": round(seconds * 1000, 2),
             "client": client[0] if client else None,
         }
-        if not self._waiting:
+        if not self._lines:
             asyncio.get_running_loop().call_later(DELAY_S, self.write)
-        self._waiting.append(readable(line).encode() if self._at_a_terminal else to_json(line))
+        self._lines.append(readable(line).encode() if self._at_a_terminal else to_json(line))
 
     def end(self) -> None:
         self.write()
 
     def write(self) -> None:
-        """Write all that waits."""
-        if self._waiting:
-            lines, self._waiting = b"\n".join([*self._waiting, b""]), []
+        """Write all queued lines."""
+        if self._lines:
+            lines, self._lines = b"\n".join([*self._lines, b""]), []
             sys.stdout.write(lines.decode())
             sys.stdout.flush()
 
 
 @lru_cache(maxsize=1)
-def _second(at: int) -> str:
-    """A moment without its fraction: to write it out takes longer than the rest of the line."""
+def _format_second(at: int) -> str:
+    """Format a time without its fraction. The cache pays: formatting takes longer than the rest of the line."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")

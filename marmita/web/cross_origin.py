@@ -1,4 +1,4 @@
-"""Pages of other origins: `http.cors` of the configuration, for every route of a service."""
+"""CORS for every route of a service, from `http.cors` of the configuration."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ _DEFAULTS = {
     "allow_methods": ["GET", "POST"],
     "allow_headers": ["Authorization", "Content-Type", REQUEST_ID, _SIZE],
 }
-"""What the routes of a service take."""
+"""The methods and request headers that the routes of a service accept."""
 _EXPOSED = [REQUEST_ID, _SIZE, "Retry-After"]
-"""What their answers say beside the body."""
+"""The response headers that a page may read."""
 
 
 def allow_origins(app: ASGIApp, options: Mapping[str, Any]) -> ASGIApp:
-    """Return an application that pages of the named origins may use. The options are those of Starlette."""
+    """Return an application that answers pages of the given origins. The options are those of Starlette."""
     if not (options.get("allow_origins") or options.get("allow_origin_regex")):
         raise BentoMLConfigException("http.cors is enabled, but names no origin: set access_control_allow_origins")
     exposed = [*_EXPOSED, *options.get("expose_headers", [])]

@@ -1,4 +1,4 @@
-"""A request on its way through the front, and its answer on the way out."""
+"""HTTP exchanges: a request on its way through the front, and its answer."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _GOOD_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 class Exchange:
-    """One request, and the one way to answer it."""
+    """An HTTP request, with the method that answers it."""
 
     __slots__ = ("_ending", "ends_connection", "headers", "id", "method", "path", "receive", "scope", "send", "status")
 
@@ -30,12 +30,12 @@ class Exchange:
         given = self.headers.get(REQUEST_ID, b"").decode("latin-1")
         self.id = given if _GOOD_ID.fullmatch(given) else os.urandom(16).hex()
         self.status = 0
-        """Zero until an answer begins."""
+        """The status of the answer. Zero until the answer begins."""
         self.ends_connection = False
-        """Whether the rest of the request is not waited for."""
+        """Whether the connection closes after the answer, without reading the rest of the request."""
 
     def own_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers that each answer has, whoever makes it."""
+        """Return the headers of every answer, BentoML's own included."""
         headers = [(REQUEST_ID, self.id.encode())]
         if self.ends_connection or self._ending():
             headers.append((b"connection", b"close"))

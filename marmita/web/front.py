@@ -1,4 +1,4 @@
-"""The ASGI applications around BentoML's: the front of a service, and that of a runner in a process of its own."""
+"""Fronts: the ASGI applications around BentoML's, one for a service and one for a runner in its own process."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -22,7 +22,7 @@ from marmita.web.shutdown import FrontShutdown, GracefulShutdown, RunnerShutdown
 
 
 def paths(routes: Iterable[BaseRoute]) -> set[str]:
-    """Return all paths at which there is something. Their number is fixed: so is that of the metrics' labels."""
+    """Return the paths of all routes. Their number is fixed, which bounds the number of metric labels."""
     found: set[str] = set()
     for route in routes:
         if isinstance(route, Route):
@@ -35,7 +35,7 @@ def paths(routes: Iterable[BaseRoute]) -> set[str]:
 
 
 class _Front:
-    """An ASGI application around another one."""
+    """An ASGI application that wraps another one with middleware, lifespan hooks and graceful shutdown."""
 
     def __init__(self, app: ASGIApp, shutdown: GracefulShutdown, hooks: Sequence[LifespanHook], first: Next) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class _Front:
 
 
 class Front(_Front):
-    """The front of a service: what every request passes before anything answers it."""
+    """The front of a service: the middleware that every request passes before a route answers it."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Front(_Front):
 
 
 class RunnerFront(_Front):
-    """The front of a runner in a process of its own. Fronts of services alone ask it, and bound what it holds."""
+    """The front of a runner in its own process. Only fronts of services send it requests, and they bound its load."""
 
     def __init__(
         self,

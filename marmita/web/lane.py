@@ -1,7 +1,7 @@
-"""The lane: all routes that are answered in front of BentoML's own stack, which costs several times what a model does.
+"""The lane: the routes that bypass BentoML's request stack, which costs several times as much as a model.
 
-Typed routes, the Open Inference Protocol and the API take it alike: with one deadline, one way to count, and a span for
-each request where traces are sent somewhere. BentoML's metrics of requests count them all the same.
+Typed routes, the Open Inference Protocol and the API all take it. The lane gives each request a deadline, metrics and,
+where traces are exported, a span. BentoML's own request metrics include these requests.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 from marmita.contract.errors import ErrorCode, RequestError, error_reply
 from marmita.contract.replies import Call, Reply, Route
-from marmita.oip.routes import canonical, is_told_in_full
+from marmita.oip.routes import canonical, has_error_details
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import Spans
 from marmita.timeouts import Deadline, DeadlineError
 
 
-class Found(NamedTuple):
-    """A route, and the name that it has in metrics: its path, without a version."""
+class RouteMatch(NamedTuple):
+    """A route, with its name in metrics: its path without a version."""
 
     endpoint: str
     route: Route
@@ -35,21 +35,21 @@ class Lane:
         spans: Spans,
         timeout_s: float,
     ) -> None:
-        self._routes = {path: Found(path, route) for path, route in routes.items()}
+        self._routes = {path: RouteMatch(path, route) for path, route in routes.items()}
         self._versions = versions
         self._metrics = metrics
         self._spans = spans
         self._deadline = Deadline(timeout_s)
 
-    def find(self, path: str) -> Found | None:
-        """Return what is at a path. A version's own paths are those of its model, for as long as it is served."""
+    def find(self, path: str) -> RouteMatch | None:
+        """Return the route at a path. The paths of the served version lead to the routes of its model."""
         found = self._routes.get(path)
         if found is None and (of_model := canonical(path, self._versions)) is not None:
             return self._routes.get(of_model)
         return found
 
-    async def answer(self, found: Found, call: Call) -> Reply:
-        """Answer a call, whatever becomes of it."""
+    async def answer(self, found: RouteMatch, call: Call) -> Reply:
+        """Answer a call, errors included, and count it."""
         start = perf_counter()
         endpoint = found.endpoint
         self._metrics.begun(endpoint)
@@ -62,17 +62,17 @@ class Lane:
         finally:
             self._metrics.ended(endpoint, status, perf_counter() - start)
 
-    async def _handled(self, found: Found, call: Call) -> Reply:
+    async def _handled(self, found: RouteMatch, call: Call) -> Reply:
         try:
             if not found.route.allows(call.scope["method"]):
                 raise _not_allowed(found.route)
             with self._deadline.begin():
                 return await found.route.handle(call)
         except DeadlineError:
-            said = f"there was no answer within {self._deadline.seconds:g} s"
-            return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, said), is_told_in_full(found.endpoint))
+            message = f"there was no answer within {self._deadline.seconds:g} s"
+            return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, message), has_error_details(found.endpoint))
         except Exception as error:
-            return error_reply(error, is_told_in_full(found.endpoint))
+            return error_reply(error, has_error_details(found.endpoint))
 
 
 def _not_allowed(route: Route) -> RequestError:

@@ -1,4 +1,4 @@
-"""How a worker begins and ends, around the application that it serves."""
+"""The lifespan of a worker: startup and shutdown around the application that it serves."""
 
 import gc
 import logging
@@ -13,36 +13,37 @@ from marmita.web.shutdown import GracefulShutdown
 log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 10_000
-"""New objects until Python looks for cycles among them; 700 by default. A thousand rows are several thousand objects,
-and they leave no cycles behind."""
+"""The threshold of the youngest generation of the garbage collector; Python's default is 700. A request with a
+thousand rows makes several thousand objects, and none of them are in cycles."""
 
 
 async def live(
-    app: ASGIApp, drain: GracefulShutdown, hooks: Sequence[LifespanHook], scope: Scope, receive: Receive, send: Send
+    app: ASGIApp, shutdown: GracefulShutdown, hooks: Sequence[LifespanHook], scope: Scope, receive: Receive, send: Send
 ) -> None:
-    """Pass an application's lifespan on, and see to what else belongs to it."""
+    """Run an application's lifespan, with the lifespan hooks and the signal handler of graceful shutdown."""
 
-    async def settled(message: Message) -> None:
+    async def send_settled(message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
             for hook in hooks:
                 hook.begin()
             _settle()
         await send(message)
 
-    drain.stand_by()
+    shutdown.take_over_sigterm()
     try:
-        await app(scope, receive, settled)
+        await app(scope, receive, send_settled)
     finally:
         for end in (metrics.write, *(hook.end for hook in hooks)):
             try:
                 end()
-            except Exception:  # the others must end all the same: one of them writes what is still to be recorded
-                log.exception("a worker could not end in order")
+            except Exception:  # the other hooks must still end: one of them writes the buffered records
+                log.exception("lifespan hook %s failed at shutdown", end.__qualname__)
 
 
 def _settle() -> None:
-    """Take what was loaded out of the garbage collector's sight: it stays, and looking through it takes a third of the
-    time of a request with many rows.
+    """Exempt all loaded objects from garbage collection.
+
+    They stay for the life of the process, and traversing them takes a third of the time of a request with many rows.
     """
     gc.collect()
     gc.freeze()

@@ -1,11 +1,11 @@
-"""How many requests a worker answers at a time."""
+"""The number of requests that a worker answers at a time, and its limit."""
 
 import math
 from types import TracebackType
 
 
 class Load:
-    """The requests in progress: `with load: ...` counts one."""
+    """A counter of the requests in progress: `with load: ...` counts one."""
 
     def __init__(self, most: float = math.inf) -> None:
         self._most = most

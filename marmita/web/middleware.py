@@ -1,4 +1,4 @@
-"""What a request passes on its way to whoever answers it, one concern each."""
+"""The middleware of the fronts, one class for each concern."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
@@ -8,16 +8,16 @@ from starlette.types import ASGIApp, Message
 
 from marmita.contract.errors import ErrorCode, RequestError, error_reply, status_reply
 from marmita.contract.replies import JSON_ONLY, Call, Reply
-from marmita.oip.routes import is_told_in_full
+from marmita.oip.routes import has_error_details
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
 from marmita.web.exchange import Exchange
-from marmita.web.lane import Found, Lane
+from marmita.web.lane import Lane, RouteMatch
 from marmita.web.load import Load
 from marmita.web.request_body import FULL, RequestBodies, replayed
 
 Next = Callable[[Exchange], Awaitable[None]]
-"""The rest of the way. It has answered when it returns."""
+"""The next middleware. It has answered the request when it returns."""
 
 READY = frozenset({"/readyz", "/v2/health/ready"})
 PROBES = frozenset({"/healthz", "/livez", "/readyz", "/metrics"})
@@ -26,7 +26,7 @@ _SMALL = 65_536
 
 
 class AccessLogging:
-    """Writes a line for each request. Probes are worth one only if they fail."""
+    """Middleware that writes an access log line for each request, and for each probe that fails."""
 
     def __init__(self, inner: Next, log: AccessLog) -> None:
         self._inner = inner
@@ -43,33 +43,33 @@ class AccessLogging:
 
 
 class LoadShedding:
-    """Rejects requests at once while the worker is full.
+    """Middleware that rejects requests with 429 while the worker is at its limit.
 
-    It does so at the least cost: a worker that is asked for far more than it can give must not spend itself on that.
+    A rejection costs as little as possible, so that an overloaded worker keeps its time for the accepted requests.
     """
 
     def __init__(self, inner: Next, load: Load) -> None:
         self._inner = inner
         self._load = load
         full = RequestError(ErrorCode.OVERLOADED, FULL)
-        self._in_full, self._in_short = error_reply(full), error_reply(full, in_full=False)
+        self._with_details, self._without_details = error_reply(full), error_reply(full, with_details=False)
 
     async def __call__(self, exchange: Exchange) -> None:
         if self._load.is_full and exchange.method in WITH_BODY and _is_small(exchange.headers):
             metrics.rejected(HTTPStatus.TOO_MANY_REQUESTS.value)
-            await exchange.reply(self._in_full if is_told_in_full(exchange.path) else self._in_short)
+            await exchange.reply(self._with_details if has_error_details(exchange.path) else self._without_details)
         else:
             await self._inner(exchange)
 
 
 def _is_small(headers: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a body need not be read before the answer: uvicorn reads it after that, and throws it away."""
+    """Tell whether a body is so small that uvicorn reads and discards it after the answer."""
     size = headers.get(b"content-length", b"")
     return size.isdigit() and int(size) <= _SMALL
 
 
 class ErrorReplies:
-    """Answers requests that went no further than the front."""
+    """Middleware that turns exceptions into error replies."""
 
     def __init__(self, inner: Next) -> None:
         self._inner = inner
@@ -79,18 +79,18 @@ class ErrorReplies:
             await self._inner(exchange)
         except RequestError as rejected:
             metrics.rejected(rejected.status)
-            # The rest of a body that was not read is not waited for.
+            # A rejected body may be unread: the connection can't be reused without reading the rest.
             exchange.ends_connection = rejected.status != HTTPStatus.TOO_MANY_REQUESTS
-            await exchange.reply(error_reply(rejected, is_told_in_full(exchange.path)))
+            await exchange.reply(error_reply(rejected, has_error_details(exchange.path)))
         except Exception as error:
             if exchange.status:
                 raise
             exchange.ends_connection = True
-            await exchange.reply(error_reply(error, is_told_in_full(exchange.path)))
+            await exchange.reply(error_reply(error, has_error_details(exchange.path)))
 
 
 class Draining:
-    """Says that the worker is not ready from when it drains."""
+    """Middleware that fails the readiness probes while the worker drains."""
 
     def __init__(self, inner: Next, is_draining: Callable[[], bool]) -> None:
         self._inner = inner
@@ -98,14 +98,14 @@ class Draining:
 
     async def __call__(self, exchange: Exchange) -> None:
         if exchange.path in READY and self._is_draining():
-            raise RequestError(ErrorCode.SHUTTING_DOWN, "the service is about to end")
+            raise RequestError(ErrorCode.SHUTTING_DOWN, "the service is shutting down")
         await self._inner(exchange)
 
 
 class Dispatch:
-    """Hands requests on: to the lane, or to BentoML's own application.
+    """The end of the middleware: passes a request to the lane or to BentoML's application.
 
-    That has the document, static files, and what a service declares by BentoML's own means.
+    BentoML's application has the OpenAPI document, static files, and routes that a service declares with BentoML's API.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class Dispatch:
         else:
             raise RequestError(ErrorCode.NOT_FOUND, "there is nothing at this path")
 
-    async def _answer(self, exchange: Exchange, found: Found) -> Reply:
+    async def _answer(self, exchange: Exchange, found: RouteMatch) -> Reply:
         if exchange.method not in WITH_BODY:
             return await self._lane.answer(found, Call(exchange.scope, exchange.headers, b""))
         media_types = found.route.media_types if found.route.method in WITH_BODY else JSON_ONLY
@@ -146,24 +146,24 @@ class Dispatch:
         if exchange.path == "/metrics":
             metrics.write()
         if exchange.method not in WITH_BODY:
-            return await self._app(exchange.scope, exchange.receive, PassedOn(exchange))
+            return await self._app(exchange.scope, exchange.receive, ForwardedReply(exchange))
         body = await self._bodies.read(exchange.headers, exchange.receive, ())
         try:
             with self._load:
-                await self._app(exchange.scope, replayed(body, exchange.receive), PassedOn(exchange))
+                await self._app(exchange.scope, replayed(body, exchange.receive), ForwardedReply(exchange))
         finally:
             self._bodies.release(len(body))
 
 
-class PassedOn:
-    """Sends what another application answers, with the request's id. Of its errors the status is kept."""
+class ForwardedReply:
+    """An ASGI `send` that adds our headers to another application's answer and replaces the body of its errors."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._has_failed = False
 
     async def __call__(self, message: Message) -> None:
-        if self._has_failed:  # BentoML's stack answers anew when its time is up
+        if self._has_failed:  # BentoML's stack sends a second answer at its timeout
             return
         if message["type"] == "http.response.start":
             self._has_failed = message["status"] >= HTTPStatus.BAD_REQUEST

@@ -1,4 +1,4 @@
-"""The line of the log that says that the service is ready, where, and with which models."""
+"""The log line that announces the service as ready, with its address and models."""
 
 import asyncio
 import logging
@@ -14,24 +14,24 @@ _INTERVAL_S = 0.1
 
 
 class ReadyLine(LifespanHook):
-    """Waits until all models answer, those in other processes too, and says so. One worker speaks for all."""
+    """A hook that logs once all models are ready, remote ones included. Only the first worker logs it."""
 
     def __init__(self, service: str, slots: Sequence[ModelSlot], are_ready: Callable[[], Awaitable[bool]]) -> None:
         self._service = service
         self._slots = slots
         self._are_ready = are_ready
-        self._waiting: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         if is_first_worker():
-            self._waiting = asyncio.get_running_loop().create_task(self._wait())
+            self._task = asyncio.get_running_loop().create_task(self._wait())
 
     def end(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     async def _wait(self) -> None:
-        while not await self._are_ready():  # noqa: ASYNC110  what it waits for knows no events
+        while not await self._are_ready():  # noqa: ASYNC110  readiness has no event
             await asyncio.sleep(_INTERVAL_S)
         address = own_address(self._service)
         where = f" at {address}" if address else ""

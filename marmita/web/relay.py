@@ -1,8 +1,8 @@
-"""Asking a runner in another process, over HTTP and connections that stay open.
+"""An HTTP client for runners in other processes, over persistent connections.
 
-A client library for all of the web costs as much for such a call as the model, the contract and the batch together
-(`docs/performance.md`); the answers of a server of ours need little of it. They are read by httptools, as requests are
-by uvicorn.
+A general client library costs as much per call as the model, the contract and the batch together
+(`docs/performance.md`), and the answers of our own servers need little of it. httptools parses them, as it parses
+uvicorn's requests.
 """
 
 import asyncio
@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 import httptools
 
 _FRESH_S = 2.0
-"""uvicorn closes a connection that was idle for five seconds: it must not be used again at that very moment."""
+"""The longest idle time after which a connection is reused. uvicorn closes it after five idle seconds, and a request
+sent at that moment would be lost."""
 _FIRST_FINAL = 200
 
 
 class Response(NamedTuple):
-    """What a server answered."""
+    """The answer of a server."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -27,11 +28,11 @@ class Response(NamedTuple):
 
 
 class RelayError(Exception):
-    """The server could not be reached, or went away before it answered."""
+    """An error of the connection: the server is unreachable, or closed it before the answer."""
 
 
 class NotSentError(RelayError):
-    """The server had closed the connection while it was idle: it has read nothing of the request."""
+    """An error before the server read the request: it had closed the idle connection. A retry is safe."""
 
 
 class Connection(asyncio.Protocol):
@@ -49,7 +50,7 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
 
     async def ask(self, request: bytes) -> Response:
-        """Send a request and wait for its answer. Whoever stops waiting closes the connection."""
+        """Send a request and wait for its answer. Cancellation closes the connection."""
         if not self.is_open:
             raise NotSentError("the connection is closed")
         self._parser = httptools.HttpResponseParser(self)
@@ -81,18 +82,20 @@ class Connection(asyncio.Protocol):
         self.is_open = False
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:  # nobody has asked
+        if self._answer is None:  # the server sent data without a request
             self.close()
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(RelayError(f"the answer is no HTTP: {error}"))
+            self._fail(RelayError(f"the answer is not valid HTTP: {error}"))
             self.close()
 
     def on_message_begin(self) -> None:
         self._headers, self._body = [], []
-        if self._answer is None or self._answer.done():  # a second answer to one request: whose would the next one be?
+        if (
+            self._answer is None or self._answer.done()
+        ):  # a second answer to one request: the next answer would be ambiguous
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -105,8 +108,8 @@ class Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self.close()
         status = self._parser.get_status_code()
-        if status < _FIRST_FINAL:  # these announce an answer, and none of our servers does
-            self._fail(RelayError(f"the answer is none: {status}"))
+        if status < _FIRST_FINAL:  # an interim response, which our servers never send
+            self._fail(RelayError(f"unexpected interim response: {status}"))
         elif self._answer is not None and not self._answer.done():
             body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
             self._answer.set_result(Response(status, self._headers, body))
@@ -117,7 +120,7 @@ class Connection(asyncio.Protocol):
 
 
 class Relay:
-    """The connections to one server: as many as there are requests at a time."""
+    """A pool of connections to one server, one for each concurrent request."""
 
     def __init__(self, *, path: str | None = None, host: str = "", port: int = 0) -> None:
         self._path = path
@@ -129,13 +132,13 @@ class Relay:
         head = b"".join(b"%s: %s\r\n" % header for header in headers)
         start = f"{method} {path} HTTP/1.1\r\nhost: runner\r\ncontent-length: {len(body)}\r\n".encode("latin-1")
         request = b"".join((start, head, b"\r\n", body))
-        connection = self._reused() or await self._opened()
+        connection = self._reuse() or await self._open()
         try:
             response = await connection.ask(request)
         except NotSentError:
             if not connection.is_used:
                 raise
-            connection = await self._opened()
+            connection = await self._open()
             response = await connection.ask(request)
         connection.is_used = True
         if connection.is_open:
@@ -143,8 +146,8 @@ class Relay:
             self._idle.append(connection)
         return response
 
-    def _reused(self) -> Connection | None:
-        """Return the connection that was used last, and close those that have been idle for long."""
+    def _reuse(self) -> Connection | None:
+        """Return the connection that was used last, and close those that are idle for longer than `_FRESH_S`."""
         stale = monotonic() - _FRESH_S
         while self._idle and self._idle[0].idle_since < stale:
             self._idle.popleft().close()
@@ -154,7 +157,7 @@ class Relay:
                 return connection
         return None
 
-    async def _opened(self) -> Connection:
+    async def _open(self) -> Connection:
         loop = asyncio.get_running_loop()
         try:
             if self._path is not None:

@@ -1,4 +1,4 @@
-"""Reading requests' bodies within bounds: of each one's size and time, and of what all of them take together."""
+"""Request bodies, read within limits: on the size and time of each, and on the memory of all together."""
 
 from collections.abc import Collection, Mapping
 
@@ -8,25 +8,25 @@ from marmita.contract.errors import ErrorCode, RequestError
 from marmita.settings import Settings
 from marmita.timeouts import Deadline, DeadlineError
 
-_DRAIN = 8
-"""A body that is too large is read up to so many times the limit and thrown away: most clients listen only after they
-have sent everything, and would see a broken connection in place of the error."""
-_HELD = 8
-"""The bodies of all requests together may take so many times what one may."""
+_DISCARD_FACTOR = 8
+"""A body over the limit is read and discarded up to this multiple of the limit. Most clients read the answer only after
+they have sent the whole body, and would see a broken connection in place of the error."""
+_TOTAL_FACTOR = 8
+"""The memory limit of all bodies together, as a multiple of the limit of one."""
 FULL = "the service is full: try again in a moment"
 
 
 class RequestBodies:
-    """All bodies that a worker holds."""
+    """The reader of request bodies, which counts the bytes that a worker holds."""
 
-    def __init__(self, settings: Settings, together: float = _HELD) -> None:
+    def __init__(self, settings: Settings, together: float = _TOTAL_FACTOR) -> None:
         self._largest = settings.max_body_bytes
         self._deadline = Deadline(settings.body_timeout.total_seconds())
-        self._most_held = together * self._largest
+        self._max_held = together * self._largest
         self._held = 0
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, media_types: Collection[bytes]) -> bytes:
-        """Read a whole body of one of these media types, or of any. It counts as held until it is released."""
+        """Read a whole body of one of these media types; empty means any. It counts as held until it is released."""
         media_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
         if media_types and media_type not in media_types:
             wanted, found = b" or ".join(media_types).decode(), media_type[:100].decode("latin-1")
@@ -34,8 +34,8 @@ class RequestBodies:
         if headers.get(b"content-encoding", b"identity") != b"identity":
             raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
         declared = headers.get(b"content-length", b"")
-        waits_for_us = headers.get(b"expect", b"").lower() == b"100-continue"
-        if waits_for_us and declared.isdigit() and int(declared) > self._largest:
+        expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+        if expects_continue and declared.isdigit() and int(declared) > self._largest:
             raise self._too_large()
         try:
             with self._deadline.begin():
@@ -46,7 +46,7 @@ class RequestBodies:
             ) from None
 
     def release(self, size: int) -> None:
-        """A body of this size is no longer needed."""
+        """Stop counting a body of this size as held."""
         self._held -= size
 
     async def _read(self, receive: Receive) -> bytes:
@@ -54,7 +54,7 @@ class RequestBodies:
         size = kept = 0
         more = True
         try:
-            while more and size <= _DRAIN * self._largest:
+            while more and size <= _DISCARD_FACTOR * self._largest:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise RequestError(ErrorCode.INVALID_REQUEST, "the client left before its body was complete")
@@ -66,7 +66,7 @@ class RequestBodies:
                     kept = 0
                     chunks.clear()
                     continue
-                if self._held + len(chunk) > self._most_held:
+                if self._held + len(chunk) > self._max_held:
                     raise RequestError(ErrorCode.OVERLOADED, FULL)
                 self._held += len(chunk)
                 kept += len(chunk)
@@ -83,7 +83,7 @@ class RequestBodies:
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:
-    """Return what hands a body on as one message, to an application that reads it by itself."""
+    """Return an ASGI `receive` that gives a body that was read before, as one message."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def next_message() -> Message:

@@ -1,4 +1,4 @@
-"""Where the runners live: in this process, or in processes of their own. Both are asked in the same way."""
+"""Topology: local models, whose runners live in this process, and remote models, whose runners have their own."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -19,11 +19,11 @@ from marmita.telemetry import logs
 from marmita.telemetry.spans import Spans
 from marmita.web.relay import Relay, RelayError
 
-_NOT_ANSWERING = "the model is not answering: try again in a moment"
+_UNAVAILABLE = "the model is not answering: try again in a moment"
 
 
 class Model(Protocol):
-    """A model that answers for itself, wherever it lives."""
+    """A local or remote model."""
 
     async def ask(self, path: str, call: Call) -> Reply: ...
     async def is_ready(self) -> bool: ...
@@ -34,7 +34,7 @@ class LocalModel:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
-        typed: dict[str, Handler] = {path: partial(_typed, answer) for path, answer in runner.routes().items()}
+        typed: dict[str, Handler] = {path: partial(_answer_typed, answer) for path, answer in runner.routes().items()}
         self._handlers = typed | dict(oip.handlers(model_name(type(runner)), runner))
 
     async def ask(self, path: str, call: Call) -> Reply:
@@ -45,7 +45,7 @@ class LocalModel:
 
 
 class RemoteModel:
-    """A model whose runner lives in a process of its own. It is asked at the same paths."""
+    """A model whose runner lives in its own process. Its routes have the same paths there."""
 
     def __init__(self, model: str, relay: Relay, spans: Spans) -> None:
         self._ready_path = oip.ready_path(model)
@@ -53,16 +53,16 @@ class RemoteModel:
         self._spans = spans
 
     async def ask(self, path: str, call: Call) -> Reply:
-        if oip.is_of_version(call.scope["path"]):  # only the runner itself knows whether it serves that version by now
+        if oip.is_of_version(call.scope["path"]):  # only the runner knows which version it serves now
             path = call.scope["path"]
-        # The answer to HEAD has no body, whatever its length says: uvicorn leaves that of GET out.
+        # An answer to HEAD has a length but no body, which the relay can't parse. For GET, uvicorn omits the body.
         method = "GET" if call.scope["method"] == "HEAD" else call.scope["method"]
         return await self._ask(method, path, self._headers(call), call.body)
 
     async def is_ready(self) -> bool:
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return (await self._ask("GET", self._ready_path, self._traced(), b"")).status == HTTPStatus.OK
+                return (await self._ask("GET", self._ready_path, self._trace_headers(), b"")).status == HTTPStatus.OK
         except (TimeoutError, RequestError):
             return False
 
@@ -70,7 +70,7 @@ class RemoteModel:
         try:
             answer = await self._relay.ask(method, path, headers, body)
         except RelayError as error:
-            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, _NOT_ANSWERING) from error
+            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, _UNAVAILABLE) from error
         return Reply(answer.status, answer.body, *oip.relayed(answer.headers))
 
     def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
@@ -81,14 +81,14 @@ class RemoteModel:
         ]
         if (size := call.headers.get(oip.JSON_SIZE)) is not None:
             headers.append((oip.JSON_SIZE, size))
-        return headers + self._traced()
+        return headers + self._trace_headers()
 
-    def _traced(self) -> list[tuple[bytes, bytes]]:
-        return [(name.encode(), value.encode()) for name, value in self._spans.handed_on().items()]
+    def _trace_headers(self) -> list[tuple[bytes, bytes]]:
+        return [(name.encode(), value.encode()) for name, value in self._spans.propagation_headers().items()]
 
 
 class Models:
-    """The models of a service, in this process or in others. BentoML makes the runners when the worker starts."""
+    """The models of a service, local or remote. BentoML creates the runners when the worker starts."""
 
     def __init__(self, service: Any, runners: Mapping[str, type[Runner]], spans: Spans) -> None:
         self._service = service
@@ -111,7 +111,7 @@ class Models:
         return all(await asyncio.gather(*(model.is_ready() for model in self._models.values())))
 
     async def ready(self, _: Call) -> Reply:
-        """Answer whether all models are ready."""
+        """Answer the readiness probe: ready if all models are."""
         if not await self.are_ready():
             raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "the models are not ready: try again in a moment")
         return Reply(HTTPStatus.OK, b"\n", b"text/plain; charset=utf-8")
@@ -148,5 +148,5 @@ def _relay_to(address: str) -> Relay:
     return Relay(host=found.hostname or "", port=found.port or 0)
 
 
-async def _typed(answer: Callable[[bytes], Any], call: Call) -> Reply:
+async def _answer_typed(answer: Callable[[bytes], Any], call: Call) -> Reply:
     return Reply(HTTPStatus.OK, await answer(call.body))

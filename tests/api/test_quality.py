@@ -16,7 +16,7 @@ import pytest
 from marmita.api import quality
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api
-from marmita.api.quality import AT_WORK, MOST_BEGUN
+from marmita.api.quality import MAX_PENDING, MAX_RUNNING
 from marmita.contract.replies import Reply
 from marmita.records.database.database import Database
 from marmita.runtime.slot import measure
@@ -93,11 +93,11 @@ async def test_who_asks_the_same_shares_one_measurement(slot: SlowSlot, ask: Ask
 
 
 async def test_measurements_whose_deadline_has_passed_do_not_pile_up(slot: SlowSlot, ask: Ask) -> None:
-    replies = await asyncio.gather(*(ask(f"{number}h") for number in range(1, MOST_BEGUN + 1)))
+    replies = await asyncio.gather(*(ask(f"{number}h") for number in range(1, MAX_PENDING + 1)))
     assert {reply.status for reply in replies} == {504}
-    again = await asyncio.gather(*(ask(f"{number}h") for number in range(1, MOST_BEGUN + 1)))
+    again = await asyncio.gather(*(ask(f"{number}h") for number in range(1, MAX_PENDING + 1)))
     assert {reply.status for reply in again} == {504}
-    assert slot.begun == slot.most_at_work == AT_WORK
+    assert slot.begun == slot.most_at_work == MAX_RUNNING
 
     begun = time.monotonic()
     rejected = await ask("100d", waits=True)
@@ -107,9 +107,9 @@ async def test_measurements_whose_deadline_has_passed_do_not_pile_up(slot: SlowS
     assert (b"retry-after", b"1") in rejected.headers
 
     slot.go.set()
-    replies = await asyncio.gather(*(ask(f"{number}h", waits=True) for number in range(1, MOST_BEGUN + 1)))
+    replies = await asyncio.gather(*(ask(f"{number}h", waits=True) for number in range(1, MAX_PENDING + 1)))
     assert {reply.status for reply in replies} == {200}
-    assert (slot.begun, slot.most_at_work) == (MOST_BEGUN, AT_WORK)
+    assert (slot.begun, slot.most_at_work) == (MAX_PENDING, MAX_RUNNING)
     assert (await ask("100d", waits=True)).status == 200
 
 

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api
-from marmita.api.shepherd import MOST, operations
+from marmita.api.shepherd import MAX_LIMIT, operations
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
@@ -26,12 +26,12 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
     database.close()
 
 
-@pytest.mark.parametrize(("limit", "shown"), [("1", 1), ("002", 2), (str(MOST), 3)])
+@pytest.mark.parametrize(("limit", "shown"), [("1", 1), ("002", 2), (str(MAX_LIMIT), 3)])
 def test_as_many_as_are_asked_for_are_shown(client: TestClient, limit: str, shown: int) -> None:
     assert len(client.get("/shepherd", params={"limit": limit}).json()["decisions"]) == shown
 
 
-@pytest.mark.parametrize("limit", ["", "0", "-1", "1.0", "\u0663", str(MOST + 1), "0000001005", "9" * 5000])
+@pytest.mark.parametrize("limit", ["", "0", "-1", "1.0", "\u0663", str(MAX_LIMIT + 1), "0000001005", "9" * 5000])
 def test_what_is_no_number_up_to_the_bound_is_refused(client: TestClient, limit: str) -> None:
     answer = client.get("/shepherd", params={"limit": limit})
 

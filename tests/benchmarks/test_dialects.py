@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import dialects
-from benchmarks.dialects import HEADER_LENGTH, Answered
+from benchmarks.dialects import HEADER_LENGTH, Response
 from benchmarks.measure import check
 from benchmarks.results import ContenderError
 from benchmarks.workloads import Batch
@@ -16,8 +16,8 @@ BATCH = Batch("wine_quality", [[float(n) for n in range(11)], [float(n) / 2 for 
 COLUMNS = {"quality": [5.0, 5.5], "low": [4.0, 4.5], "high": [6.0, 6.5]}
 
 
-def answered(value: object) -> Answered:
-    return Answered({}, json.dumps(value).encode())
+def answered(value: object) -> Response:
+    return Response({}, json.dumps(value).encode())
 
 
 def test_a_binary_request_has_its_numbers_behind_the_json() -> None:
@@ -40,7 +40,7 @@ def test_tensors_are_read_from_json_and_from_behind_it() -> None:
     ]
     head = json.dumps({"outputs": outputs}).encode()
     data = b"".join(np.array(values, "<f4").tobytes() for values in COLUMNS.values())
-    binary = Answered({HEADER_LENGTH.lower(): str(len(head))}, head + data)
+    binary = Response({HEADER_LENGTH.lower(): str(len(head))}, head + data)
     plain = answered(
         {"outputs": [{"name": name, "shape": [2, 1], "parameters": None, "data": v} for name, v in COLUMNS.items()]}
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.ratios import Target, ratios
-from benchmarks.results import Flood, Footprint, Measurement, Ratio, ReconcileCycle, Spread
+from benchmarks.results import Flood, Footprint, Measurement, Ratio, Round, Spread
 from benchmarks.scenarios import normal_after
 from benchmarks.workloads import ONE_WINE, WINES_TOGETHER, Workload
 
@@ -12,7 +12,7 @@ def measurement(
     contender: str, route: str, workload: Workload, cpu_ms: list[float], p50_ms: float = 1.0
 ) -> Measurement:
     rounds = [
-        ReconcileCycle(
+        Round(
             requests=100,
             seconds=1.0,
             requests_per_second=100.0,

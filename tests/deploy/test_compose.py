@@ -12,7 +12,7 @@ import pytest
 
 from marmita.records.predictions.recorder import SHUTDOWN_S
 from marmita.settings import RENAMED, Settings, variable
-from marmita.web.shutdown import NOTICE_S, PATIENCE_S
+from marmita.web.shutdown import MAX_IDLE_WAIT_S, NOTICE_S
 from tests.deploy.conftest import DEPLOY, missing, program, read_yaml
 from tests.e2e.server import ROOT
 
@@ -242,7 +242,7 @@ def test_the_models_service_runs_as_its_image_wants() -> None:
     assert "/readyz" in service["healthcheck"]["test"][3]
     timeout = read_yaml(ROOT / "configuration.yaml")["services"]["traffic"]["timeout"]
     longest = seconds(in_force("MARMITA_BODY_TIMEOUT")) + timeout
-    assert seconds(service["stop_grace_period"]) > NOTICE_S + PATIENCE_S + longest + SHUTDOWN_S
+    assert seconds(service["stop_grace_period"]) > NOTICE_S + MAX_IDLE_WAIT_S + longest + SHUTDOWN_S
 
 
 def test_there_are_no_passwords_but_those_that_someone_sets() -> None:

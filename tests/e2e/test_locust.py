@@ -317,7 +317,7 @@ def test_where_nobody_answers_it_says_so_and_ends() -> None:
     status, said = headless(host)
 
     assert status == 1
-    assert f"Nobody answers at {host}" in said
+    assert f"No answer from {host}" in said
     assert "Traceback" not in said
 
 

@@ -15,7 +15,7 @@ import pytest
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
-from marmita.oip.codec import Asked, read, write
+from marmita.oip.codec import InferenceRequest, read, write
 from marmita.runtime.signature import Signature, ValueBounds
 
 ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
@@ -50,7 +50,7 @@ def refused(body: bytes, json_size: int | None = None) -> RequestError:
     return error.value
 
 
-def answered(asked: Asked, outputs: Floats) -> tuple[dict[str, Any], bytes]:
+def answered(asked: InferenceRequest, outputs: Floats) -> tuple[dict[str, Any], bytes]:
     """An answer's JSON and the bytes behind it."""
     body, json_size = write(asked, outputs, SIGNATURE)
     return json.loads(body[:json_size]), b"" if json_size is None else body[json_size:]
@@ -187,8 +187,8 @@ def test_parameters_that_would_change_the_answer_are_not_passed_over() -> None:
     shared = {"shared_memory_region": "here", "shared_memory_byte_size": 12}
     classes = [{"name": "ends", "parameters": {"classification": 1}}]
 
-    assert refused(request(data=..., parameters=shared)).error == "the parameter shared_memory_region is not known here"
-    assert refused(request(top={"outputs": classes})).error == "the parameter classification is not known here"
+    assert refused(request(data=..., parameters=shared)).error == "the parameter shared_memory_region is not supported"
+    assert refused(request(top={"outputs": classes})).error == "the parameter classification is not supported"
 
 
 @pytest.mark.parametrize(
@@ -362,7 +362,7 @@ def test_bytes_that_are_too_few_or_too_many_or_nobody_s_are_refused() -> None:
     assert refused(*with_bytes(bytes(11))).error == "11 bytes are no whole number of values"
     assert refused(*with_bytes(bytes(12), datatype="FP64")).error == "12 bytes are no whole number of values"
     assert refused(*with_bytes(b"")).error == "features has 0 values, but its shape is [1, 3]"
-    nobodys = "there are bytes behind the JSON that belong to no tensor"
+    nobodys = "bytes follow the JSON, but no tensor has a binary_data_size"
     assert refused(*with_bytes(bytes(12), parameters={})).error == nobodys
     assert refused(request() + b"x", len(request())).error == nobodys
     assert "follow the JSON" in refused(request(data=..., parameters={"binary_data_size": 12})).error
@@ -371,7 +371,7 @@ def test_bytes_that_are_too_few_or_too_many_or_nobody_s_are_refused() -> None:
 def test_values_in_both_places_are_refused() -> None:
     head = request(parameters={"binary_data_size": 12})
 
-    assert refused(head + bytes(12), len(head)).error == "features has data in the JSON and behind it"
+    assert refused(head + bytes(12), len(head)).error == "features has both data in the JSON and a binary_data_size"
 
 
 def test_json_that_ends_elsewhere_than_was_said_is_refused() -> None:

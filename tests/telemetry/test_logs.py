@@ -53,7 +53,7 @@ def lines(
     try:
         logs.configure()
         token = logs.request_id.set("id-1")
-        arguments = ("/here", "POST") if message == logs.REFUSED else ()
+        arguments = ("/here", "POST") if message == logs.BENTOML_ERROR else ()
         logger.error(message, *arguments, exc_info=error, extra={"fields": {"status": 500}})
         logs.request_id.reset(token)
     finally:
@@ -81,7 +81,7 @@ def test_a_fault_is_logged_with_its_traceback(capsys: pytest.CaptureFixture[str]
     "error", [refused(), BentoMLException("4711 is my secret", error_code=HTTPStatus.UNSUPPORTED_MEDIA_TYPE)]
 )
 def test_what_callers_send_is_not_logged(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lines(error, capsys, logs.REFUSED) == []
+    assert lines(error, capsys, logs.BENTOML_ERROR) == []
 
 
 @pytest.mark.parametrize("error", [refused(), RuntimeError("boom")])

@@ -36,14 +36,14 @@ def test_without_an_endpoint_there_are_no_spans(champions: dict[str, PackedModel
     with spans.begin("POST", "/ask", TRACEPARENT) as span:
         span.ended(200)
         assert not get_current_span().get_span_context().is_valid
-        assert spans.handed_on() == {}
+        assert spans.propagation_headers() == {}
 
 
 def test_a_span_continues_its_caller_s_trace_and_is_current() -> None:
     spans, exporter = traced()
 
     with spans.begin("POST", "/ask", TRACEPARENT) as span:
-        handed_on = spans.handed_on()
+        propagation_headers = spans.propagation_headers()
         span.ended(200)
     assert not get_current_span().get_span_context().is_valid
 
@@ -57,7 +57,7 @@ def test_a_span_continues_its_caller_s_trace_and_is_current() -> None:
     assert found.parent is not None
     assert (f"{found.parent.trace_id:032x}", f"{found.parent.span_id:016x}") == (TRACE, CALLER)
     assert found.context is not None
-    assert handed_on == {"traceparent": f"00-{TRACE}-{found.context.span_id:016x}-01"}
+    assert propagation_headers == {"traceparent": f"00-{TRACE}-{found.context.span_id:016x}-01"}
 
 
 @pytest.mark.parametrize("headers", [{}, {b"traceparent": b"x"}, {b"traceparent": b"\xff"}])

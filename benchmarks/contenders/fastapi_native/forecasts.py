@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks.contenders.fastapi.contract import WINDOW, AllSeries, Forecast, Step
-from benchmarks.contenders.fastapi.door import application
+from benchmarks.contenders.fastapi.middleware import application
 
 app = application()
 path = Path(os.environ["BENCH_FORECASTER"])

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from benchmarks.contenders.fastapi.contract import Wines
-from benchmarks.contenders.fastapi.door import application
+from benchmarks.contenders.fastapi.middleware import application
 
 
 class Score(BaseModel):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from marmita.records.predictions.recorder import SHUTDOWN_S
-from marmita.web.shutdown import NOTICE_S, PATIENCE_S
+from marmita.web.shutdown import MAX_IDLE_WAIT_S, NOTICE_S
 from tests.deploy.chart.rendering import container, environment, of_kind, only, pod, render
 from tests.deploy.chart.values import CHART, EVERYTHING, MODES, TOGETHER, Values, with_
 
@@ -86,6 +86,6 @@ def test_an_update_drops_nothing(mode: Values, seconds: Values) -> None:
         hook = container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
         assert hook == values["preStopSeconds"] >= 5
         longest = values["bodyTimeoutSeconds"] + values["requestTimeoutSeconds"]
-        rest = NOTICE_S + PATIENCE_S + SHUTDOWN_S
+        rest = NOTICE_S + MAX_IDLE_WAIT_S + SHUTDOWN_S
         assert pod(deployment)["terminationGracePeriodSeconds"] > hook + longest + rest
         assert environment(deployment)["MARMITA_BODY_TIMEOUT"] == f"{values['bodyTimeoutSeconds']}s"

@@ -18,7 +18,7 @@ from marmita.records.database.database import Database, default_url, insert_into
 from marmita.records.database.tables import TrainingRun
 from marmita.records.predictions.recorder import SHUTDOWN_S
 from marmita.settings import Settings
-from marmita.web.shutdown import NOTICE_S, PATIENCE_S
+from marmita.web.shutdown import MAX_IDLE_WAIT_S, NOTICE_S
 from tests.deploy.chart.ingress import backend
 from tests.deploy.chart.rendering import of_kind, only, valid
 from tests.deploy.conftest import DEPLOY, read_yaml
@@ -74,7 +74,7 @@ def test_a_container_is_given_time_to_end() -> None:
     (stop,) = [words for words in guide.commands("docker") if words[1] == "stop"]
     longest = Settings.model_construct().body_timeout.total_seconds() + CONFIGURATION["traffic"]["timeout"]
 
-    assert int(*guide.options(stop, "-t")) > NOTICE_S + PATIENCE_S + longest + SHUTDOWN_S
+    assert int(*guide.options(stop, "-t")) > NOTICE_S + MAX_IDLE_WAIT_S + longest + SHUTDOWN_S
 
 
 def test_parts_of_the_configuration_that_are_overridden_are_there() -> None:

@@ -15,7 +15,7 @@ from marmita.runtime.batching import INLINE_ROWS
 from marmita.runtime.maintenance import SAVE_INTERVAL_S
 from marmita.settings import _SHORTEST_KEY as SHORTEST_KEY
 from marmita.settings import Settings
-from marmita.web.request_body import _HELD
+from marmita.web.request_body import _TOTAL_FACTOR
 from marmita.web.shutdown import NOTICE_S
 from tests.deploy.chart.rendering import KUBERNETES, only, render
 from tests.deploy.chart.values import Values
@@ -35,7 +35,7 @@ def test_numbers_are_those_of_the_code() -> None:
         f"Up to {INLINE_ROWS} rows are computed on the event loop",
         f"`traffic.max_concurrency` ({CONFIGURATION['traffic']['max_concurrency']})",
         f"{MAX_ROWS:,} rows, the most that a request may have",
-        f"{_HELD} * maxBodyBytes",
+        f"{_TOTAL_FACTOR} * maxBodyBytes",
         f"Kubernetes {KUBERNETES[0]} or newer",
         f"{VALUES['autoscaling']['requestsInProgress']['target']} of them at a pod",
         "`instance:marmita_requests_in_progress:ratio` has the same number",
@@ -48,7 +48,7 @@ def test_numbers_are_those_of_the_code() -> None:
     assert NOTICE_S == 1, "one more second"
     assert FLUSH_S == 1, "its last second"
     assert Settings.model_construct().record_sample_rate == 0.1, "a tenth"
-    assert _HELD == 8, "eight of the largest"
+    assert _TOTAL_FACTOR == 8, "eight of the largest"
     assert CONFIGURATION["Marmita"]["workers"] == 2, "two workers to a pod, as it is"
 
 

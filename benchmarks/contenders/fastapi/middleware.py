@@ -1,4 +1,4 @@
-"""What every request passes: an id, the metrics of requests, and a line of JSON in the access log."""
+"""Middleware of the FastAPI contenders: a request id, request metrics, and an access log in JSON."""
 
 import json
 import logging
