@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from marmita.contract.answers import Answer, Interval, PredictionId
 from marmita.contract.rows import Floats, Row, RowsReader, describe, example, features, rows_request, to_array
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
-from marmita.registry.startup import ServedModel
+from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import Endpoint, api
 from marmita.runtime.loaded_model import flatten
 from marmita.runtime.runner import Predicted, Runner, model_name
@@ -148,7 +148,7 @@ def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Cal
         model = model_name(service_class)
         service_class.row = row
         service_class.contract = contract = {"features": describe(row), **service_class.answer_contract()}
-        service_class.model = ServedModel(model, contract)
+        service_class.model = StartupModel(model, contract)
         service_class.evaluator = service_class.make_evaluator(model)
         service_class.sample = to_array([row.model_validate(example(row))], features(row))
         endpoint = _endpoint(service_class, route, rows, operation or f"{_last_word(route)}_{model}")
