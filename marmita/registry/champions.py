@@ -1,7 +1,7 @@
 """The champion of each model: the version in the store that a service serves.
 
-The file `champion`, beside the store's own `latest`, names it. The file `promoted` lists all champions, oldest first. A
-Bento names its own models: `startup.py` chooses between the two.
+The file `champion`, beside the store's own `latest`, names it. The file `promoted` lists the former champions and
+this one, oldest first. A Bento names its own models: `startup.py` chooses between the two.
 """
 
 from collections.abc import Callable, Iterator
