@@ -26,7 +26,7 @@ _BATCH_RECORDS = 500
 
 @dataclass(frozen=True)
 class Period:
-    """A period of one version of a model."""
+    """The predictions of one version of a model in a span of time."""
 
     model: str
     version: str
@@ -124,7 +124,7 @@ def labelled(session: Session, evaluator: Evaluator, period: Period) -> NewestLa
 def _labels(evaluator: Evaluator, period: Period) -> Select[str, int, int, float, int]:
     """Select labels with the sizes of their bundles, newest bundle first.
 
-    The limit allows one row more than `MOST_ROWS`, to show that there are older ones.
+    The limit allows one label more than `MOST_ROWS` rows have, to show that there are older ones.
     """
     return (
         select(Label.prediction_id, Label.row, Label.step, Label.value, Prediction.rows)
