@@ -20,10 +20,10 @@ class Data(_Part):
     licence: str
     fingerprint: str = Field(description="SHA-256 of the rows as they went into training")
     rows: int = Field(description="Rows that the model was fitted on")
-    rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
-    held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
-    until: date | None = Field(default=None, description="The last day that went into it, of a series")
-    labels_read: datetime | None = Field(default=None, description="When the labels were read that went into it")
+    rows_held_out: int = Field(description="Held-out rows that it was scored on")
+    held_out_from: date | None = Field(default=None, description="The first held-out day, of a series")
+    until: date | None = Field(default=None, description="The last day of its data, of a series")
+    labels_read: datetime | None = Field(default=None, description="The time at which its labels were read")
 
 
 class Headline(_Part):
@@ -71,7 +71,9 @@ class Card(_Part):
     held_out: dict[str, Any] = Field(description="Scores on the held-out rows")
     baselines: dict[str, dict[str, Any]] = Field(description="The baselines' scores on the same rows")
     cross_validation: dict[str, Any] = Field(default_factory=dict, description="Scores of the recipe, if it has them")
-    compiled_difference: float = Field(description="The largest difference of the compiled model from the native one")
+    compiled_difference: float = Field(
+        description="The largest difference of the ONNX model's outputs from the native ones"
+    )
     verdict: GateVerdict
 
 

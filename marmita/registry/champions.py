@@ -43,7 +43,7 @@ def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: p
     with champion_lock(name):
         if (newer := champion_version(name)) != now:
             raise BentoMLException(
-                f"{name}:{newer} has become the champion meanwhile, in the place of {now}: look again"
+                f"{name}:{newer} has become the champion meanwhile, replacing {now}: check it and try again"
             )
         earlier = [version for version in _before(home, now) if (home / version).is_dir()]
         if not earlier:

@@ -62,7 +62,7 @@ class PackedModel:
         try:
             return Card.model_validate(self._read("card.json"))
         except ValidationError as error:
-            raise BentoMLException(f"{self.tag} has a card of another kind ({error.error_count()} errors)") from None
+            raise BentoMLException(f"{self.tag} has a card of another schema ({error.error_count()} errors)") from None
 
     def verify(self) -> bytes:
         """Return the ONNX model's bytes. Raise if they are not those that were packed."""

@@ -81,7 +81,7 @@ def check_options(url: URL) -> None:
         make_conninfo(**options)
     except (ArgumentError, psycopg.Error, TypeError, ValueError):  # they repeat the value, which may be a password
         raise ValueError(
-            "the database's URL has an option that PostgreSQL does not know: they stand behind the ?, like sslmode"
+            "the database's URL has an option that PostgreSQL does not know: options follow the ?, like sslmode"
         ) from None
 
 

@@ -124,5 +124,5 @@ def _check_pauses(ticker: str, days: Sequence[date], spans: Sequence[Span]) -> N
         if asked and is_broken(before, after):
             raise PricesError(
                 f"{ticker}: no prices between {before} and {after}, which is longer than an exchange is closed: "
-                f"load the days until {before} and those from {after} on, each by themselves"
+                f"load the days until {before} and those from {after} on separately"
             )

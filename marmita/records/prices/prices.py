@@ -220,7 +220,7 @@ def _check_scale(session: Session, ticker: str, bars: Sequence[Bar]) -> None:
     ratios = [bar.close / known[bar.day] for bar in bars if bar.day in known]
     if ratios and not abs(median(ratios) - 1) <= _TOLERANCE:
         raise PricesError(
-            f"{ticker}: closes are now {median(ratios):g} times those that are kept, and no split explains it"
+            f"{ticker}: closes are now {median(ratios):g} times the stored ones, and no split explains it"
         )
 
 
