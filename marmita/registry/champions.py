@@ -45,7 +45,7 @@ def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: p
             raise BentoMLException(
                 f"{name}:{newer} has become the champion meanwhile, replacing {now}: check it and try again"
             )
-        earlier = [version for version in _before(home, now) if (home / version).is_dir()]
+        earlier = [version for version in _champions_before(home, now) if (home / version).is_dir()]
         if not earlier:
             raise NotFound(f"no earlier champion of {name} is in the store")
         before = packed_model.get(f"{name}:{earlier[-1]}")
@@ -74,7 +74,7 @@ def champion(name: str) -> PackedModel | None:
 def former_versions(name: str) -> list[str]:
     """Return the former champions, oldest first. `roll_back` returns to the last one that the store still has."""
     now = champion_version(name)
-    return _before(model_store_dir() / name, now) if now else _promoted(model_store_dir() / name)
+    return _champions_before(model_store_dir() / name, now) if now else _read_promoted(model_store_dir() / name)
 
 
 def _promote(home: Path, packed: PackedModel) -> None:
@@ -87,19 +87,19 @@ def _name_champion(home: Path, promoted: list[str]) -> None:
     """Write both files; the last version of the list is the champion.
 
     A process that is killed between the two leaves a list that lacks the new champion, or that still has versions after
-    it. `_before` reads both correctly, and the next promotion rewrites the list.
+    it. `_champions_before` reads both correctly, and the next promotion rewrites the list.
     """
     write(home / "champion", promoted[-1])
     write(home / "promoted", "\n".join(promoted))
 
 
-def _before(home: Path, champion: str) -> list[str]:
+def _champions_before(home: Path, champion: str) -> list[str]:
     """Return the champions before this one, oldest first."""
-    promoted = _promoted(home)
+    promoted = _read_promoted(home)
     return promoted[: promoted.index(champion)] if champion in promoted else promoted
 
 
-def _promoted(home: Path) -> list[str]:
+def _read_promoted(home: Path) -> list[str]:
     try:
         return (home / "promoted").read_text().split()
     except FileNotFoundError:

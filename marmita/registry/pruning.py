@@ -27,7 +27,7 @@ def old_versions(name: str, keep: int, now: datetime | None = None) -> list[str]
     latest = (now or datetime.now(UTC)) - YOUNGEST
     found = _versions(name)
     former = [version for version in champions.former_versions(name) if version in found]
-    needed = {*found[-keep:], *former[-keep:], *_packed_in_bentos(name), *_referenced(name)}
+    needed = {*found[-keep:], *former[-keep:], *_used_by_bentos(name), *_referenced(name)}
     return [version for version in found if version not in needed and _added_at(name, version) < latest]
 
 
@@ -62,7 +62,7 @@ def _folders(name: str) -> list[Path]:
     return [one for one in home.iterdir() if one.is_dir()] if home.is_dir() else []
 
 
-def _packed_in_bentos(name: str) -> set[str]:
+def _used_by_bentos(name: str) -> set[str]:
     """Return the versions that Bentos were built with. Raise if a Bento can't be read: it may need any version."""
     found = set()
     for manifest in bento_store_dir().glob("*/*/bento.yaml"):

@@ -75,7 +75,7 @@ class MaintenanceJobs(LifespanHook):
         if not uses_database() or not self._is_elected():
             return
         for job in self._jobs:
-            if monotonic() >= job.due and self._is_done(job):
+            if monotonic() >= job.due and self._run_job(job):
                 job.due = monotonic() + job.interval_s
 
     def _is_elected(self) -> bool:
@@ -90,7 +90,7 @@ class MaintenanceJobs(LifespanHook):
     def _lock(self) -> IO[bytes]:
         return (metrics_folder() / f"maintenance-{os.getppid()}").open("wb")
 
-    def _is_done(self, job: MaintenanceJob) -> bool:
+    def _run_job(self, job: MaintenanceJob) -> bool:
         """Run a job. Return False if it must be retried at the next check. A failed job does not stop the others."""
         try:
             job.run()

@@ -14,13 +14,13 @@ from marmita.settings import settings
 @cache
 def database() -> Database:
     """Return the database of this process."""
-    return Database(settings().database_url.get_secret_value() or default_url(_file().parent))
+    return Database(settings().database_url.get_secret_value() or default_url(_database_file().parent))
 
 
 def uses_database() -> bool:
     """Tell whether this process uses a database at all. A database that is not used is not created."""
     named = settings().database_url.get_secret_value()
-    return settings().record != "off" or bool(named) or _file().exists()
+    return settings().record != "off" or bool(named) or _database_file().exists()
 
 
 @cache
@@ -42,6 +42,6 @@ class RecorderShutdown(LifespanHook):
             found.close()
 
 
-def _file() -> Path:
+def _database_file() -> Path:
     """Return the database's file, for settings that name no other database."""
     return bentoml_home() / "records.db"

@@ -20,7 +20,7 @@ HEAD = "0003"
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
-_migrating = Lock()  # Alembic has global state
+_migration_lock = Lock()  # Alembic has global state
 
 
 class DatabaseDownError(Exception):
@@ -62,7 +62,7 @@ class Database:
         with _translate_errors(), self._connect(writes=False) as connection:
             behind = _is_behind(connection)
         if behind:
-            with _migrating, _translate_errors(), self._connect(writes=True) as connection:
+            with _migration_lock, _translate_errors(), self._connect(writes=True) as connection:
                 lock_exclusively(connection)
                 if _is_behind(connection):
                     _upgrade(connection)

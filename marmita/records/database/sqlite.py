@@ -22,7 +22,7 @@ _PRAGMAS = (
 _PRIMARY_CODE = 0xFF
 """The mask for the primary part of an SQLite error code."""
 _RETRY_S = 0.02
-_creating = Lock()
+_creation_lock = Lock()
 
 
 def engine(url: URL) -> Engine:
@@ -70,7 +70,7 @@ def _create(path: Path) -> None:
     Never open an existing file here. Closing it would release all locks that this process has on it, including those of
     SQLite's own connections, and another process would delete the log with their last writes.
     """
-    with _creating:
+    with _creation_lock:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):

@@ -53,7 +53,7 @@ class Claim:
         self._ttl_s = ttl_s
         self._good_until = -math.inf
         self._heartbeat = Periodic("lease", self._beat, ttl_s / 3)
-        self._changing = Lock()
+        self._state_lock = Lock()
 
     @property
     def good_until(self) -> float:
@@ -95,7 +95,7 @@ class Claim:
         self._database.close()
 
     def _give_up(self) -> None:
-        with self._changing:  # a renewal in progress must not restore the lease
+        with self._state_lock:  # a renewal in progress must not restore the lease
             self._heartbeat.stop()
             self._good_until = -math.inf
 
@@ -117,7 +117,7 @@ class Claim:
         except DatabaseDownError as error:
             log.warning("renewal of lease %s failed: %s", self._lease, error)
             return
-        with self._changing:
+        with self._state_lock:
             if self.lost or self._heartbeat.stopping:  # too late: a released lease stays released
                 return
             self._good_until = self._expiry(asked) if renewed else -math.inf

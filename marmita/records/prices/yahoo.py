@@ -51,7 +51,7 @@ def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
     if not _SUBPROCESS_SLOTS.acquire(timeout=max(timeout_s, 0)):
         raise late
     try:
-        answer = _ask(ticker, first, last, deadline - time.monotonic())
+        answer = _run_subprocess(ticker, first, last, deadline - time.monotonic())
     except subprocess.TimeoutExpired:
         raise late from None
     finally:
@@ -61,7 +61,7 @@ def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
     return [Bar(date.fromisoformat(day), *numbers) for day, *numbers in answer["bars"]]
 
 
-def _ask(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, Any]:
+def _run_subprocess(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
@@ -178,7 +178,7 @@ def make_session() -> Any:
         status = 0
 
         def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
-            response = super().request(method, _redirected(url, mirror), *args, **options)
+            response = super().request(method, _redirect(url, mirror), *args, **options)
             if "/chart/" in url:
                 self.status = response.status_code
             return response
@@ -202,7 +202,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _redirected(url: str, mirror: SplitResult | None) -> str:
+def _redirect(url: str, mirror: SplitResult | None) -> str:
     if mirror is None:
         return url
     path, query = urlsplit(url)[2:4]
