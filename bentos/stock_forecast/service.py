@@ -27,7 +27,7 @@ from marmita.records.database.database import DatabaseDownError
 from marmita.records.predictions.bundles import Subject
 from marmita.records.prices.prices import Closes, NotEnoughHistoryError, future, history
 from marmita.records.quality.path_evaluator import PathEvaluator
-from marmita.registry.startup import ServedModel
+from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import endpoint
 from marmita.runtime.loaded_model import LoadedModel
 from marmita.runtime.recording import database
@@ -58,7 +58,7 @@ class StockForecast(Runner):
 
     contract = CONTRACT
     needs_prices = True
-    model = ServedModel(NAME, CONTRACT)
+    model = StartupModel(NAME, CONTRACT)
     evaluator = PathEvaluator(NAME, WINDOW, HORIZON)
     sample = to_array(AllSeries.model_validate(EXAMPLE).series)
 

@@ -1,4 +1,4 @@
-"""Metrics of the records: how the recording goes, quality and drift."""
+"""Metrics of recording, model quality, drift and retraining."""
 
 import math
 from collections.abc import Mapping
@@ -88,10 +88,10 @@ _last_decision = define_late_gauge(
 
 
 class RecordMetrics:
-    """How the recording goes. Written at once: it is told by a thread, and not for each request."""
+    """The recorder's metrics. They are set directly, as the recorder's thread updates them and no request does."""
 
     def __init__(self) -> None:
-        for reason in ("full", "refused", "ended"):  # what is there from the beginning can be seen to grow
+        for reason in ("full", "refused", "ended"):  # a counter that starts at 0 shows its first increase
             _dropped.labels(reason)
 
     def recorded(self, rows: int) -> None:
@@ -108,7 +108,7 @@ class RecordMetrics:
 
 
 def show_quality(quality: Quality) -> None:
-    """Show what was measured last. What could not be said this time is not a number."""
+    """Show the last measurement. A figure that it lacks is NaN."""
     model = quality.model
     _window_rows.labels(model).set(quality.rows)
     _window_labelled.labels(model).set(quality.labelled)
@@ -124,8 +124,9 @@ def show_quality(quality: Quality) -> None:
 
 
 def show_shepherd(decided_at: datetime | None, failures: Mapping[str, int]) -> None:
-    """Show when a shepherd last came to a decision, if ever one did, and how its retrainings go. Its lease says less:
-    one that hangs renews it, and so does one of which every round fails.
+    """Show the time of the shepherd's last decision, if there is one, and the failures of its retrainings.
+
+    The lease shows less: a shepherd renews it even if it hangs, or if each of its cycles fails.
     """
     if decided_at is not None:
         _last_decision().set(decided_at.timestamp())

@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_MOST_DECIMALS = 17
-"""No two numbers of double precision between 0 and 1 need more, unless they are next to nothing."""
+_MAX_DECIMALS = 17
+"""Enough to tell apart any two double-precision numbers between 0 and 1 that are not tiny."""
 
 
 class _Part(BaseModel):
@@ -14,16 +14,16 @@ class _Part(BaseModel):
 
 
 class Data(_Part):
-    """What the model was trained on."""
+    """The data that the model was trained on."""
 
     source: str
     licence: str
     fingerprint: str = Field(description="SHA-256 of the rows as they went into training")
     rows: int = Field(description="Rows that the model was fitted on")
-    rows_held_out: int = Field(description="Rows that it was scored on and has not seen")
-    held_out_from: date | None = Field(default=None, description="The first day that it has not seen, of a series")
-    until: date | None = Field(default=None, description="The last day that went into it, of a series")
-    labels_read: datetime | None = Field(default=None, description="When the labels were read that went into it")
+    rows_held_out: int = Field(description="Held-out rows that it was scored on")
+    held_out_from: date | None = Field(default=None, description="The first held-out day, of a series")
+    until: date | None = Field(default=None, description="The last day of its data, of a series")
+    labels_read: datetime | None = Field(default=None, description="The time at which its labels were read")
 
 
 class Headline(_Part):
@@ -46,19 +46,19 @@ class Headline(_Part):
         return self.better(self.value, self.baseline_value * allowed)
 
     def better(self, a: float, b: float) -> bool:
-        """Whether a score of `a` beats one of `b`."""
+        """Tell whether a score of `a` beats one of `b`."""
         return a > b if self.higher_is_better else a < b
 
 
 class GateVerdict(_Part):
-    """Whether the model became the champion, and why."""
+    """The gate's decision whether the model became the champion, with its reason."""
 
     promoted: bool
     reason: str
 
 
 class Card(_Part):
-    """What one needs to judge a model, and with the code of its time to make it again."""
+    """All that is needed to compare a model with others, and to reproduce it with the code of its time."""
 
     model: str
     about: str
@@ -71,13 +71,15 @@ class Card(_Part):
     held_out: dict[str, Any] = Field(description="Scores on the held-out rows")
     baselines: dict[str, dict[str, Any]] = Field(description="The baselines' scores on the same rows")
     cross_validation: dict[str, Any] = Field(default_factory=dict, description="Scores of the recipe, if it has them")
-    compiled_difference: float = Field(description="The largest difference of the compiled model from the native one")
+    compiled_difference: float = Field(
+        description="The largest difference of the ONNX model's outputs from the native ones"
+    )
     verdict: GateVerdict
 
 
 def distinct_figures(*values: float, decimals: int = 4) -> list[str]:
-    """Write figures that are compared: with more decimals, if those that differ would look the same."""
-    for more in range(_MOST_DECIMALS - decimals):
+    """Format figures for a comparison, with more decimals if different figures would look equal."""
+    for more in range(_MAX_DECIMALS - decimals):
         written = [f"{value:.{decimals + more}f}" for value in values]
         if len(set(written)) >= len(set(values)):
             return written

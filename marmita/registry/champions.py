@@ -1,7 +1,7 @@
-"""The champion of each model: the version of the store that is served.
+"""The champion of each model: the version in the store that a service serves.
 
-A file `champion` beside the store's own `latest` names it, and a file `promoted` those that were it, oldest first. A
-Bento names its models itself: `startup.py` says what counts inside one.
+The file `champion`, beside the store's own `latest`, names it. The file `promoted` lists the former champions and
+this one, oldest first. A Bento names its own models: `startup.py` chooses between the two.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +19,9 @@ from marmita.registry.packed_model import PackedModel
 
 @contextmanager
 def champion_lock(name: str) -> Iterator[Callable[[PackedModel], None]]:
-    """Nobody else names a champion of this model meanwhile: who is compared with today's can be sure that it stays it.
+    """Keep other processes from changing a model's champion, and yield a function that promotes a version.
 
-    Yields what promotes a version.
+    A candidate that is compared with the champion inside the block is compared with the one that it would replace.
     """
     home = model_store_dir() / name
     with locked(home / ".champion.lock", f"the champion of {name}"):
@@ -29,13 +29,13 @@ def champion_lock(name: str) -> Iterator[Callable[[PackedModel], None]]:
 
 
 def promote(packed: PackedModel) -> None:
-    """Make a version the champion, whoever is it now."""
+    """Make a version the champion, whichever version is the champion now."""
     with champion_lock(packed.name) as promote_it:
         promote_it(packed)
 
 
 def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: packed.check()) -> PackedModel:
-    """Make the version that was the champion before this one the champion again, if `check` does not raise."""
+    """Make the previous champion the champion again, unless `check` raises."""
     home = model_store_dir() / name
     now = champion_version(name)
     if now is None:
@@ -43,9 +43,9 @@ def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: p
     with champion_lock(name):
         if (newer := champion_version(name)) != now:
             raise BentoMLException(
-                f"{name}:{newer} has become the champion meanwhile, in the place of {now}: look again"
+                f"{name}:{newer} has become the champion meanwhile, replacing {now}: check it and try again"
             )
-        earlier = [version for version in _before(home, now) if (home / version).is_dir()]
+        earlier = [version for version in _champions_before(home, now) if (home / version).is_dir()]
         if not earlier:
             raise NotFound(f"no earlier champion of {name} is in the store")
         before = packed_model.get(f"{name}:{earlier[-1]}")
@@ -55,7 +55,7 @@ def roll_back(name: str, check: Callable[[PackedModel], None] = lambda packed: p
 
 
 def champion_version(name: str) -> str | None:
-    """The champion's version, if there is a champion."""
+    """Return the champion's version, or None if the model has no champion."""
     try:
         return (model_store_dir() / name / "champion").read_text().strip()
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def champion_version(name: str) -> str | None:
 
 
 def champion(name: str) -> PackedModel | None:
-    """The champion in the store, if there is one."""
+    """Return the champion, or None if the store has none."""
     version = champion_version(name)
     try:
         return packed_model.get(f"{name}:{version}") if version else None
@@ -72,9 +72,9 @@ def champion(name: str) -> PackedModel | None:
 
 
 def former_versions(name: str) -> list[str]:
-    """Return the champions before this one, oldest first: `roll_back` goes back to the last one that is there."""
+    """Return the former champions, oldest first. `roll_back` returns to the last one that the store still has."""
     now = champion_version(name)
-    return _before(model_store_dir() / name, now) if now else _promoted(model_store_dir() / name)
+    return _champions_before(model_store_dir() / name, now) if now else _read_promoted(model_store_dir() / name)
 
 
 def _promote(home: Path, packed: PackedModel) -> None:
@@ -84,20 +84,22 @@ def _promote(home: Path, packed: PackedModel) -> None:
 
 
 def _name_champion(home: Path, promoted: list[str]) -> None:
-    """The last one is the champion. Who is killed between the two files leaves a list that does not name it yet, or
-    that goes on after it: `_before` reads both right, and the next one writes it anew.
+    """Write both files; the last version of the list is the champion.
+
+    A process that is killed between the two leaves a list that lacks the new champion, or that still has versions after
+    it. `_champions_before` reads both correctly, and the next promotion rewrites the list.
     """
     write(home / "champion", promoted[-1])
     write(home / "promoted", "\n".join(promoted))
 
 
-def _before(home: Path, champion: str) -> list[str]:
-    """The champions before this one, oldest first."""
-    promoted = _promoted(home)
+def _champions_before(home: Path, champion: str) -> list[str]:
+    """Return the champions before this one, oldest first."""
+    promoted = _read_promoted(home)
     return promoted[: promoted.index(champion)] if champion in promoted else promoted
 
 
-def _promoted(home: Path) -> list[str]:
+def _read_promoted(home: Path) -> list[str]:
     try:
         return (home / "promoted").read_text().split()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Whether a packed version is fit to be served by the code of today."""
+"""Checks that the current code can serve a packed version."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,15 +11,15 @@ from marmita.registry.packed_model import PackedModel
 
 
 class NotServableError(BentoMLException):
-    """A version can't be served by this code."""
+    """A version that this code can't serve."""
 
 
 class NoChampionError(NotServableError):
-    """No version of a model is the champion."""
+    """A model without a champion."""
 
 
 def check_servable(packed: PackedModel, contract: Mapping[str, Any]) -> None:
-    """Raise `NotServableError` unless a version is whole and takes and gives what a contract says."""
+    """Raise `NotServableError` unless a version is undamaged and its interface matches the contract."""
     try:
         packed.check()
     except BentoMLException as error:
@@ -29,7 +29,7 @@ def check_servable(packed: PackedModel, contract: Mapping[str, Any]) -> None:
 
 
 def servable_champion(name: str, contract: Mapping[str, Any]) -> PackedModel:
-    """Return a model's champion. Raise `NotServableError` if it is not fit, `NoChampionError` if there is none."""
+    """Return a model's champion. Raise `NotServableError` if it can't be served, `NoChampionError` if there is none."""
     found = champion(name)
     if found is None:
         raise NoChampionError(f"the store has no champion of {name}")

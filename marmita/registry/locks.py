@@ -1,4 +1,4 @@
-"""Files that several processes and containers write, each of which may be killed at any time."""
+"""File locks and atomic writes for processes and containers that share a store and may be killed at any time."""
 
 import os
 import shutil
@@ -13,25 +13,25 @@ from uuid import uuid4
 from bentoml.exceptions import BentoMLException
 
 PATIENCE_S = 30.0
-"""Who has a lock packs a model meanwhile, which takes seconds."""
+"""How long to wait for a lock. Its holder packs a model, which takes seconds."""
 
-_EVERY_S = 0.05
+_POLL_INTERVAL_S = 0.05
 
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock, which the system takes from a process that is killed. `what` names what it is for."""
+    """Hold a file lock. The kernel releases it if the process is killed. `what` names the locked object in errors."""
     deadline = monotonic() + PATIENCE_S
-    while (held := _taken(path)) is None:
+    while (held := _try_lock(path)) is None:
         if monotonic() > deadline:
             raise BentoMLException(f"{what}: another process has had the lock {path} for {PATIENCE_S:g} s; try again")
-        sleep(_EVERY_S)
+        sleep(_POLL_INTERVAL_S)
     with held:
         yield
 
 
 def write(path: Path, text: str) -> None:
-    """Write a small file so that nobody ever reads half of it."""
+    """Write a small file atomically."""
     draft = path.with_name(f".{path.name}-{uuid4().hex}")
     try:
         draft.write_text(text)
@@ -43,13 +43,13 @@ def write(path: Path, text: str) -> None:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A fresh folder to pack in, on the store's file system. What killed runs have left is swept out.
+    """Yield a new folder to pack in, on the store's file system, and delete the folders that killed processes left.
 
-    A run holds a lock as long as it packs, and the system takes it from one that is killed.
+    A process holds a lock on its folder while it packs. The kernel releases it if the process is killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for lock in folder.glob("packing-*.lock"):
-        # NFS locks only what is open for writing; and whoever packs at the same time may have swept it out first.
+        # NFS locks only files open for writing. Another process may have deleted this one first.
         with suppress(BlockingIOError, FileNotFoundError), lock.open("r+") as held:
             flock(held, LOCK_EX | LOCK_NB)
             shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
@@ -66,18 +66,18 @@ def staging(folder: Path) -> Iterator[Path]:
             lock.unlink(missing_ok=True)
 
 
-def _taken(path: Path) -> IO[str] | None:
-    """The lock, unless another process has it."""
+def _try_lock(path: Path) -> IO[str] | None:
+    """Return the locked file, or None if another process holds the lock."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = path.open("a")  # NFS locks only what is open for writing
+        held = path.open("a")  # NFS locks only files open for writing
     except OSError as error:
         raise BentoMLException(f"{path} can't be locked: {error}") from None
     try:
         flock(held, LOCK_EX | LOCK_NB)
         if os.path.samestat(os.fstat(held.fileno()), path.stat()):
             return held
-        # BentoML deletes a model's folder with its last version: that was the lock of a folder which is gone.
+        # BentoML deletes a model's folder with its last version. This lock then belonged to a deleted folder.
     except (BlockingIOError, FileNotFoundError):
         pass
     except OSError as error:

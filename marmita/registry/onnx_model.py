@@ -1,4 +1,4 @@
-"""Running a compiled model: ONNX in, one array out, on one thread."""
+"""Inference with an ONNX model on one thread: an array of rows in, one array out."""
 
 import ctypes
 
@@ -11,7 +11,7 @@ onnxruntime.disable_telemetry_events()
 
 
 class OnnxModel:
-    """An ONNX model with one input of rows. Its outputs are laid side by side, in the graph's order."""
+    """An ONNX model with one input of rows. Its outputs are concatenated by columns, in the graph's order."""
 
     def __init__(self, model: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -23,16 +23,16 @@ class OnnxModel:
         self.input: str = rows.name
         self.width: int = rows.shape[1]
         self.outputs: dict[str, int] = {output.name: output.shape[1] for output in self._session.get_outputs()}
-        """The columns of each output."""
-        _give_back_memory()
+        """The number of columns of each output."""
+        _trim_memory()
 
     def __call__(self, rows: Floats) -> Floats:
         outputs = self._session.run(None, {self.input: rows})
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1)
 
 
-def _give_back_memory() -> None:
-    """Let glibc return what parsing a model took: for three models that is 50 MB a worker.
+def _trim_memory() -> None:
+    """Make glibc return the memory that parsing a model took: 50 MB per worker for three models.
 
     Other C libraries have no such call.
     """

@@ -1,11 +1,11 @@
 """Packed models in the BentoML store.
 
-A packed model is one tag. Beside the native model, which BentoML loads as it always does, it holds
+A packed model is one tag. It holds the native model, which BentoML loads as usual, and
 
-    compiled.onnx    what is served
-    contract.json    features (names, order, units) that it was trained with
-    card.json        how good it is, beside its baselines, and how it was made
-    reference.json   what its inputs and predictions look like, for telling unusual inputs and drift
+    compiled.onnx    the ONNX model that a service runs
+    contract.json    the features that it was trained with (names, order, units)
+    card.json        its scores beside those of its baselines, and how it was made
+    reference.json   statistics of its inputs and predictions, to detect unusual inputs and drift
 """
 
 import hashlib
@@ -31,7 +31,7 @@ COMPILED = "compiled.onnx"
 
 @dataclass(frozen=True)
 class PackedModel:
-    """A packed model, as it lies in the store."""
+    """A packed model in the store."""
 
     tag: str
     path: Path
@@ -62,10 +62,10 @@ class PackedModel:
         try:
             return Card.model_validate(self._read("card.json"))
         except ValidationError as error:
-            raise BentoMLException(f"{self.tag} has a card of another kind ({error.error_count()} errors)") from None
+            raise BentoMLException(f"{self.tag} has a card of another schema ({error.error_count()} errors)") from None
 
     def verify(self) -> bytes:
-        """The compiled model's bytes, if they are those that were packed."""
+        """Return the ONNX model's bytes. Raise if they are not those that were packed."""
         try:
             content = (self.path / COMPILED).read_bytes()
         except OSError as error:
@@ -81,7 +81,7 @@ class PackedModel:
             getattr(self, part)
 
     def compiled(self) -> OnnxModel:
-        """The model, ready to run."""
+        """Return the ONNX model, ready to run."""
         return OnnxModel(self.verify())
 
     def _read(self, file: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def save(
     reference: dict[str, Any],
     labels: dict[str, str],
 ) -> PackedModel:
-    """Save a model as one tag, which appears in the store whole or not at all."""
+    """Save a model as one tag. It appears in the store atomically."""
     store = model_store_dir().resolve()
     metadata = {
         "metric": card.headline.metric,
@@ -137,11 +137,11 @@ def save(
 
 
 def get(tag: str) -> PackedModel:
-    """Return a version that lies in the store in BentoML's home."""
+    """Return a version from the store in BentoML's home."""
     return PackedModel.of(model_store().get(tag))
 
 
 def versions(name: str) -> list[PackedModel]:
-    """Return all versions of a model in the store in BentoML's home, the newest first."""
+    """Return all versions of a model in the store in BentoML's home, newest first."""
     found = sorted(model_store().list(name), key=lambda model: model.info.creation_time, reverse=True)
     return [PackedModel.of(model) for model in found]

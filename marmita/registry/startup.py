@@ -1,4 +1,4 @@
-"""Which version of a model a service begins with: the store's champion, or the one that its Bento was built with."""
+"""The version of a model that a service starts with: the store's champion, or the version in its Bento."""
 
 import logging
 from collections.abc import Mapping
@@ -21,8 +21,8 @@ BENTO = Path(__file__).resolve().parents[3] / "bento.yaml"
 log = logging.getLogger(__name__)
 
 
-class ServedModel(BentoModel):
-    """The version of a model that a service starts with. It is looked up when it is needed, not when it is named."""
+class StartupModel(BentoModel):
+    """The version of a model that a service starts with, resolved when it is used and not when it is declared."""
 
     def __init__(self, name: str, contract: Mapping[str, Any]) -> None:
         super().__init__(tag=name)
@@ -37,41 +37,40 @@ class ServedModel(BentoModel):
 
 
 def follows() -> bool:
-    """Whether champions are taken from the store: else the models are those that a Bento was built with."""
+    """Tell whether the service takes champions from the store, and not only the models of its Bento."""
     return settings.read().follow_store or not inside_bento()
 
 
 def find_those_of_the_bento() -> None:
-    """Let a command inside an image find the models there, as `bentoml serve` does."""
+    """Point BentoML at the models of an image, so that a command there finds them as `bentoml serve` does."""
     if inside_bento() and (BENTO.parent / "models").is_dir():
         use_model_store(BENTO.parent / "models")
 
 
 def inside_bento() -> bool:
-    """Tell whether this code is that of a Bento, and not of a checkout."""
+    """Tell whether this code runs from a Bento, and not from a checkout."""
     return BENTO.exists() and BENTO.parent / "src" in Path(__file__).resolve().parents
 
 
 def first_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
-    """Return the version that a service starts with: the store's champion, or that of its Bento.
+    """Return the version that a service starts with: the store's champion, or the version in its Bento.
 
-    A service that has a model in its Bento to fall back on passes over a champion that is not fit, as it does while it
-    runs. One that has none says what is wrong and ends.
+    A service with a model in its Bento falls back on it if the champion can't be served. Without one it fails to start.
     """
     if not follows():
-        return _of_the_bento(name, contract)
+        return _bento_version(name, contract)
     if not inside_bento():
-        return _champion(name, contract)
+        return _champion_version(name, contract)
     try:
-        return _champion(name, contract)
+        return _champion_version(name, contract)
     except NotFound:
-        log.info("there is no champion of %s in the store yet: the Bento's own is served", name)
+        log.info("the store has no champion of %s yet: serving the Bento's version", name)
     except BentoMLException as error:
-        log.error("the champion of %s is not served, the Bento's own is: %s", name, error)
-    return _of_the_bento(name, contract)
+        log.error("champion of %s rejected, serving the Bento's version: %s", name, error)
+    return _bento_version(name, contract)
 
 
-def _champion(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
+def _champion_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
     try:
         return model_store().get(servable_champion(name, contract).tag)
     except NoChampionError:
@@ -81,8 +80,8 @@ def _champion(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
         raise BentoMLException(f"{error}. Run: {_retrain(name)}") from None
 
 
-def _of_the_bento(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
-    found = _packed_in_bento(name)
+def _bento_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
+    found = _find_in_bento(name)
     check_servable(found, contract)
     return bentoml.models.get(found.tag)
 
@@ -99,7 +98,7 @@ def _why_none(name: str) -> str:
     return f": the newest version, {newest.tag}, was not promoted ({newest.card.verdict.reason})"
 
 
-def _packed_in_bento(name: str) -> PackedModel:
+def _find_in_bento(name: str) -> PackedModel:
     for tag in bento_models(BENTO):
         if tag.partition(":")[0] == name:
             return PackedModel.of(bentoml.models.get(tag))

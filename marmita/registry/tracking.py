@@ -1,6 +1,6 @@
-"""The MLflow server that the settings name: reached within a bound of time, and told who the champion is.
+"""Access to the MLflow server that the settings name, within a time limit.
 
-MLflow's client is imported when it is needed, and only then: a service has no use for it, and an image has none.
+MLflow's client is imported on first use: a service does not need it, and its image does not contain it.
 """
 
 import os
@@ -13,13 +13,13 @@ from urllib.parse import unquote, urlsplit
 from marmita.settings import settings
 
 CHAMPION = "champion"
-"""The alias of the version that is served."""
+"""The alias of the champion in MLflow's model registry."""
 TAG = "bento_tag"
-"""The tag of a version, and of a run, that says which packed model it is."""
-WITHIN_S = 60.0
-"""All that is told of one model may take so long."""
+"""The tag of an MLflow version or run that holds the tag of its packed model."""
+TIME_LIMIT_S = 60.0
+"""The time limit for all updates about one model."""
 
-IMPATIENT = {
+CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -28,24 +28,24 @@ IMPATIENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""MLflow's own patience is minutes, and it talks. Who sets one of these gets what he sets."""
+"""Defaults for MLflow's client, which otherwise retries for minutes and prints. Variables that are set win."""
 
 
 class TrackingError(Exception):
-    """MLflow could not be told."""
+    """A failed request to MLflow."""
 
 
 def address() -> str:
-    """Where the server is, without the secrets in its address."""
+    """Return the server's address without its credentials."""
     read = urlsplit(settings().mlflow_uri.get_secret_value())
     return read._replace(netloc=read.netloc.rpartition("@")[2]).geturl()
 
 
 def client() -> Any:
-    """MLflow's client, which knows the server. It has asked it nothing yet."""
-    for name, value in IMPATIENT.items():
+    """Return MLflow's client for the server, without connecting."""
+    for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
-    # MLflow repeats addresses in its errors: the secrets go another way.
+    # MLflow repeats addresses in its errors: credentials go through the environment.
     read = urlsplit(settings().mlflow_uri.get_secret_value())
     for name, secret in (("USERNAME", read.username), ("PASSWORD", read.password)):
         if secret is not None:
@@ -57,14 +57,14 @@ def client() -> Any:
     return MlflowClient(tracking_uri=address(), registry_uri=address())
 
 
-def bounded(tell: Callable[[], None], within_s: float = WITHIN_S) -> None:
-    """Tell the server something. Raises if that fails or takes too long: a server may answer, and slowly."""
+def bounded(tell: Callable[[], None], within_s: float = TIME_LIMIT_S) -> None:
+    """Send an update to the server. Raise `TrackingError` if it fails or exceeds the time limit."""
     failed: list[Exception] = []
 
     def run() -> None:
         try:
             tell()
-        except Exception as error:  # MLflow raises what its layers raise
+        except Exception as error:  # MLflow passes on the errors of all its layers
             failed.append(error)
 
     thread = Thread(target=run, name="mlflow", daemon=True)
@@ -77,9 +77,9 @@ def bounded(tell: Callable[[], None], within_s: float = WITHIN_S) -> None:
 
 
 def name_champion(tag: str) -> str | None:
-    """Let the alias point to this version. What came of it, as a sentence, or None if there is no server to tell.
+    """Point the alias to this version. Return a sentence on the outcome, or None if the settings name no server.
 
-    It does not raise: what is served does not depend on it.
+    A failure does not raise: serving does not depend on MLflow.
     """
     if not settings().mlflow_uri.get_secret_value():
         return None
@@ -101,5 +101,5 @@ def name_champion(tag: str) -> str | None:
 
 def _first_line(error: Exception) -> str:
     said = str(error).strip().partition("\n")[0]
-    cause = re.search(r"Caused by \w+\(['\"][^:]*: (.+?)['\"]\)", said)  # what stands before it is all addresses
+    cause = re.search(r"Caused by \w+\(['\"][^:]*: (.+?)['\"]\)", said)  # only addresses stand before it
     return cause[1] if cause else said or type(error).__name__

@@ -1,4 +1,4 @@
-"""Taking up newly promoted champions while the service answers."""
+"""The champion watcher: loads newly promoted champions while the service runs."""
 
 import asyncio
 import logging
@@ -16,16 +16,16 @@ from marmita.telemetry import metrics
 
 INTERVAL_S = 1.0
 RETRY_S = 60.0
-"""A version that was rejected is tried again after this: what was wrong may have been the disk."""
+"""The time after which a rejected version is retried, as the cause may have been the disk."""
 
 log = logging.getLogger(__name__)
 
 
 class ChampionWatcher(LifespanHook):
-    """Looks at the store's champions at an interval, and has this process serve them.
+    """A periodic check of the store's champions that makes this process serve them.
 
-    A new version is loaded and tried in a thread, while the old one answers. One that is not fit is rejected: the old
-    one stays, and a metric says so.
+    A thread loads and tests a new version while the old one answers. A version that fails is rejected: the old one
+    stays, and a metric shows the rejection.
     """
 
     def __init__(self, models: Sequence[ModelSlot]) -> None:
@@ -35,7 +35,7 @@ class ChampionWatcher(LifespanHook):
 
     def begin(self) -> None:
         loop = asyncio.get_running_loop()
-        self._thread = Periodic("champion watcher", partial(self._look_at_all, loop), INTERVAL_S)
+        self._thread = Periodic("champion watcher", partial(self._check_all, loop), INTERVAL_S)
         self._thread.start()
 
     def end(self) -> None:
@@ -43,7 +43,7 @@ class ChampionWatcher(LifespanHook):
             self._thread.stop()
 
     def look(self, model: ModelSlot, loop: asyncio.AbstractEventLoop) -> None:
-        """Have the champion of one model served, if another version is served now."""
+        """Load the champion of one model unless the process serves it already."""
         name = model.packed.name
         version = champions.champion_version(name)
         if version is None or version == model.packed.version:
@@ -55,19 +55,19 @@ class ChampionWatcher(LifespanHook):
         try:
             loaded = model.load_fit(packed_model.get(tag))
         except Exception as error:
-            # Whatever it is that the new champion can't do, the old one still can.
+            # A broken version may raise anything, and the old one still works.
             self._rejected[tag] = monotonic()
             metrics.rejects_champion(name, True)
             known = isinstance(error, BentoMLException)
-            log.error("%s is not taken up, %s stays: %s", tag, model.packed.tag, error, exc_info=not known)
+            log.error("champion %s rejected, still serving %s: %s", tag, model.packed.tag, error, exc_info=not known)
             return
         metrics.rejects_champion(name, False)
-        log.info("%s is served now, in the place of %s", tag, model.packed.tag)
+        log.info("champion %s replaces %s", tag, model.packed.tag)
         loop.call_soon_threadsafe(model.take, loaded)
 
-    def _look_at_all(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
         for model in self._models:
             try:
                 self.look(model, loop)
             except Exception:
-                log.exception("the champion of %s could not be looked at", model.packed.name)
+                log.exception("check for a new champion of %s failed", model.packed.name)

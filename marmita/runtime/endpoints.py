@@ -13,25 +13,25 @@ from marmita.contract.answers import Answer
 from marmita.contract.requests import RequestBody
 
 RunnerMethod = Callable[[Any, Any], Awaitable[Any]]
-"""A method of a runner that takes what was read from a request and returns the answer in plain values."""
+"""A runner's method that takes a parsed request and returns the answer in plain values."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One typed route: a `request` comes in, an `answer` goes out, or one for each row."""
+    """One typed route. It takes a `request` and returns an `answer`, or one for each row."""
 
     path: str
     operation: str
-    """Its name in OpenAPI, and of the method that BentoML's clients call."""
+    """The operation's name in OpenAPI, and the method that BentoML's clients call."""
     about: str
     request: type[RequestBody]
     answer: type[Answer]
     many: bool
     handle: RunnerMethod
     read: Callable[[bytes], Any]
-    """Read what the handler takes from a body. Raises a ValidationError that names what is wrong."""
+    """Parses a request body into the handler's argument. Raises a ValidationError for an invalid body."""
     take: Callable[[Any], Any]
-    """The same from a request that was validated."""
+    """Converts a validated request into the handler's argument."""
 
 
 def endpoint(
@@ -41,7 +41,7 @@ def endpoint(
     *,
     many: bool,
 ) -> Callable[[RunnerMethod], Any]:
-    """Make a runner's method a typed route. The method takes the validated request."""
+    """Declare a runner's method as a typed route. The method takes the validated request."""
 
     def decorate(handle: RunnerMethod) -> Any:
         return api(
@@ -62,7 +62,7 @@ def endpoint(
 
 
 def api(endpoint: Endpoint) -> Any:
-    """Return the BentoML API of an endpoint: by it BentoML and its clients know the route and what it takes."""
+    """Return the BentoML API of an endpoint, which declares the route and its input to BentoML and its clients."""
 
     async def call(runner: Any, **fields: Any) -> Any:
         return await endpoint.handle(runner, endpoint.take(endpoint.request.model_construct(**fields)))
@@ -71,7 +71,7 @@ def api(endpoint: Endpoint) -> Any:
 
 
 def declared(call: Callable[..., Awaitable[Any]], endpoint: Endpoint) -> Any:
-    """Return an API of BentoML that is declared as the endpoint is, and calls this."""
+    """Return a BentoML API that has the endpoint's declaration and calls this function."""
     call.__name__ = endpoint.operation
     call.__doc__ = endpoint.about
     answer: Any = list[endpoint.answer] if endpoint.many else endpoint.answer  # type: ignore[name-defined]
@@ -82,7 +82,7 @@ def declared(call: Callable[..., Awaitable[Any]], endpoint: Endpoint) -> Any:
 
 @cache
 def endpoints_of(service_class: type) -> Mapping[str, Endpoint]:
-    """Return the endpoints of a service's class, by their paths."""
+    """Return the endpoints of a service's class by path."""
     methods = (getattr(service_class, name) for name in dir(service_class))
     found = (getattr(getattr(method, "func", None), "endpoint", None) for method in methods)
     return {one.path: one for one in found if isinstance(one, Endpoint)}

@@ -1,4 +1,4 @@
-"""One version of a model, loaded and ready to answer, with all that belongs to it."""
+"""A loaded model: one version with its batcher, its metrics and its signature."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -14,7 +14,7 @@ from marmita.telemetry.metrics import ModelMetrics
 
 
 class LoadedModel:
-    """A version, its batches and its metrics. Whoever answers a request takes all of it from one of these."""
+    """One version of a model with all that a request needs. Each request uses a single loaded model throughout."""
 
     def __init__(self, packed: PackedModel, batching: Batching) -> None:
         self.packed = packed
@@ -27,14 +27,15 @@ class LoadedModel:
         self.signature = Signature(packed.name, packed.version, model.input, model.width, model.outputs, bounds)
 
     def unusual(self, rows: Floats) -> list[list[str]]:
-        """The names of each row's features that lie outside the range seen in training."""
-        found: list[list[str]] = [[] for _ in range(len(rows))]
+        """Return the names of each row's features that lie outside the range seen in training."""
+        none: list[str] = []  # shared: a list for each of thousands of rows takes longer than all the rest
+        found = [none] * len(rows)
         low, high = self._ranges
         outside = (rows < low) | (rows > high)
         if not np.count_nonzero(outside):  # several times faster than any() for few rows
             return found
         for row, feature in np.argwhere(outside):
-            found[row].append(self._names[feature])
+            found[row] = [*found[row], self._names[feature]]
         return found
 
     @cached_property
@@ -43,7 +44,7 @@ class LoadedModel:
 
     @cached_property
     def _ranges(self) -> tuple[Floats, Floats]:
-        """The range of each feature in training. What has no statistics there is never unusual."""
+        """Return the range of each feature in training. A feature without statistics is never unusual."""
         known: dict[str, Any] = self.reference["features"]
         anything = {"min": -np.inf, "max": np.inf}
         ranges = [known.get(name, anything) for name in self._names]
@@ -52,5 +53,5 @@ class LoadedModel:
 
 
 def flatten(lists: Iterable[list[str]]) -> list[str]:
-    """All items of all lists."""
+    """Return the items of all lists in one list."""
     return [item for items in lists for item in items]

@@ -1,4 +1,4 @@
-"""Maintenance jobs: measuring models, labelling forecasts and deleting old records, each at an interval of its own."""
+"""Maintenance jobs: measure models, label forecasts and delete old records, each at its own interval."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ from marmita.runtime.slot import ModelSlot
 from marmita.settings import Settings, format_duration
 
 SAVE_INTERVAL_S = 600.0
-"""Figures go to Prometheus every minute. The database need not keep them as often."""
+"""The interval for the history in the database. Prometheus gets the figures every minute."""
 LABEL_INTERVAL_S = 300.0
 RETENTION_INTERVAL_S = 3600.0
 
@@ -32,18 +32,20 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class MaintenanceJob:
-    """One job, and when it is due next."""
+    """One job with its interval and the time of its next run."""
 
     name: str
     run: Callable[[], None]
     interval_s: float = 0.0
-    """0: each time that jobs are looked at."""
+    """0: the job runs each time that the jobs are checked."""
     due: float = 0.0
 
 
 class MaintenanceJobs(LifespanHook):
-    """Runs the maintenance jobs, in one worker of a service at a time, and in a thread of its own, so that a slow
-    database delays no request. Models are measured while predictions are recorded; old records are always deleted.
+    """The maintenance jobs of a service. One worker at a time runs them.
+
+    They run in a separate thread, so that a slow database delays no request. Models are measured only while predictions
+    are recorded; old records are always deleted.
     """
 
     def __init__(self, models: Sequence[ModelSlot], database: Database, settings: Settings) -> None:
@@ -56,7 +58,7 @@ class MaintenanceJobs(LifespanHook):
         measured = models if settings.record != "off" else []
         self._jobs = [
             *(MaintenanceJob(f"quality of {model.packed.name}", partial(self._measure, model)) for model in measured),
-            MaintenanceJob("shepherd metrics", self._watch_shepherd),
+            MaintenanceJob("shepherd metrics", self._show_shepherd),
             MaintenanceJob("quality history", self._save, SAVE_INTERVAL_S),
             MaintenanceJob("labelling", self._label, LABEL_INTERVAL_S),
             MaintenanceJob("retention", self._delete_old, RETENTION_INTERVAL_S),
@@ -73,11 +75,11 @@ class MaintenanceJobs(LifespanHook):
         if not uses_database() or not self._is_elected():
             return
         for job in self._jobs:
-            if monotonic() >= job.due and self._is_done(job):
+            if monotonic() >= job.due and self._run_job(job):
                 job.due = monotonic() + job.interval_s
 
     def _is_elected(self) -> bool:
-        """Whether this worker runs the jobs. The one that has the lock keeps it, until the system takes it back."""
+        """Tell whether this worker runs the jobs. The worker that has the lock keeps it until its process ends."""
         try:
             flock(self._lock, LOCK_EX | LOCK_NB)
         except BlockingIOError:
@@ -88,8 +90,8 @@ class MaintenanceJobs(LifespanHook):
     def _lock(self) -> IO[bytes]:
         return (metrics_folder() / f"maintenance-{os.getppid()}").open("wb")
 
-    def _is_done(self, job: MaintenanceJob) -> bool:
-        """Run a job. Return False if it is to be retried the next time. A job that fails holds up no other."""
+    def _run_job(self, job: MaintenanceJob) -> bool:
+        """Run a job. Return False if it must be retried at the next check. A failed job does not stop the others."""
         try:
             job.run()
         except DatabaseDownError as error:
@@ -99,7 +101,7 @@ class MaintenanceJobs(LifespanHook):
             return False
         except Exception:
             log.exception("maintenance job %s failed", job.name)
-            return True  # and is not tried again before its time
+            return True  # to be retried after its usual interval
         self._down = False
         return True
 
@@ -108,7 +110,7 @@ class MaintenanceJobs(LifespanHook):
         metrics.show_quality(measured)
         self._measured[measured.model] = measured
 
-    def _watch_shepherd(self) -> None:
+    def _show_shepherd(self) -> None:
         failures = decisions.failures(self._database, self._names)
         metrics.show_shepherd(decisions.last_made(self._database), failures)
 
@@ -118,8 +120,9 @@ class MaintenanceJobs(LifespanHook):
 
     def _label(self) -> None:
         if count := labels.label_all(self._database):
-            log.info("prices have labelled %d steps of forecasts", count)
+            log.info("maintenance job labelling: prices labelled %d forecast steps", count)
 
     def _delete_old(self) -> None:
         if count := retention.delete_old(self._database, datetime.now(UTC) - self._retention):
-            log.info("deleted %d requests that were older than %s", count, format_duration(self._retention))
+            age = format_duration(self._retention)
+            log.info("maintenance job retention: deleted %d requests older than %s", count, age)

@@ -1,4 +1,4 @@
-"""The database and the recorder of this process, as the settings say."""
+"""The database and the recorder of this process, made from the settings."""
 
 from functools import cache
 from pathlib import Path
@@ -13,19 +13,19 @@ from marmita.settings import settings
 
 @cache
 def database() -> Database:
-    """The database of this process."""
-    return Database(settings().database_url.get_secret_value() or default_url(_file().parent))
+    """Return the database of this process."""
+    return Database(settings().database_url.get_secret_value() or default_url(_database_file().parent))
 
 
 def uses_database() -> bool:
-    """Whether there is anything to record or to read: a database that is not used is not made."""
+    """Tell whether this process uses a database at all. A database that is not used is not created."""
     named = settings().database_url.get_secret_value()
-    return settings().record != "off" or bool(named) or _file().exists()
+    return settings().record != "off" or bool(named) or _database_file().exists()
 
 
 @cache
 def recorder() -> Recorder | None:
-    """What found this process's predictions, if they are to be kept."""
+    """Return the recorder of this process's predictions, or None if recording is off."""
     mode = settings().record
     if mode == "off":
         return None
@@ -34,7 +34,7 @@ def recorder() -> Recorder | None:
 
 
 class RecorderShutdown(LifespanHook):
-    """Writes what still waits when a worker ends."""
+    """The lifespan hook that writes the queued predictions at a worker's shutdown."""
 
     def end(self) -> None:
         found = recorder()
@@ -42,6 +42,6 @@ class RecorderShutdown(LifespanHook):
             found.close()
 
 
-def _file() -> Path:
-    """Where records are kept if no other database is named."""
+def _database_file() -> Path:
+    """Return the database's file, for settings that name no other database."""
     return bentoml_home() / "records.db"

@@ -1,4 +1,4 @@
-"""What the runners of all models have in common: a packed model, its batches, its metrics, and being ready."""
+"""The base class of all models' runners: inference with batching, recording, metrics and the readiness check."""
 
 import asyncio
 import re
@@ -25,20 +25,20 @@ from marmita.runtime.slot import slot_for_new_runner
 from marmita.telemetry import logs
 
 PATIENCE_S = 2.0
-"""How long a model may take to say that it is ready."""
+"""The time limit of the readiness check."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class Predicted(NamedTuple):
-    """A model's outputs, the version that gave them, and where they are kept, if they are."""
+    """A model's outputs, the loaded model that returned them, and where they are recorded, if they are."""
 
     by: LoadedModel
     outputs: Floats
     kept: Kept | None = None
 
     def identify(self, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the answers to the rows, each with the id by which its row can be labelled."""
+        """Add to each answer the id for labelling its row, and return the answers."""
         if self.kept is not None:
             id, first = self.kept
             for row, answer in enumerate(answers, start=first):
@@ -50,35 +50,35 @@ class Runner(ABC):
     """The base of a model's service. A subclass adds its contract, its evaluator, a sample and its endpoints."""
 
     model: ClassVar[BentoModel]
-    """The version that it starts with."""
+    """The version that the service starts with."""
     contract: ClassVar[Mapping[str, Any]]
-    """What the model takes: a packed model of another contract is not served."""
+    """The model's features. A packed model with another contract is not served."""
     evaluator: ClassVar[Evaluator]
-    """Says what is recorded of the model's predictions means, and how good they were."""
+    """The evaluator of the model's recorded predictions."""
     needs_prices: ClassVar[bool] = False
-    """Whether prices of stocks belong to the model: then the service has routes to load and show them."""
+    """Whether the model uses stock prices. If so, the service has routes to load and show them."""
     sample: ClassVar[Floats]
-    """Rows that the model must be able to answer to be called ready."""
+    """Rows that the model must answer to be ready."""
 
     def __init__(self) -> None:
-        self._current = slot_for_new_runner(type(self))
-        self._current.load()
+        self._slot = slot_for_new_runner(type(self))
+        self._slot.load()
         self._recorder = recorder()
 
     @property
     def served(self) -> LoadedModel:
-        """The version that answers now. Another one may answer the next request."""
-        return self._current.load()
+        """The loaded model for a request that begins now. The next request may get another one."""
+        return self._slot.load()
 
     def routes(self) -> Mapping[str, Callable[[bytes], Awaitable[bytes]]]:
-        """Return what answers at each typed path: the request's body in, the answer in JSON out."""
+        """Return the handler of each typed path. It takes the request body and returns the answer in JSON."""
         return {path: partial(self._answer, endpoint) for path, endpoint in endpoints_of(type(self)).items()}
 
     async def _answer(self, endpoint: Endpoint, body: bytes) -> bytes:
         return _encode(await endpoint.handle(self, endpoint.read(body)))
 
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
-        """Return what the model says to these rows, recorded if predictions are to be recorded."""
+        """Run the model on these rows, and record the prediction if recording is on."""
         served = self.served
         start = perf_counter()
         outputs = await served.run(rows)
@@ -89,7 +89,7 @@ class Runner(ABC):
         return Predicted(served, outputs, self._recorder.record(served.name, served.version, request))
 
     async def predict(self, rows: Floats) -> Predicted:
-        """Return the model's bare outputs, counted as those of its own routes are."""
+        """Run the model on these rows, and count the answers in the metrics as the typed routes do."""
         predicted = await self.run(rows)
         unusual = predicted.by.unusual(rows)
         predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
@@ -97,10 +97,10 @@ class Runner(ABC):
 
     @abstractmethod
     def outcomes(self, rows: Floats, outputs: Floats) -> Iterable[str]:
-        """Return the class or bucket in which each answer is counted."""
+        """Return the class or bucket of each answer for the metrics."""
 
     async def __is_ready__(self) -> bool:
-        """Tell whether the model answers its sample in time: it is asked directly, past the queue."""
+        """Tell whether the model answers its sample within the time limit. The check bypasses the batch queue."""
         try:
             async with asyncio.timeout(PATIENCE_S):
                 loop = asyncio.get_running_loop()
@@ -111,17 +111,17 @@ class Runner(ABC):
 
     @cached_property
     def _probe(self) -> ThreadPoolExecutor:
-        """The thread that asks the model: large batches may hold all those that requests share."""
+        """The thread of the readiness check, as large batches may occupy all shared threads."""
         return ThreadPoolExecutor(1, "readiness")
 
 
 def _check_finite(outputs: Floats) -> None:
-    """Raise if the model has no answer to a row: nothing of it may be recorded, counted or told."""
-    if np.count_nonzero(np.isfinite(outputs)) != outputs.size:  # for few rows in half the time of all()
+    """Raise if an output is not finite, before the prediction is recorded, counted or returned."""
+    if np.count_nonzero(np.isfinite(outputs)) != outputs.size:  # for few rows twice as fast as all()
         row = int(np.argwhere(~np.isfinite(outputs))[0][0])
         raise RequestError(ErrorCode.INVALID_REQUEST, f"the model has no answer to row {row}: are its values possible?")
 
 
 def model_name(service_class: type) -> str:
-    """Return the name that a model has in the store, in routes and in metrics: `wine_quality` for `WineQuality`."""
+    """Return a model's name in the store, in routes and in metrics: `wine_quality` for `WineQuality`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", service_class.__name__).lower()

@@ -1,4 +1,4 @@
-"""What a model's tensors are called, how wide they are, and what they can hold."""
+"""A model's signature: the names, widths and value bounds of its tensors."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,53 +18,53 @@ Numbers = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 
 class ValueBounds:
-    """What the values of a row can be at all: numbers in single precision, within the bounds of their features."""
+    """The bounds of a row's values: those of the features, within single precision."""
 
     def __init__(self, features: Sequence[Mapping[str, Any]]) -> None:
-        any_ = np.finfo(np.float32)
+        single_precision = np.finfo(np.float32)
         low, high = (np.array([one[end] for one in features], np.float64) for end in ("low", "high"))
-        low, high = np.fmax(low, any_.min), np.fmin(high, any_.max)
+        low, high = np.fmax(low, single_precision.min), np.fmin(high, single_precision.max)
         single = low.astype(np.float32), high.astype(np.float32)
         self._names = [one["name"] for one in features]
-        # Whoever has a bound in single precision may send it in double precision, too.
-        self._of: dict[Any, tuple[Numbers, Numbers]] = {
+        # A client may send a bound that it rounded to single precision as a double.
+        self._bounds: dict[Any, tuple[Numbers, Numbers]] = {
             TYPES["FP32"]: single,
             TYPES["FP64"]: (np.fmin(low, single[0]), np.fmax(high, single[1])),
         }
 
     def check(self, rows: Numbers) -> None:
-        """Refuse rows of which one is beyond. No comparison holds for what is no number."""
-        low, high = self._of[rows.dtype]
+        """Raise for the first value that is out of bounds or not finite. Comparisons with NaN are false."""
+        low, high = self._bounds[rows.dtype]
         within = (rows >= low) & (rows <= high)
         if np.count_nonzero(within) == within.size:
             return
         row, column = np.argwhere(~within)[0].tolist()
         where = f"row {row}, {self._names[column]}"
         if not np.isfinite(rows[row, column]):
-            raise _wrong(f"{where}: the value is no finite number")
-        raise _wrong(f"{where}: the value must be from {low[column]:g} to {high[column]:g}")
+            raise _invalid(f"{where}: the value is no finite number")
+        raise _invalid(f"{where}: the value must be from {low[column]:g} to {high[column]:g}")
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model's tensors are called, how wide they are, and what they can hold."""
+    """The names and widths of a model's tensors, with the bounds of its input."""
 
     model: str
     version: str
     input: str
     width: int
     outputs: Mapping[str, int]
-    """Columns of each output, in the order in which they lie side by side."""
+    """The number of columns of each output, in their order."""
     bounds: ValueBounds
 
     @cached_property
     def columns(self) -> Mapping[str, slice]:
-        """Where each output lies."""
+        """The columns of each output."""
         starts = [0, *accumulate(self.outputs.values())]
         return {name: slice(*ends) for name, ends in zip(self.outputs, pairwise(starts), strict=True)}
 
     def describe(self) -> dict[str, Any]:
-        """The protocol's metadata of a model."""
+        """Return a model's metadata in the Open Inference Protocol."""
         return {
             "name": self.model,
             "versions": [self.version],
@@ -74,5 +74,5 @@ class Signature:
         }
 
 
-def _wrong(error: str) -> RequestError:
+def _invalid(error: str) -> RequestError:
     return RequestError(ErrorCode.INVALID_REQUEST, error)

@@ -1,4 +1,4 @@
-"""Which version of each model this process serves, and how it takes up another one."""
+"""Model slots: each holds the version of a model that this process serves, and can replace it."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,13 +19,13 @@ from marmita.telemetry import metrics
 
 
 class ModelSlot:
-    """One model, as this process knows it. Its runner lives here, or in a process of its own that knows the same."""
+    """The version of one model in this process. Its runner runs here, or in another process with its own slot."""
 
     def __init__(self, runner: Any) -> None:
         self.packed = PackedModel.of(runner.model.resolve())
         self.evaluator: Evaluator = runner.evaluator
         self.served: LoadedModel | None = None
-        """Loaded, if this process answers for the model."""
+        """The loaded model, or None if another process runs the model."""
         self._contract: Mapping[str, Any] = runner.contract
         self._sample: Floats = runner.sample
         self._batching = Batching.of(runner.__name__)
@@ -35,19 +35,19 @@ class ModelSlot:
         return self.packed.version
 
     def load(self) -> LoadedModel:
-        """Answer for the model in this process, from now on."""
+        """Load the model on the first call, and return the loaded model."""
         if self.served is None:
-            self.served = self._loaded(self.packed)
+            self.served = self._load(self.packed)
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made)
             metrics.answers_at(self.packed.name, self._endpoints)
         return self.served
 
     def load_fit(self, packed: PackedModel) -> LoadedModel:
-        """Load another version, to be served in the place of this one. Raise `NotServableError` if it is not fit."""
+        """Load another version to replace this one. Raise `NotServableError` if it can't be served."""
         check_servable(packed, self._contract)
-        return self._loaded(packed)
+        return self._load(packed)
 
-    def _loaded(self, packed: PackedModel) -> LoadedModel:
+    def _load(self, packed: PackedModel) -> LoadedModel:
         loaded = LoadedModel(packed, self._batching)
         answers = loaded.run.warm_up(self._sample)
         if answers.shape != (len(self._sample), self.evaluator.outputs) or not np.isfinite(answers).all():
@@ -55,19 +55,19 @@ class ModelSlot:
         return loaded
 
     def take(self, served: LoadedModel) -> None:
-        """Serve it. Requests that are under way end with the version that they began with."""
+        """Serve another loaded model. Running requests finish with the one that they started with."""
         before, self.packed = self.packed, served.packed
         if self.served is not None:
             self.served = served
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made, no_more=before.version)
 
     def measure(self, database: Database, window: timedelta) -> quality.Quality:
-        """How good the served version was, over a window that ends now."""
+        """Measure the quality of the served version over a window that ends now."""
         return measure(self.packed, self.evaluator, database, window)
 
 
 def measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> quality.Quality:
-    """How good a version was, over a window that ends now."""
+    """Measure the quality of a version over a window that ends now."""
     held_out: Mapping[str, Any] = packed.card.held_out
     return quality.measure(
         database,
@@ -80,12 +80,12 @@ def measure(packed: PackedModel, evaluator: Evaluator, database: Database, windo
     )
 
 
-_known: dict[type, ModelSlot] = {}
+_slots: dict[type, ModelSlot] = {}
 
 
 def slot_for(runner: type) -> ModelSlot:
     """Return the slot of a runner's model in this process."""
-    return _known.get(runner) or new_slot(runner)
+    return _slots.get(runner) or new_slot(runner)
 
 
 def slot_for_new_runner(runner: type) -> ModelSlot:
@@ -95,6 +95,6 @@ def slot_for_new_runner(runner: type) -> ModelSlot:
 
 
 def new_slot(runner: type) -> ModelSlot:
-    """Return a new slot, for an application that is about to be made."""
-    _known[runner] = ModelSlot(runner)
-    return _known[runner]
+    """Return a new slot for a new application or runner, and make it the runner's current slot."""
+    _slots[runner] = ModelSlot(runner)
+    return _slots[runner]

@@ -1,4 +1,4 @@
-"""Runners of models that take a table: a classifier or a regressor is its row and a few words."""
+"""Runners for models on tabular data: a classifier or a regressor declares its row and its target."""
 
 import inspect
 from abc import abstractmethod
@@ -11,7 +11,7 @@ from pydantic import Field, create_model
 from marmita.contract.answers import Answer, Interval, PredictionId
 from marmita.contract.rows import Floats, Row, RowsReader, describe, example, features, rows_request, to_array
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
-from marmita.registry.startup import ServedModel
+from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import Endpoint, api
 from marmita.runtime.loaded_model import flatten
 from marmita.runtime.runner import Predicted, Runner, model_name
@@ -26,13 +26,13 @@ class TableRunner(Runner):
 
     row: ClassVar[type[Row]]
     target: ClassVar[str]
-    """What is predicted, by the name of the answer's field."""
+    """The name of the answer's field for the predicted value."""
     about_target: ClassVar[str]
     answer_name: ClassVar[str] = ""
-    """The name of the answer in OpenAPI. Empty: the row's and the target's names."""
+    """The name of the answer in OpenAPI. Default: the name of the row followed by that of the target."""
 
     async def answer_rows(self, rows: Floats) -> list[dict[str, Any]]:
-        """Answer each row, with the features that are outside the range seen in training."""
+        """Answer each row, and name its features that are outside the range seen in training."""
         predicted = await self.run(rows)
         unusual = predicted.by.unusual(rows)
         predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
@@ -45,17 +45,17 @@ class TableRunner(Runner):
     @classmethod
     @abstractmethod
     def make_evaluator(cls, model: str) -> Evaluator:
-        """Return what evaluates this model's predictions."""
+        """Return the evaluator of this model's predictions."""
 
     @classmethod
     def answer_contract(cls) -> dict[str, Any]:
-        """Return what of the answer belongs to the contract: a packed model of another one is not served."""
+        """Return the part of the answer that belongs to the contract."""
         return {}
 
     @classmethod
     @abstractmethod
     def answer_fields(cls) -> dict[str, Any]:
-        """Return the fields of the answer beside those that all answers have."""
+        """Return the fields of the answer that are specific to this kind of model."""
 
 
 class Classifier(TableRunner):
@@ -64,7 +64,7 @@ class Classifier(TableRunner):
     target = "class"
     about_target = "The most probable class"
     classes: ClassVar[Sequence[str]]
-    """In the order of the model's outputs."""
+    """The classes in the order of the model's outputs."""
 
     def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
         probabilities = np.round(predicted.outputs.astype(float), _DIGITS["probability"]).tolist()
@@ -109,7 +109,7 @@ class Regressor(TableRunner):
     about_target = "The predicted value"
     low: ClassVar[float]
     high: ClassVar[float]
-    """The least and the greatest value that a label may have."""
+    """The maximum of a label's value; `low` is the minimum."""
 
     def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
         values = np.round(predicted.outputs.astype(float), _DIGITS["value"]).tolist()
@@ -125,8 +125,8 @@ class Regressor(TableRunner):
         ]
 
     def outcomes(self, _rows: Floats, outputs: Floats) -> list[str]:
-        values = np.round(outputs[:, 0].astype(float), _DIGITS["value"]).tolist()
-        return list(map(str, map(round, values)))
+        values = np.round(outputs[:, 0].astype(float), _DIGITS["value"])
+        return list(map(str, values.round().astype(int).tolist()))
 
     @classmethod
     def make_evaluator(cls, model: str) -> Evaluator:
@@ -140,15 +140,15 @@ class Regressor(TableRunner):
 def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Callable[[type[T]], type[T]]:
     """Make a class the runner of a model that takes these rows.
 
-    `rows` is the field of the request that holds them, `operation` the route's name in OpenAPI: without one, the
-    route's last word and the model's name.
+    `rows` names the request's field for the rows. `operation` is the route's name in OpenAPI; its default is the last
+    word of the route followed by the model's name.
     """
 
     def decorate(service_class: type[T]) -> type[T]:
         model = model_name(service_class)
         service_class.row = row
         service_class.contract = contract = {"features": describe(row), **service_class.answer_contract()}
-        service_class.model = ServedModel(model, contract)
+        service_class.model = StartupModel(model, contract)
         service_class.evaluator = service_class.make_evaluator(model)
         service_class.sample = to_array([row.model_validate(example(row))], features(row))
         endpoint = _endpoint(service_class, route, rows, operation or f"{_last_word(route)}_{model}")

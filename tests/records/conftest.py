@@ -32,4 +32,4 @@ def database(database_url: str) -> Iterator[Database]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for a database for longer than a second or two."""
     monkeypatch.setattr(engines, "PATIENCE_S", 0.5)
-    monkeypatch.setitem(postgresql._POSTGRESQL, "connect_timeout", 2)
+    monkeypatch.setitem(postgresql._CONNECT_OPTIONS, "connect_timeout", 2)

@@ -48,7 +48,7 @@ def promoted(home: Path) -> list[str]:
 def test_who_promotes_at_the_same_time_forgets_nobody(
     make: Make, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, both_have_read = champions._promoted, Barrier(2)
+    read, both_have_read = champions._read_promoted, Barrier(2)
 
     def slowly(home: Path) -> list[str]:
         found = read(home)
@@ -57,7 +57,7 @@ def test_who_promotes_at_the_same_time_forgets_nobody(
         return found
 
     champions.promote(make("first"))
-    monkeypatch.setattr(champions, "_promoted", slowly)
+    monkeypatch.setattr(champions, "_read_promoted", slowly)
     with ThreadPoolExecutor() as pool:
         list(pool.map(champions.promote, [make("second"), make("third")]))
 

@@ -47,7 +47,7 @@ class Doubling(Runner):
         served = SimpleNamespace(
             name="doubling", version="v1", run=self._double, metrics=self.metrics, unusual=lambda _: [], model=model
         )
-        self._current: Any = SimpleNamespace(load=lambda: served)
+        self._slot: Any = SimpleNamespace(load=lambda: served)
         self._recorder: Any = recorder
 
     async def _double(self, rows: Floats) -> Floats:

@@ -67,7 +67,7 @@ def test_other_stocks_go_on_from_their_last_day(database: Database, bars: list[B
 def test_prices_that_can_not_be_had_are_told_and_nothing_is_lost(
     database: Database, bars: list[Bar], monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    monkeypatch.setattr("marmita.records.prices.loading._PAUSES_S", ())
+    monkeypatch.setattr("marmita.records.prices.loading._BACKOFFS_S", ())
     keep(database, bars[:-5])
 
     assert refresh(database, TICKER, Source(bars, [error])) == {TICKER: said}

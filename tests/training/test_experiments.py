@@ -40,7 +40,7 @@ def mlflow_at(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Use]:
     """Names the server that runs are logged to, until the test ends."""
-    for name, value in tracking.IMPATIENT.items():
+    for name, value in tracking.CLIENT_DEFAULTS.items():
         monkeypatch.setenv(name, value)
     for name in CREDENTIALS:
         monkeypatch.setenv(name, "")

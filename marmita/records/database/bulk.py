@@ -1,4 +1,4 @@
-"""Many rows at once, at half of what SQLAlchemy's own way costs: straight to the driver."""
+"""Bulk inserts directly through the driver, at half of the cost of SQLAlchemy's."""
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from marmita.records.database.tables import Base
 
 
 def insert(connection: Connection, table: type[Base], columns: Sequence[str], rows: list[tuple[object, ...]]) -> None:
-    """Add these rows, but for those that are there already."""
+    """Insert these rows, except those that exist already."""
     values = ", ".join(["?" if _is_sqlite(connection) else "%s"] * len(columns))
     names = ", ".join(columns)
     statement = f"INSERT INTO {table.__tablename__} ({names}) VALUES ({values}) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -20,7 +20,7 @@ def insert(connection: Connection, table: type[Base], columns: Sequence[str], ro
 
 
 def portions(sizes: Mapping[str, int], most: int, together: int) -> Iterator[list[str]]:
-    """What is read at a time: so many records, of so much in all. One that is larger is read alone."""
+    """Yield portions of records within a number and a total size. A larger record makes its own portion."""
     portion: list[str] = []
     total = 0
     for id, size in sizes.items():
@@ -44,7 +44,7 @@ def is_among(session: Session, column: InstrumentedAttribute[str], ids: Collecti
 
 
 def moments(connection: Connection) -> Callable[[float], object]:
-    """What the driver is to be given for a moment, which is a number of seconds since 1970."""
+    """Return the function that converts Unix time into the driver's value for a moment."""
     return _text if _is_sqlite(connection) else _moment
 
 
@@ -57,7 +57,7 @@ def _moment(at: float) -> datetime:
 
 
 def _text(at: float) -> str:
-    # The form in which SQLAlchemy keeps moments in SQLite.
+    # The format in which SQLAlchemy stores moments in SQLite.
     return f"{_second(int(at))}.{int(at % 1 * 1_000_000):06d}"
 
 

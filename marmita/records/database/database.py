@@ -1,4 +1,4 @@
-"""The database: SQLite in one file, or PostgreSQL if a URL says so. It is made and brought up to date on first use."""
+"""The database: SQLite in one file, or PostgreSQL if the URL names it. It is created and migrated on first use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,22 +16,22 @@ from marmita.records.database.engines import WRITES, CannotOpenError, check_opti
 from marmita.records.database.tables import Base
 
 HEAD = "0003"
-"""The newest revision in `migrations`. To know it without Alembic spares each process the import."""
+"""The newest revision in `migrations`. The constant saves each process the import of Alembic."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 
-_migrating = Lock()  # Alembic keeps in globals what it is at
+_migration_lock = Lock()  # Alembic has global state
 
 
 class DatabaseDownError(Exception):
-    """The database can't be reached, or is not as it should be, whoever asks: later it may be."""
+    """A database that can't be reached or used at present. A later attempt may succeed."""
 
 
 class Database:
-    """One database, for one process. Nothing is opened before it is used, so that a service starts without it."""
+    """The database of one process. It connects on first use, so that a service starts without a database."""
 
     def __init__(self, url: str | URL) -> None:
-        self._url = _parsed(url)
+        self._url = _parse(url)
         self._engine: Engine | None = None
         self._up_to_date = False
         self._lock = Lock()
@@ -40,29 +40,29 @@ class Database:
         return self._url.set(query={}).render_as_string(hide_password=True)  # a password may be among the options
 
     def with_own_connections(self) -> "Database":
-        """The same database, with connections of its own: for one who must not wait until others give theirs back."""
+        """Return the same database with a separate pool, for callers that must not wait for a shared one."""
         return type(self)(self._url)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A session that sees one state of the database."""
+        """Yield a session that reads one snapshot of the database."""
         with self._session(writes=False) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction: all of it is kept at the end of the block, or nothing if that raises."""
+        """Yield the session of a transaction, which the end of the block commits and an error rolls back."""
         with self._session(writes=True) as session:
             yield session
 
     def upgrade(self) -> None:
-        """Bring the tables up to date, unless they are. Of processes that start together, one does it."""
+        """Migrate the tables to the newest revision. Of processes that start together, one migrates."""
         if self._up_to_date:
             return
-        with _understood(), self._connect(writes=False) as connection:
+        with _translate_errors(), self._connect(writes=False) as connection:
             behind = _is_behind(connection)
         if behind:
-            with _migrating, _understood(), self._connect(writes=True) as connection:
+            with _migration_lock, _translate_errors(), self._connect(writes=True) as connection:
                 lock_exclusively(connection)
                 if _is_behind(connection):
                     _upgrade(connection)
@@ -76,11 +76,11 @@ class Database:
     def _session(self, writes: bool) -> Iterator[Session]:
         self.upgrade()
         try:
-            with _understood(), self._connect(writes) as connection, Session(connection) as session:
+            with _translate_errors(), self._connect(writes) as connection, Session(connection) as session:
                 yield session
                 session.flush()
         except DatabaseDownError:
-            self._up_to_date = False  # what comes back may be another one, with nothing in it
+            self._up_to_date = False  # the database that comes back may be another, empty one
             raise
 
     @contextmanager
@@ -93,7 +93,7 @@ class Database:
 
 
 def insert_into(session: Session, table: type[Base]) -> Any:
-    """An INSERT that can say what is to become of rows that are there already: each dialect has its own."""
+    """Return the dialect's INSERT, which supports ON CONFLICT."""
     into: Any = table.__table__
     if session.get_bind().dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
@@ -105,11 +105,11 @@ def insert_into(session: Session, table: type[Base]) -> Any:
 
 
 def default_url(home: Path) -> str:
-    """Where records are kept if nobody says otherwise."""
+    """Return the default URL: a SQLite file in BentoML's home."""
     return str(URL.create("sqlite", database=str(home / "records.db")))
 
 
-def _parsed(url: str | URL) -> URL:
+def _parse(url: str | URL) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # both would show the password
@@ -142,15 +142,16 @@ def _upgrade(connection: Connection) -> None:
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
-    """Turn what drivers raise when the database can't be used into one error. A table or a right that is missing is no
-    other case than a server that is missing: all of them can be put right while the service runs.
+def _translate_errors() -> Iterator[None]:
+    """Translate the drivers' errors for an unusable database into `DatabaseDownError`.
+
+    A missing table or privilege is treated like a missing server: each can be repaired while the service runs.
     """
     try:
         yield
     except CannotOpenError as error:
         raise DatabaseDownError(str(error)) from error
-    except (IntegrityError, DataError):  # the fault is in what was to be kept, and will be the next time
+    except (IntegrityError, DataError):  # the fault is in the values, and a retry would fail as well
         raise
     except (DBAPIError, PoolTimeoutError) as error:
         raise DatabaseDownError(_first_line(error)) from error

@@ -1,20 +1,20 @@
-"""How each kind of database is opened: SQLite's file and PostgreSQL's server."""
+"""SQLAlchemy engines for each kind of database: SQLite's file and PostgreSQL's server."""
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
 
 WRITES = "marmita_writes"
-"""The execution option of connections that are about to write."""
+"""The execution option of connections that will write."""
 PATIENCE_S = 5
-"""How long a connection, or a lock, is waited for."""
+"""The time limit to wait for a connection or a lock."""
 
 
 class CannotOpenError(Exception):
-    """The file of the database can't be opened."""
+    """A database file that can't be opened."""
 
 
 def engine_for(url: URL) -> Engine:
-    """Return an engine that has opened nothing yet."""
+    """Return an engine, without connecting."""
     if url.drivername == "sqlite":
         from marmita.records.database import sqlite
 
@@ -25,7 +25,7 @@ def engine_for(url: URL) -> Engine:
 
 
 def check_options(url: URL) -> None:
-    """Raise a ValueError if a URL has an option that its database does not know."""
+    """Raise a ValueError if a URL has an option that its database does not support."""
     if url.drivername != "sqlite":
         from marmita.records.database import postgresql
 
@@ -33,7 +33,7 @@ def check_options(url: URL) -> None:
 
 
 def lock_exclusively(connection: Connection) -> None:
-    """Wait for the others that want to do the same. On SQLite, whoever writes has the file alone already."""
+    """Wait for the exclusive lock, for the rest of the transaction. A writer on SQLite has it already."""
     if connection.dialect.name != "sqlite":
         from marmita.records.database import postgresql
 

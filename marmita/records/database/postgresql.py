@@ -1,4 +1,4 @@
-"""How PostgreSQL's server is opened, so that it keeps nobody waiting. Its driver is loaded when a URL names it."""
+"""Engines for PostgreSQL with time limits on all operations. The driver is imported if a URL names PostgreSQL."""
 
 from typing import Any
 
@@ -12,76 +12,76 @@ from sqlalchemy.exc import ArgumentError
 
 from marmita.records.database import engines
 
-_SERVER_S = 15
-"""After this long PostgreSQL itself gives a statement up. One that does not even do that is left alone soon after."""
-_POSTGRESQL: dict[str, Any] = {
+_STATEMENT_TIMEOUT_S = 15
+"""PostgreSQL's statement timeout. The client closes the connection if a server exceeds even that."""
+_CONNECT_OPTIONS: dict[str, Any] = {
     "connect_timeout": engines.PATIENCE_S,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 15_000,
     "application_name": "marmita",
-    "prepare_threshold": None,  # the next transaction may get another server behind a connection pooler
+    "prepare_threshold": None,  # a connection pooler may send the next transaction to another server
 }
-_TURN = 0x6D61726D697461  # "marmita"
+_LOCK_KEY = 0x6D61726D697461  # "marmita"
 _LIMITS = (
-    f"SET LOCAL statement_timeout = '{_SERVER_S}s';"
+    f"SET LOCAL statement_timeout = '{_STATEMENT_TIMEOUT_S}s';"
     f"SET LOCAL lock_timeout = '{engines.PATIENCE_S}s';"
     "SET LOCAL idle_in_transaction_session_timeout = '30s'"
 )
-_ONE_STATE = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
+_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY;"
 
 
 class PatientConnection(psycopg.Connection[Any]):
-    """A connection that ends if the server does not answer: a frozen one neither answers nor hangs up."""
+    """A connection with a time limit on answers, as a frozen server neither answers nor disconnects."""
 
     bounded = True
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         begins = self.pgconn.transaction_status == TransactionStatus.IDLE
         if self.bounded and timeout is None:
-            timeout = engines.PATIENCE_S if begins else _SERVER_S + engines.PATIENCE_S
+            timeout = engines.PATIENCE_S if begins else _STATEMENT_TIMEOUT_S + engines.PATIENCE_S
         try:
             return super().wait(gen, interval, timeout)
         except psycopg.OperationalError:
-            self.close()  # what the server still says would be taken for the next answer
+            self.close()  # a late answer would be read as that of the next statement
             raise
 
 
 def engine(url: URL) -> Engine:
-    """Return an engine that has opened nothing yet."""
+    """Return an engine, without connecting."""
     made = create_engine(
         url, pool_size=2, max_overflow=3, pool_timeout=engines.PATIENCE_S, pool_pre_ping=True, hide_parameters=True
     )
 
     @event.listens_for(made, "do_connect")
     def connect(_dialect: object, _record: object, args: list[Any], named: dict[str, Any]) -> PatientConnection:
-        return PatientConnection.connect(*args, **(_POSTGRESQL | named))
+        return PatientConnection.connect(*args, **(_CONNECT_OPTIONS | named))
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
         _driver(connection).bounded = True
-        # For this transaction only: a connection pooler hands settings of a session on to strangers.
-        connection.exec_driver_sql(_LIMITS if engines.writes(connection) else _ONE_STATE + _LIMITS)
+        # For this transaction only: a connection pooler passes session settings on to other clients.
+        connection.exec_driver_sql(_LIMITS if engines.writes(connection) else _SNAPSHOT + _LIMITS)
 
     return made
 
 
 def lock_exclusively(connection: Connection) -> None:
-    """Wait for the others that want to do the same, and then take all the time that it needs."""
-    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_TURN})")
+    """Wait for the exclusive lock, and lift the time limits for the rest of the transaction."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
     _driver(connection).bounded = False
 
 
 def check_options(url: URL) -> None:
-    """Raise a ValueError if a URL has an option that PostgreSQL does not know."""
+    """Raise a ValueError if a URL has an option that PostgreSQL does not support."""
     try:
         _, options = url.get_dialect()().create_connect_args(url)
         make_conninfo(**options)
-    except (ArgumentError, psycopg.Error, TypeError, ValueError):  # they repeat what is wrong: it may be a password
+    except (ArgumentError, psycopg.Error, TypeError, ValueError):  # they repeat the value, which may be a password
         raise ValueError(
-            "the database's URL has an option that PostgreSQL does not know: they stand behind the ?, like sslmode"
+            "the database's URL has an option that PostgreSQL does not know: options follow the ?, like sslmode"
         ) from None
 
 

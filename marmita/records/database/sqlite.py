@@ -1,4 +1,4 @@
-"""How SQLite's file is opened, so that it keeps nobody waiting."""
+"""Engines for SQLite with time limits on all locks."""
 
 import os
 import sqlite3
@@ -17,16 +17,16 @@ from marmita.records.database import engines
 _PRAGMAS = (
     "synchronous = NORMAL",
     "foreign_keys = ON",
-    "wal_autocheckpoint = 4000",  # pages: to copy them back more seldom spares a third of what writing costs
+    "wal_autocheckpoint = 4000",  # pages: rarer checkpoints save a third of the cost of writing
 )
 _PRIMARY_CODE = 0xFF
-"""The part of an SQLite error code that says what kind of error it is."""
+"""The mask for the primary part of an SQLite error code."""
 _RETRY_S = 0.02
-_creating = Lock()
+_creation_lock = Lock()
 
 
 def engine(url: URL) -> Engine:
-    """Return an engine that has opened nothing yet."""
+    """Return an engine, without opening the file."""
     path = Path(url.database or "")
     made = create_engine(
         url,
@@ -45,32 +45,32 @@ def engine(url: URL) -> Engine:
     @event.listens_for(made, "connect")
     def prepare(connection: Any, record: Any) -> None:
         record.info["file"] = _identity(path)
-        connection.isolation_level = None  # Python's own way of beginning transactions leaves out tables and reads
+        connection.isolation_level = None  # sqlite3 begins no transaction for reads and DDL by itself
         _use_write_ahead_log(connection)
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(made, "checkout")
     def check(_connection: object, record: Any, _proxy: object) -> None:
-        # Who writes into a file that somebody has removed is told of no error, and it is lost.
+        # Writes to a deleted file succeed and are lost.
         if record.info["file"] != _identity(path):
             raise DisconnectionError
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        # Who reads first and writes then can be refused at once: another one may have written in between.
+        # A transaction that reads first fails at its first write if another process has written in between.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if engines.writes(connection) else "BEGIN")
 
     return made
 
 
 def _create(path: Path) -> None:
-    """Make the file, unless it is there: for nobody else to read, as what is kept may be about patients.
+    """Create the file if it is missing, readable by its owner only, as records may be about patients.
 
-    One that is there must not be opened here. To close it again would end all locks that this process has on it, those
-    of SQLite's own connections too, and another process would take the log with their last writes away.
+    Never open an existing file here. Closing it would release all locks that this process has on it, including those of
+    SQLite's own connections, and another process would delete the log with their last writes.
     """
-    with _creating:
+    with _creation_lock:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             with suppress(FileExistsError):
@@ -80,8 +80,8 @@ def _create(path: Path) -> None:
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch a new file to the write-ahead log. An old one has it already.
 
-    The switch needs the file alone. SQLite does not wait for that, whatever its timeout: of several processes that open
-    a new file at once, all but one would fail.
+    The switch needs exclusive access, for which SQLite does not wait, whatever its timeout. Without retries, all but
+    one of several processes that open a new file at once would fail.
     """
     deadline = time.monotonic() + engines.PATIENCE_S
     while True:

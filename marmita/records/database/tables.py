@@ -1,4 +1,4 @@
-"""What is remembered, as tables. `migrations` makes them."""
+"""The tables of the database. `migrations` creates them."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -20,7 +20,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Moment(TypeDecorator[datetime]):
-    """A point in time, in UTC wherever it is kept. SQLite has no time zones."""
+    """A point in time, stored in UTC. SQLite has no time zones."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -38,13 +38,13 @@ class Moment(TypeDecorator[datetime]):
 
 
 class Base(DeclarativeBase):
-    """All tables."""
+    """The base class of all tables."""
 
     type_annotation_map = {datetime: Moment(), dict[str, Any]: JSON(), list[str]: JSON()}  # noqa: RUF012  as SQLAlchemy wants it
 
 
 class Price(Base):
-    """One stock's day. Prices are adjusted for all splits known when they were fetched, and for no dividend."""
+    """One day of a stock. Prices are adjusted for all splits known when they were fetched, and for no dividend."""
 
     __tablename__ = "prices"
 
@@ -63,7 +63,7 @@ class Price(Base):
 
 
 class PriceRange(Base):
-    """Days of a stock that were fetched, with and without trade on them: they are not fetched again."""
+    """Days of a stock that were fetched, with or without trade. They are not fetched again."""
 
     __tablename__ = "price_ranges"
 
@@ -74,10 +74,10 @@ class PriceRange(Base):
 
 
 class Prediction(Base):
-    """What requests that came one after another asked of a version of a model, and what it said.
+    """A bundle of consecutive requests to one version of a model, with its answers.
 
-    Inputs and outputs are single-precision numbers as the model takes and gives them, row by row, little end first.
-    A row goes by `<id>-<row>`, counted from 0 through all of these requests.
+    Inputs and outputs are little-endian single-precision numbers as the model takes and returns them, row by row.
+    A row's id is `<id>-<row>`, where `row` counts from 0 over all requests of the bundle.
     """
 
     __tablename__ = "predictions"
@@ -87,22 +87,22 @@ class Prediction(Base):
     model: Mapped[str] = mapped_column(String(64))
     version: Mapped[str] = mapped_column(String(64))
     request_id: Mapped[str] = mapped_column(String(128))
-    """Of the first of them. A service from before they were kept together reads and writes this, and `seconds`."""
+    """The id of the first request. Services older than bundles read and write this and `seconds`."""
     at: Mapped[datetime]
-    """When the first of them was answered."""
+    """The time of the first request's answer."""
     seconds: Mapped[float]
-    """Their mean."""
+    """The mean of the requests' inference times."""
     requests: Mapped[int] = mapped_column(server_default="1")
     asked: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
-    """Of each request, in lists of the same order: `request_ids`, how many `rows`, when (`at`, in seconds since 1970),
-    and the `seconds` from when its rows were there until the model had answered, with the wait for its batch."""
+    """Lists with an item for each request: `request_ids`, the number of `rows`, `at` in Unix time, and the inference
+    time in `seconds`, including the wait in the batch queue."""
     rows: Mapped[int]
     inputs: Mapped[bytes] = mapped_column(LargeBinary)
     outputs: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Forecast(Base):
-    """Which stock a predicted row is about, and its last day: so that prices can label it when the days come."""
+    """The stock and the last day of a predicted row, from which prices label it when they are known."""
 
     __tablename__ = "forecasts"
     __table_args__ = (
@@ -119,25 +119,25 @@ class Forecast(Base):
     ticker: Mapped[str] = mapped_column(String(32))
     as_of: Mapped[date]
     next_step: Mapped[int | None] = mapped_column(server_default="1")
-    """The first step that prices have not labelled, or nothing after the last one."""
+    """The first step that prices have not labelled; NULL after the last one."""
 
 
 class Label(Base):
-    """The truth about a predicted row, or about one step of it."""
+    """The true value of a predicted row, or of one of its steps."""
 
     __tablename__ = "labels"
 
     prediction_id: Mapped[str] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True)
     row: Mapped[int] = mapped_column(primary_key=True)
     step: Mapped[int] = mapped_column(primary_key=True)
-    """Counted from 1, of a forecast of many days; 0 if there is one truth for the row."""
+    """The day of a forecast, counted from 1; 0 if the row has a single truth."""
     value: Mapped[float]
-    """A number, or the place of the true class among the model's classes."""
+    """A number, or the index of the true class among the model's classes."""
     at: Mapped[datetime]
 
 
 class TrainingRun(Base):
-    """One try to make a better model."""
+    """One training of a candidate, with its outcome."""
 
     __tablename__ = "training_runs"
     __table_args__ = (Index("training_runs_by_model_and_time", "model", "started_at"),)
@@ -147,7 +147,7 @@ class TrainingRun(Base):
     status: Mapped[str] = mapped_column(String(16))
     """`running`, `promoted`, `rejected`, `failed` or `interrupted`."""
     reason: Mapped[str] = mapped_column(Text)
-    """Why it ended as it did; empty while it runs."""
+    """The reason for the outcome; empty while the run is active."""
     tag: Mapped[str | None] = mapped_column(String(128))
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
@@ -155,7 +155,7 @@ class TrainingRun(Base):
 
 
 class Measurement(Base):
-    """How good a model was, and how far its inputs had drifted, over a window of time."""
+    """The quality and the drift of a model over a window of time."""
 
     __tablename__ = "quality_measurements"
     __table_args__ = (Index("quality_measurements_by_model_and_time", "model", "at"),)
@@ -169,7 +169,7 @@ class Measurement(Base):
 
 
 class Decision(Base):
-    """What a shepherd saw of a model, what it decided, and what came of it."""
+    """A retraining decision about a model, with its evidence and its outcome."""
 
     __tablename__ = "decisions"
     __table_args__ = (Index("decisions_by_model_and_time", "model", "at"), Index("decisions_by_time", "at"))
@@ -181,19 +181,19 @@ class Decision(Base):
     """`leave`, `retrain`, or `delete` old versions."""
     reasons: Mapped[list[str]]
     evidence: Mapped[dict[str, Any]]
-    """The figures that it was made from."""
+    """The figures that the decision is based on."""
     runs: Mapped[list[str]]
-    """The ids of the training runs that may come of it."""
+    """The ids of the training runs that the decision may start."""
     outcome: Mapped[str | None] = mapped_column(String(16))
-    """`left`, `promoted`, `rejected`, `failed`, `interrupted` or `deleted`; nothing while it is under way."""
+    """`left`, `promoted`, `rejected`, `failed`, `interrupted` or `deleted`; NULL while it is open."""
     detail: Mapped[str] = mapped_column(Text)
     tag: Mapped[str | None] = mapped_column(String(128))
-    """The version that was made last."""
+    """The tag of the last version that was trained."""
     ended_at: Mapped[datetime | None]
 
 
 class Lease(Base):
-    """Who alone may do something, and until when: its holder asks for more time again and again."""
+    """A lease with its holder and its expiry, which the holder's heartbeat extends."""
 
     __tablename__ = "leases"
 
@@ -201,5 +201,5 @@ class Lease(Base):
     holder: Mapped[str] = mapped_column(String(128))
     since: Mapped[datetime]
     seen_at: Mapped[datetime]
-    """When the holder was last there."""
+    """The time of the last heartbeat."""
     until: Mapped[datetime]

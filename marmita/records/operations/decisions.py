@@ -1,6 +1,6 @@
-"""Decisions about models: what a shepherd saw, what it did about it, and what came of it; and forced promotions.
+"""Retraining decisions: the shepherd's evidence, action and outcome for a model. Forced promotions are among them.
 
-A decision is kept before anything is done, and closed afterwards: one that stays open shows that who made it is gone.
+A decision is stored before its action starts, and closed afterwards. One that stays open shows that its process died.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,12 +15,12 @@ from marmita.records.predictions.bundles import new_id
 
 LEAVE, RETRAIN, DELETE = "leave", "retrain", "delete"
 PROMOTE = "promote"
-"""By hand, past the gate."""
+"""A promotion by hand, without the gate."""
 LEFT, PROMOTED, REJECTED, FAILED, INTERRUPTED = "left", "promoted", "rejected", "failed", "interrupted"
 DELETED = "deleted"
 
-_MOST_FAILURES = 100
-"""More of them in a row say no more."""
+_MAX_FAILURES = 100
+"""The maximum number of consecutive failures that are counted."""
 
 
 def begin(
@@ -31,7 +31,7 @@ def begin(
     evidence: dict[str, Any],
     runs: Sequence[str] = (),
 ) -> str:
-    """A new decision, by its id. One to leave a model as it is needs no end."""
+    """Store a new decision and return its id. A decision to leave the model is closed at once."""
     now = datetime.now(UTC)
     leaves = action == LEAVE
     decision = Decision(
@@ -54,7 +54,7 @@ def begin(
 
 
 def end(database: Database, id: str, outcome: str, detail: str, tag: str | None = None) -> None:
-    """What came of it."""
+    """Close a decision with its outcome."""
     with database.writing() as session:
         decision = session.get_one(Decision, id)
         decision.outcome, decision.detail, decision.tag = outcome, detail, tag
@@ -62,51 +62,49 @@ def end(database: Database, id: str, outcome: str, detail: str, tag: str | None 
 
 
 def latest(database: Database, model: str | None = None, most: int = 20) -> Sequence[Decision]:
-    """The newest first, of one model or of all."""
+    """Return the newest decisions about one model or all models, newest first."""
     query = select(Decision).order_by(Decision.at.desc(), Decision.id.desc()).limit(most)
-    return _found(database, query if model is None else query.where(Decision.model == model))
+    return _fetch(database, query if model is None else query.where(Decision.model == model))
 
 
 def still_open(database: Database) -> Sequence[Decision]:
-    """Those of which nobody knows yet what came, the oldest first."""
-    return _found(database, select(Decision).where(Decision.outcome.is_(None)).order_by(Decision.at))
+    """Return the open decisions, oldest first."""
+    return _fetch(database, select(Decision).where(Decision.outcome.is_(None)).order_by(Decision.at))
 
 
 def last_made(database: Database) -> datetime | None:
-    """When a shepherd made its newest: one that is at work makes one about each model in each of its rounds."""
+    """Return the time of the shepherd's last decision. A working shepherd decides about each model in each cycle."""
     with database.reading() as session:
         return session.execute(select(func.max(Decision.at)).where(Decision.action != PROMOTE)).scalar()
 
 
 def failures(database: Database, models: Collection[str]) -> dict[str, int]:
-    """How many of each model's retrainings failed or were interrupted, since one went through to its end."""
-    return {model: _failures(database, model) for model in models}
+    """Count each model's retrainings that failed or were interrupted since the last one that completed."""
+    return {model: _count_failures(database, model) for model in models}
 
 
 def fruitless(database: Database, model: str, champion: str, since: datetime) -> Sequence[Decision]:
-    """The retrainings since the champion was made that did not make it, the oldest first.
+    """Return the closed retrainings since the champion was made that did not produce it, oldest first.
 
-    One that made a champion which was taken back is among them: it would come to the same again.
+    They include one whose champion was rolled back, as it would have the same result again.
     """
     tries = select(Decision).where(Decision.model == model, Decision.action == RETRAIN, Decision.at > since)
     tries = tries.where(Decision.outcome.is_not(None)).order_by(Decision.at)
-    return [one for one in _found(database, tries) if one.tag != champion]
+    return [one for one in _fetch(database, tries) if one.tag != champion]
 
 
-def _failures(database: Database, model: str) -> int:
+def _count_failures(database: Database, model: str) -> int:
     ended = select(Decision.outcome).where(Decision.model == model, Decision.action == RETRAIN)
     ended = (
-        ended.where(Decision.outcome.is_not(None))
-        .order_by(Decision.at.desc(), Decision.id.desc())
-        .limit(_MOST_FAILURES)
+        ended.where(Decision.outcome.is_not(None)).order_by(Decision.at.desc(), Decision.id.desc()).limit(_MAX_FAILURES)
     )
     with database.reading() as session:
         outcomes = session.scalars(ended).all()
-    went_through = [place for place, outcome in enumerate(outcomes) if outcome in (PROMOTED, REJECTED)]
-    return went_through[0] if went_through else len(outcomes)
+    completed = [place for place, outcome in enumerate(outcomes) if outcome in (PROMOTED, REJECTED)]
+    return completed[0] if completed else len(outcomes)
 
 
-def _found(database: Database, query: Select[Decision]) -> Sequence[Decision]:
+def _fetch(database: Database, query: Select[Decision]) -> Sequence[Decision]:
     with database.reading() as session:
         decisions = session.scalars(query).all()
         session.expunge_all()

@@ -1,8 +1,7 @@
-"""Leases: of all who would do something, one at a time may, whatever machine they are on.
+"""Leases: a lease has one holder at a time, across all machines.
 
-The database keeps them, and its clock is the only one that counts. A holder asks for more time again and again; one
-that has died does not, and its lease runs out. One that can't reach the database in time must take it that another one
-has the lease by now.
+The database stores the leases, and only its clock counts. A holder renews its lease by a heartbeat. The lease of a dead
+holder expires. A holder that can't reach the database in time must assume that it has lost the lease.
 """
 
 import logging
@@ -23,29 +22,29 @@ from marmita.records.database import tables
 from marmita.records.database.database import Database, DatabaseDownError, insert_into
 
 SHEPHERD = "shepherd"
-"""The lease of whoever looks after the models."""
+"""The lease of the active shepherd."""
 
 TTL_S = 15.0
-"""So long a lease lasts if its holder does not ask for more time."""
+"""The TTL of a lease without a heartbeat."""
 _MARGIN = 0.1
-"""A holder gives up by this share of the time before others may begin."""
+"""The share of the TTL by which a holder gives up before the lease expires in the database."""
 
 log = logging.getLogger(__name__)
 
 
 class Holder(NamedTuple):
-    """Who has a lease, or had it last."""
+    """The current or last holder of a lease."""
 
     name: str
     since: datetime
     seen_at: datetime
     until: datetime
     holds: bool
-    """Whether the lease has not run out."""
+    """Whether the lease is still valid."""
 
 
 class Claim:
-    """One who wants a lease, and may have it, once. It is renewed in a thread of its own."""
+    """A claim to a lease by one candidate, which can take it once. A separate thread sends the heartbeat."""
 
     def __init__(self, database: Database, lease: str, ttl_s: float = TTL_S) -> None:
         self.holder = f"{socket.gethostname()[:64]}-{os.getpid()}-{token_hex(4)}"
@@ -53,12 +52,12 @@ class Claim:
         self._lease = lease
         self._ttl_s = ttl_s
         self._good_until = -math.inf
-        self._heartbeat = Periodic("lease", self._keep, ttl_s / 3)
-        self._changing = Lock()
+        self._heartbeat = Periodic("lease", self._beat, ttl_s / 3)
+        self._state_lock = Lock()
 
     @property
     def good_until(self) -> float:
-        """Until when, by this host's `now`, nobody else can have the lease. Once it is over it stays over."""
+        """Return the expiry by this host's `now`. No other holder can have the lease before. A past expiry is final."""
         return self._good_until
 
     @property
@@ -66,37 +65,37 @@ class Claim:
         return now() >= self._good_until
 
     def take(self) -> bool:
-        """Hold the lease from now on, unless another one does."""
+        """Take the lease and start the heartbeat. Return False if another holder has the lease."""
         asked = now()
         with self._database.writing() as session:
-            moment, row = _locked(session, self._lease)
+            moment, row = _lock_row(session, self._lease)
             if row.until > moment:
-                # A clock that was set back must not make a dead holder's lease longer than any lease is.
+                # A clock that was set back must not extend a dead holder's lease beyond the TTL.
                 row.until = min(row.until, moment + self._ttl)
                 return False
             row.holder, row.since, row.seen_at, row.until = self.holder, moment, moment, moment + self._ttl
-        self._good_until = self._until(asked)
+        self._good_until = self._expiry(asked)
         self._heartbeat.start()
         return True
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lease, so that another holder can take it at once."""
         self._give_up()
         try:
             with self._database.writing() as session:
-                moment, row = _locked(session, self._lease)
+                moment, row = _lock_row(session, self._lease)
                 if row.holder == self.holder:
                     row.seen_at = row.until = moment
         finally:
             self._database.close()
 
     def close(self) -> None:
-        """Ask for it no more. What is left of it runs out."""
+        """Stop the heartbeat without a release: the lease expires after its TTL."""
         self._give_up()
         self._database.close()
 
     def _give_up(self) -> None:
-        with self._changing:  # a renewal that is under way does not bring it back
+        with self._state_lock:  # a renewal in progress must not restore the lease
             self._heartbeat.stop()
             self._good_until = -math.inf
 
@@ -104,10 +103,10 @@ class Claim:
     def _ttl(self) -> timedelta:
         return timedelta(seconds=self._ttl_s)
 
-    def _until(self, asked: float) -> float:
+    def _expiry(self, asked: float) -> float:
         return asked + self._ttl_s * (1 - _MARGIN)
 
-    def _keep(self) -> None:
+    def _beat(self) -> None:
         """Renew the lease, or stop when it is lost."""
         if self.lost:
             self._heartbeat.stop()
@@ -116,17 +115,17 @@ class Claim:
         try:
             renewed = self._renew()
         except DatabaseDownError as error:
-            log.warning("the lease %s can't be renewed now: %s", self._lease, error)
+            log.warning("renewal of lease %s failed: %s", self._lease, error)
             return
-        with self._changing:
-            if self.lost or self._heartbeat.stopping:  # it came too late: what was released stays released
+        with self._state_lock:
+            if self.lost or self._heartbeat.stopping:  # too late: a released lease stays released
                 return
-            self._good_until = self._until(asked) if renewed else -math.inf
+            self._good_until = self._expiry(asked) if renewed else -math.inf
 
     def _renew(self) -> bool:
-        """Whether the lease is still this one's. One that was released meanwhile, or has run out, is nobody's."""
+        """Renew the lease in the database. Return False if it has expired, or has another holder or none."""
         with self._database.writing() as session:
-            moment, row = _locked(session, self._lease)
+            moment, row = _lock_row(session, self._lease)
             if row.holder != self.holder or row.until <= moment:
                 return False
             row.seen_at, row.until = moment, moment + self._ttl
@@ -134,29 +133,29 @@ class Claim:
 
 
 def look(database: Database, lease: str) -> Holder | None:
-    """Who has a lease, or had it last: nobody, if it was never taken."""
+    """Return the current or last holder of a lease, or None if it was never taken."""
     with database.reading() as session:
         row = session.get(tables.Lease, lease)
-        moment = _clock(session)
+        moment = _database_time(session)
         return Holder(row.holder, row.since, row.seen_at, row.until, row.until > moment) if row else None
 
 
 def now() -> float:
-    """Seconds that go on while the machine sleeps: a lease does too."""
+    """Return the seconds since boot, including sleep, during which leases expire as well."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _locked(session: Session, lease: str) -> tuple[datetime, tables.Lease]:
-    """The database's time, and the lease, which nobody else can change meanwhile. A new one has run out."""
-    moment = _clock(session)
+def _lock_row(session: Session, lease: str) -> tuple[datetime, tables.Lease]:
+    """Return the database's time and the locked row of a lease. A new row is an expired lease."""
+    moment = _database_time(session)
     new = {"name": lease, "holder": "", "since": moment, "seen_at": moment, "until": moment}
     session.execute(insert_into(session, tables.Lease).values(new).on_conflict_do_nothing())
     row = session.get_one(tables.Lease, lease, with_for_update=True)
-    return max(_clock(session), moment), row
+    return max(_database_time(session), moment), row
 
 
-def _clock(session: Session) -> datetime:
-    """What time it is for the database, at this moment and not when the transaction began."""
+def _database_time(session: Session) -> datetime:
+    """Return the database's current time, not that of the transaction's beginning."""
     if session.get_bind().dialect.name == "postgresql":
         moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
         return moment.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Training runs: what was tried, when, and what came of it."""
+"""Training runs: the trainings of candidates, with their times and outcomes."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ from marmita.records.predictions.bundles import new_id
 RUNNING, PROMOTED, REJECTED, FAILED = "running", "promoted", "rejected", "failed"
 
 INTERRUPTED = "interrupted"
-"""What became of a run that was killed, as whoever started it says."""
+"""The status of a run that was killed. The process that started the run sets it."""
 
 
 def begin(database: Database, model: str, id: str | None = None) -> str:
-    """A new run, by its id: a new one, unless whoever started it has one for it."""
+    """Store a new run and return its id. The process that starts the run may pass an id."""
     id = id or new_id()
     with database.writing() as session:
         session.add(
@@ -38,7 +38,7 @@ def begin(database: Database, model: str, id: str | None = None) -> str:
 def end(
     database: Database, id: str, status: str, reason: str, tag: str | None = None, scores: dict[str, Any] | None = None
 ) -> None:
-    """What came of it."""
+    """Close a run with its outcome."""
     with database.writing() as session:
         run = session.get_one(TrainingRun, id)
         run.status, run.reason, run.tag = status, reason, tag
@@ -47,7 +47,7 @@ def end(
 
 
 def latest(database: Database, model: str | None = None, most: int = 20) -> Sequence[TrainingRun]:
-    """The newest runs first, of one model or of all."""
+    """Return the newest runs of one model or all models, newest first."""
     query = select(TrainingRun).order_by(TrainingRun.started_at.desc(), TrainingRun.id.desc()).limit(most)
     if model is not None:
         query = query.where(TrainingRun.model == model)
@@ -58,7 +58,7 @@ def latest(database: Database, model: str | None = None, most: int = 20) -> Sequ
 
 
 def known(database: Database, ids: Collection[str]) -> Sequence[TrainingRun]:
-    """Those of these runs that have begun, the oldest first."""
+    """Return the runs with these ids that have begun, oldest first."""
     with database.reading() as session:
         found = select(TrainingRun).where(TrainingRun.id.in_(ids)).order_by(TrainingRun.started_at, TrainingRun.id)
         runs = session.scalars(found).all()
@@ -67,7 +67,7 @@ def known(database: Database, ids: Collection[str]) -> Sequence[TrainingRun]:
 
 
 def end_running(database: Database, ids: Collection[str], status: str, reason: str) -> None:
-    """Say what became of those of these runs that can't say it themselves any more."""
+    """Close those of these runs that are still open, for processes that can't do it themselves."""
     left = update(TrainingRun).where(TrainingRun.id.in_(ids), TrainingRun.status == RUNNING)
     with database.writing() as session:
         session.execute(left.values(status=status, reason=reason, ended_at=datetime.now(UTC)))

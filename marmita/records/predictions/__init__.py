@@ -1,1 +1,1 @@
-"""Predictions and their labels, from the request to the database and back."""
+"""Recorded predictions and their labels."""

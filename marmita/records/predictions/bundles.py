@@ -1,6 +1,6 @@
-"""Requests that are kept together: those that came one after another and asked the same version of a model.
+"""Bundles: consecutive requests to the same version of a model, stored in one row.
 
-To write each by itself would cost more than to answer it.
+A row for each request would cost more than its answer.
 """
 
 import time
@@ -19,14 +19,14 @@ from marmita.records.database.tables import Forecast, Prediction
 from marmita.records.quality.evaluators import Floats
 
 NUMBERS = np.dtype("<f4")
-"""How inputs and outputs are kept."""
+"""The format in which inputs and outputs are stored."""
 
 _MOST_ROWS = 256
-"""A request that has more is kept alone. Who wants one row reads the whole bundle."""
+"""The maximum size of a bundle, as reading one row reads all. A larger request makes its own bundle."""
 _OVERHEAD = 400
-"""Bytes that a request takes in memory beside its numbers."""
+"""The bytes that a request takes in memory in addition to its numbers."""
 _SUBJECT = 300
-"""Bytes that one row's subject takes."""
+"""The bytes that the subject of a row takes in memory."""
 _PREDICTION = (
     *("id", "model", "version", "request_id", "at", "seconds", "requests", "asked", "rows", "inputs", "outputs"),
 )
@@ -34,34 +34,34 @@ _FORECAST = ("prediction_id", "row", "ticker", "as_of")
 
 
 class Subject(NamedTuple):
-    """Which stock a row is about, and its last day."""
+    """The stock and the last day of a row."""
 
     ticker: str
     as_of: date
 
 
 class PredictionRequest(NamedTuple):
-    """What was asked, and what was told."""
+    """One request with the model's outputs."""
 
     id: str | None
     inputs: Floats
     outputs: Floats
     seconds: float
-    """From when the rows were there until the model had answered, with the wait for its batch."""
+    """The inference time, including the wait in the batch queue."""
     subjects: Sequence[Subject | None] = ()
 
     @property
     def size(self) -> int:
-        """Bytes that it takes in memory."""
+        """Return the bytes that the request takes in memory."""
         return self.inputs.nbytes + self.outputs.nbytes + _OVERHEAD + _SUBJECT * len(self.subjects)
 
 
 class UnstorableError(Exception):
-    """There is something among these records that the database will never take."""
+    """Records with a value that the database will never accept."""
 
 
 class Bundle:
-    """Requests that are kept together. Their rows are counted through."""
+    """Consecutive requests to one version of a model. Rows are numbered across them."""
 
     def __init__(self, model: str, version: str) -> None:
         self.id = new_id()
@@ -78,10 +78,10 @@ class Bundle:
         return not self.rows or self.rows + rows <= _MOST_ROWS
 
     def add(self, request: PredictionRequest, size: int) -> int:
-        """The place of the request's first row."""
+        """Add a request and return the number of its first row."""
         first = self.rows
         rows = len(request.inputs)
-        # Bytes, as the arrays may be parts of larger ones that would be kept in memory with them.
+        # Bytes, as an array may be a view that keeps a larger array in memory.
         self._inputs.append(request.inputs.astype(NUMBERS, copy=False).tobytes())
         self._outputs.append(request.outputs.astype(NUMBERS, copy=False).tobytes())
         self._asked.append((request.id, rows, time.time(), request.seconds))
@@ -93,12 +93,12 @@ class Bundle:
         return first
 
     def without_words(self) -> None:
-        """Leave out what others have named: the requests' ids, and the stocks that rows are about."""
+        """Remove the texts that clients have sent: the requests' ids and the rows' stocks."""
         self._asked = [(None, rows, at, seconds) for _, rows, at, seconds in self._asked]
         self._forecasts.clear()
 
     def row(self, moment: Callable[[float], object]) -> tuple[object, ...]:
-        """As the table of predictions has it."""
+        """Return the bundle as a row of the table of predictions."""
         ids, rows, at, seconds = zip(*self._asked, strict=True)
         asked = to_json({"request_ids": ids, "rows": rows, "at": at, "seconds": seconds}).decode()
         inputs, outputs = b"".join(self._inputs), b"".join(self._outputs)
@@ -107,23 +107,23 @@ class Bundle:
         return *about, len(ids), asked, self.rows, inputs, outputs
 
     def forecasts(self) -> Iterator[tuple[object, ...]]:
-        """As the table of forecasts has them."""
+        """Return the forecasts as rows of their table."""
         return iter(self._forecasts)
 
 
 def new_id() -> str:
-    """An id that nobody else has. Later ones sort behind earlier ones, so that an index grows at its end."""
-    # It is no secret: chance of the cheap kind will do, which a forked process draws anew as well.
+    """Return a unique id. Ids sort by time, so that an index grows at its end."""
+    # An id is no secret, so a cheap generator will do. Python reseeds it in a forked process.
     return f"{time.time_ns():016x}{getrandbits(64):016x}"
 
 
 def write(connection: Connection, bundles: Sequence[Bundle]) -> None:
-    """Keep them all, or none."""
-    # Who loses the connection while it commits can't know what became of it: the same rows are then sent again.
+    """Insert all bundles or none."""
+    # A retry after a lost connection may send rows that were committed: these are skipped.
     moment = bulk.moments(connection)
     try:
         bulk.insert(connection, Prediction, _PREDICTION, [bundle.row(moment) for bundle in bundles])
         if forecasts := [forecast for bundle in bundles for forecast in bundle.forecasts()]:
             bulk.insert(connection, Forecast, _FORECAST, forecasts)
-    except (IntegrityError, DataError, ValueError) as error:  # nothing else is the fault of the values
+    except (IntegrityError, DataError, ValueError) as error:  # other errors are no fault of the values
         raise UnstorableError(str(error)) from error

@@ -1,7 +1,8 @@
-"""Predictions on their way into the database, off the path of the requests that they belong to.
+"""The recorder: writes predictions into the database in the background.
 
-A process keeps them in memory and writes them within a second, many at a time. While the database is down it keeps what
-fits into a bound, counts what does not, and catches up. A process that is killed loses the last second.
+A process buffers predictions and writes them in batches within a second. While the database is down, the buffer grows
+up to a limit. Predictions beyond it are dropped and counted; the others are written later. A killed process loses the
+last second.
 """
 
 import logging
@@ -17,25 +18,25 @@ from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.predictions.bundles import Bundle, PredictionRequest, UnstorableError, write
 
 FLUSH_S = 1.0
-"""How long a prediction waits until it is written. Who is killed loses no more than this, and what is being written."""
+"""The interval between writes. A killed process loses at most this and the write in progress."""
 LONGEST_BACKOFF_S = 5.0
-"""How long is waited until a database that is down is tried again."""
+"""The maximum backoff while the database is down."""
 SHUTDOWN_S = 8.0
-"""How long the end of a process is held up to write what is left."""
+"""The time limit for the last write at shutdown."""
 
-_QUIET_S = 60.0
-"""A line about records that the database refuses comes no more often: callers may make one after another of them."""
-_BYTES_TOGETHER = 4_000_000
-"""So much is written in one transaction: little enough that it is short for all who share the database."""
+_LOG_INTERVAL_S = 60.0
+"""The minimum interval between log lines about rejected records, as clients may cause many of them."""
+_TRANSACTION_BYTES = 4_000_000
+"""The maximum size of a transaction, which keeps it short for others that use the database."""
 
 Kept = tuple[str, int]
-"""Where a request is kept: row `n` of it goes by `<id>-<first + n>`, for this id and this first."""
+"""The bundle's id and the number of the request's first row in it. Row `n` has the id `<id>-<first + n>`."""
 
 log = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
-    """Who is told how the recording goes."""
+    """The recipient of the recorder's events, such as its metrics."""
 
     def recorded(self, rows: int) -> None: ...
     def dropped(self, rows: int, reason: str) -> None: ...
@@ -44,26 +45,26 @@ class Observer(Protocol):
 
 
 class Recorder:
-    """The queue and the thread that empties it."""
+    """The queue of predictions and the thread that writes them."""
 
     def __init__(self, database: Database, observer: Observer, *, sample_rate: float, most_bytes: int) -> None:
-        self._database = database.with_own_connections()  # requests may use up the connections that they share
+        self._database = database.with_own_connections()  # requests may use up the shared connections
         self._observer = observer
         self._sample_rate = sample_rate
         self._most_bytes = most_bytes
         self._queue: deque[Bundle] = deque()
         self._open: dict[tuple[str, str], Bundle] = {}
-        """Those at the queue's end that take more requests, by model and version."""
+        """The queue's bundles that accept more requests, by model and version."""
         self._bytes = self._rows = 0
         self._lock = Lock()
         self._ended = False
         self._thread: Periodic | None = None
         self._down = False
         self._rejected = 0
-        self._quiet_until = 0.0
+        self._next_log_at = 0.0
 
     def record(self, model: str, version: str, request: PredictionRequest) -> Kept | None:
-        """Keep a request, unless it is not in the sample or there is no room."""
+        """Queue a request. Return None if it is not in the sample or the buffer is full."""
         if self._sample_rate < 1 and random() >= self._sample_rate:  # noqa: S311  a sample is no secret
             return None
         rows, size = len(request.inputs), request.size
@@ -80,7 +81,7 @@ class Recorder:
         return None
 
     def close(self) -> None:
-        """Write what is left, within a bound of time."""
+        """Write the queue within the time limit, and accept no more requests."""
         with self._lock:
             if self._ended:
                 return
@@ -89,7 +90,7 @@ class Recorder:
             self._thread.stop(SHUTDOWN_S)
         if left := self._rows:
             self._observer.dropped(left, "ended")
-            log.error("%d predictions could not be written before the end: the database is down", left)
+            log.error("recorder: %d predictions could not be written before the shutdown: the database is down", left)
 
     def _begin(self, model: str, version: str) -> Bundle:
         bundle = self._open[model, version] = Bundle(model, version)
@@ -108,43 +109,43 @@ class Recorder:
             self._database.close()
 
     def _flush(self) -> bool:
-        """Write all that waits. False if it has to wait longer."""
-        while together := self._next():
+        """Write the whole queue. Return False if a write failed and must be retried."""
+        while batch := self._next_batch():
             try:
-                rejected = self._write(together)
-            except Exception as error:  # whatever it is, it may pass, and what is thrown away can't be had again
-                self._note_down(error)
+                rejected = self._write(batch)
+            except Exception as error:  # any error may be temporary, and dropped predictions are lost
+                self._mark_down(error)
                 return False
-            self._done(together, rejected)
-            self._note_up()
+            self._done(batch, rejected)
+            self._mark_up()
         return True
 
-    def _next(self) -> list[Bundle]:
-        together: list[Bundle] = []
+    def _next_batch(self) -> list[Bundle]:
+        batch: list[Bundle] = []
         size = 0
         with self._lock:
             self._open.clear()
             for bundle in self._queue:
                 size += bundle.size
-                if together and size > _BYTES_TOGETHER:
+                if batch and size > _TRANSACTION_BYTES:
                     break
-                together.append(bundle)
-        return together
+                batch.append(bundle)
+        return batch
 
-    def _write(self, together: Sequence[Bundle]) -> int:
-        """Write them, but for those that the database will never take: the number of their rows."""
+    def _write(self, batch: Sequence[Bundle]) -> int:
+        """Write bundles, except those that the database will never accept. Return the number of rejected rows."""
         try:
             with self._database.writing() as session:
-                write(session.connection(), together)
+                write(session.connection(), batch)
         except UnstorableError as error:
-            if len(together) > 1:
-                half = len(together) // 2
-                return self._write(together[:half]) + self._write(together[half:])
-            return self._write_bare(together[0], error)
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return self._write(batch[:half]) + self._write(batch[half:])
+            return self._write_without_texts(batch[0], error)
         return 0
 
-    def _write_bare(self, bundle: Bundle, error: UnstorableError) -> int:
-        """Write one that was refused without what may be the reason: the words in it are others', the numbers ours."""
+    def _write_without_texts(self, bundle: Bundle, error: UnstorableError) -> int:
+        """Write a rejected bundle again without the clients' texts, the likely cause. Return the rejected rows."""
         self._log_rejected(bundle, error)
         bundle.without_words()
         try:
@@ -154,10 +155,10 @@ class Recorder:
             return bundle.rows
         return 0
 
-    def _done(self, together: Sequence[Bundle], rejected: int) -> None:
-        rows = sum(bundle.rows for bundle in together)
+    def _done(self, batch: Sequence[Bundle], rejected: int) -> None:
+        rows = sum(bundle.rows for bundle in batch)
         with self._lock:
-            for bundle in together:
+            for bundle in batch:
                 self._queue.popleft()
                 self._bytes -= bundle.size
             self._rows -= rows
@@ -168,23 +169,25 @@ class Recorder:
 
     def _log_rejected(self, bundle: Bundle, error: UnstorableError) -> None:
         self._rejected += bundle.rows
-        if time.monotonic() < self._quiet_until:
+        if time.monotonic() < self._next_log_at:
             return
-        self._quiet_until = time.monotonic() + _QUIET_S
-        last = "%d rows are left out, or what callers named in them: the database refuses it. The last are of %s: %s"
+        self._next_log_at = time.monotonic() + _LOG_INTERVAL_S
+        last = (
+            "recorder: left out %d rows, or their clients' texts, as the database rejects them. The last are of %s: %s"
+        )
         log.error(last, self._rejected, bundle.model, error)
         self._rejected = 0
 
-    def _note_down(self, error: Exception) -> None:
+    def _mark_down(self, error: Exception) -> None:
         if not self._down:
-            unheard_of = not isinstance(error, DatabaseDownError)
-            log.warning("predictions wait for the database: %s", error, exc_info=unheard_of)
+            unexpected = not isinstance(error, DatabaseDownError)
+            log.warning("recorder: predictions wait for the database: %s", error, exc_info=unexpected)
         self._down = True
         self._observer.reachable(False)
         self._observer.queued(self._rows)
 
-    def _note_up(self) -> None:
+    def _mark_up(self) -> None:
         if self._down:
-            log.info("the database is back")
+            log.info("recorder: the database is available again")
         self._down = False
         self._observer.reachable(True)

@@ -1,4 +1,4 @@
-"""Daily bars of a stock, and what they must be like before anyone may trust them."""
+"""Daily bars of a stock, and their validation."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -9,25 +9,25 @@ from typing import NamedTuple
 DAY = timedelta(days=1)
 
 _ROUNDING = 0.002
-"""The four prices of a day are rounded, each by itself: a close may lie that much above its day's high."""
+"""The tolerance for prices outside a day's range, as each price of a day is rounded separately."""
 LONGEST_PAUSE = timedelta(days=45)
-"""No exchange is closed for longer, and no trade in a stock that goes on is halted for longer as a rule."""
+"""The longest period without trade in an active stock. Exchanges close and halt trade for less, as a rule."""
 _SMALLEST_SPLIT = math.log(1.25)
-"""What a smaller one does to the price can't be told from a day's trade."""
+"""The smallest split, as a logarithm, that is distinguishable from a usual daily move."""
 
 SCALED = ("open", "high", "low", "close", "dividend")
-"""What a split divides. The volume it multiplies."""
+"""The fields that a split divides. It multiplies the volume."""
 
 Span = tuple[date, date]
 """The first and the last day."""
 
 
 class PricesError(Exception):
-    """Prices that can't be had or can't be trusted."""
+    """Prices that are unavailable or invalid."""
 
 
 class Bar(NamedTuple):
-    """One stock's day, adjusted for splits and not for dividends."""
+    """One day of a stock, adjusted for splits and not for dividends."""
 
     day: date
     open: float
@@ -36,12 +36,12 @@ class Bar(NamedTuple):
     close: float
     volume: int
     dividend: float = 0.0
-    """Paid to those who held the share the day before."""
+    """The dividend for shares held on the day before."""
     split: float = 1.0
-    """New shares for one old share."""
+    """The number of new shares for one old share."""
 
     def rescaled(self, ratio: float) -> "Bar":
-        """The same day, told in shares of which `ratio` make one of these."""
+        """Return the bar on the scale of a split, by which one share becomes `ratio` shares."""
         prices = {name: getattr(self, name) / ratio for name in SCALED}
         return self._replace(**prices, volume=round(self.volume * ratio))
 
@@ -51,15 +51,15 @@ def within(bars: Iterable[Bar], spans: Sequence[Span]) -> list[Bar]:
 
 
 def is_broken(before: date, after: date) -> bool:
-    """Whether more days without trade lie between two days than can be a pause."""
+    """Tell whether the gap between two days is longer than `LONGEST_PAUSE`."""
     return after - before - DAY > LONGEST_PAUSE
 
 
 def settled(bars: Sequence[Bar], spans: Iterable[Span]) -> list[Span]:
-    """The parts of the spans of which nothing is to come any more. The bars are all there are until now.
+    """Return the parts of the spans that are final. `bars` has all bars until now.
 
-    The source may have a day's bar late. Whether a day without one is late or had no trade is known as soon as there is
-    a newer one, or when nothing has come for so long that the stock has ended.
+    The source may publish a day's bar late. A day without a bar is final once a newer bar exists, or once the gap is so
+    long that the stock is no longer traded.
     """
     newest = bars[-1].day
     ends = [(first, last if newest > last or is_broken(newest, last + DAY) else newest) for first, last in spans]
@@ -67,19 +67,19 @@ def settled(bars: Sequence[Bar], spans: Iterable[Span]) -> list[Span]:
 
 
 def check(ticker: str, bars: Sequence[Bar], spans: Sequence[Span]) -> None:
-    """Whether these can be trusted about all days of the spans. Other days' bars are there for comparison."""
+    """Raise a `PricesError` if the bars are invalid on a day of the spans. Bars of other days are for comparison."""
     if not bars:
         raise PricesError(f"{ticker}: no prices from {spans[0][0]} to {spans[-1][1]}, nor any later ones")
     for before, bar in pairwise(bars):
         if bar.day <= before.day:
             wrong = "occurs twice" if bar.day == before.day else f"comes after {before.day}"
             raise PricesError(f"{ticker}: {bar.day} {wrong}")
-    judged = set(within(bars, spans))
+    checked = set(within(bars, spans))
     for bar in bars:
-        if bar in judged:
+        if bar in checked:
             _check_values(ticker, bar)
     for before, bar in pairwise(bars):
-        if bar in judged:
+        if bar in checked:
             _check_step(ticker, before, bar)
     _check_pauses(ticker, [bar.day for bar in bars], spans)
 
@@ -103,7 +103,7 @@ def _check_values(ticker: str, bar: Bar) -> None:
 
 
 def _check_step(ticker: str, before: Bar, bar: Bar) -> None:
-    """What a day must be like after the day before it."""
+    """Raise a `PricesError` if a bar does not fit the bar before it."""
     if bar.dividend >= before.close:
         raise PricesError(
             f"{ticker}: the dividend of {bar.day} is {bar.dividend}, and the share was worth {before.close}"
@@ -118,11 +118,11 @@ def _check_step(ticker: str, before: Bar, bar: Bar) -> None:
 
 
 def _check_pauses(ticker: str, days: Sequence[date], spans: Sequence[Span]) -> None:
-    """Days without trade between others: so many of them were lost, or were no pause but an end and a beginning."""
+    """Raise a `PricesError` for a gap that is too long: bars are lost, or the ticker belonged to two stocks."""
     for before, after in pairwise(days):
         asked = any(first < after and before < last for first, last in spans)
         if asked and is_broken(before, after):
             raise PricesError(
                 f"{ticker}: no prices between {before} and {after}, which is longer than an exchange is closed: "
-                f"load the days until {before} and those from {after} on, each by themselves"
+                f"load the days until {before} and those from {after} on separately"
             )

@@ -1,7 +1,7 @@
-"""The prices that are kept: which days there are, and closes that can be compared with one another.
+"""Stored prices: the days that were fetched, and adjusted closes.
 
-All bars of a stock are kept on one scale, adjusted for every split that was known when the last of them was fetched. A
-later split scales all of them alike, and so tells a model nothing about what was still to come.
+All bars of a stock have the same scale, adjusted for each split that was known at the last fetch. A later split
+rescales all of them equally, so that it leaks no information about the future to a model.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,26 +21,26 @@ from marmita.records.prices.bars import Bar as Bar
 from marmita.records.prices.bars import PricesError as PricesError
 
 NEW_YORK = timezone(timedelta(hours=-5))
-"""Where the day of the markets ends last. In summer this is an hour late, which makes a day final an hour later."""
+"""The time zone in which the trading day ends last. Without daylight saving, summer days end an hour late."""
 
 _WEEKEND = 5
-_SAME = 0.01
-"""Two fetches of one close differ by less, unless something is wrong."""
+_TOLERANCE = 0.01
+"""The relative tolerance between two fetches of the same close."""
 
 
 class NotEnoughHistoryError(ValueError):
-    """There are fewer days of prices than are needed."""
+    """A history with fewer days of prices than a caller needs."""
 
 
 class Closes(NamedTuple):
-    """One close a day, oldest first, adjusted for splits and dividends."""
+    """Daily closes, oldest first, adjusted for splits and dividends."""
 
     days: list[date]
     values: list[float]
 
 
 def stored(session: Session, ticker: str, first: date, last: date) -> list[Bar]:
-    """The days that are kept, oldest first."""
+    """Return the stored bars of these days, oldest first."""
     return list(_bars(session, ticker, Price.day.between(first, last), Price.day))
 
 
@@ -50,43 +50,43 @@ def count(session: Session, ticker: str, first: date, last: date) -> int:
 
 
 def missing(session: Session, ticker: str, first: date, last: date) -> list[Span]:
-    """The days that were never fetched."""
-    return _without(first, last, _ranges(session, ticker))
+    """Return the spans of days that were never fetched."""
+    return _subtract(first, last, _ranges(session, ticker))
 
 
 def last_before(session: Session, ticker: str, day: date) -> date | None:
-    """The last day with trade in the days that were fetched right before this one."""
+    """Return the last day with trade in the fetched range that ends right before this day."""
     before = PriceRange.ticker == Price.ticker, PriceRange.last_day == day - DAY
     fetched = Price.day.between(PriceRange.first_day, PriceRange.last_day)
     return session.execute(select(func.max(Price.day)).where(Price.ticker == ticker, fetched, *before)).scalar()
 
 
 def last_day(session: Session, ticker: str) -> date | None:
-    """The newest day that is kept."""
+    """Return the newest stored day."""
     return session.execute(select(func.max(Price.day)).where(Price.ticker == ticker)).scalar()
 
 
 def tickers(session: Session) -> Sequence[str]:
-    """The stocks of which prices are kept."""
+    """Return the stocks with stored prices."""
     return session.execute(select(PriceRange.ticker).distinct()).scalars().all()
 
 
 def scaled_since(session: Session, ticker: str) -> date | None:
-    """The day of the oldest fetch: splits since then may not be in all bars yet."""
+    """Return the day of the oldest fetch. Bars may lack the adjustment for splits since then."""
     oldest = session.execute(select(func.min(Price.fetched_at)).where(Price.ticker == ticker)).scalar()
     return oldest.astimezone(NEW_YORK).date() if oldest else None
 
 
 def keep(session: Session, ticker: str, bars: Sequence[Bar], spans: Iterable[Span], now: datetime) -> None:
-    """Add the bars of these days, and remember that the days were fetched.
+    """Store the bars of these days, and mark the days as fetched.
 
-    `bars` has all days from the first of these, or from `scaled_since` if that is earlier, until now: the splits among
-    them bring what is kept already to the same scale. Whoever keeps the same stock's prices at the same time waits.
+    `bars` has all days until now, from the first of these days or from `scaled_since`, whichever is earlier. The splits
+    among them bring the stored bars to the same scale. Concurrent calls for the same stock wait.
     """
     _lock(session, ticker)
     new = [span for first, last in spans for span in missing(session, ticker, first, last)]
     _rescale(session, ticker, [bar for bar in bars if bar.split != 1], now)
-    _compare(session, ticker, bars)
+    _check_scale(session, ticker, bars)
     rows = [bar._asdict() | {"ticker": ticker, "fetched_at": now} for bar in within(bars, new)]
     if rows:
         insert = insert_into(session, Price)
@@ -97,9 +97,9 @@ def keep(session: Session, ticker: str, bars: Sequence[Bar], spans: Iterable[Spa
 
 
 def adjusted(bars: Sequence[Bar], as_of: date) -> list[float]:
-    """Closes on the scale of the last one until `as_of`, as if each dividend had been put into the share.
+    """Return closes adjusted for dividends, on the scale of the last close until `as_of`.
 
-    From one day to the next they change by as much as the wealth of someone who held the share.
+    Their daily changes are total returns, with dividends reinvested.
     """
     if not bars:
         return []
@@ -112,8 +112,8 @@ def adjusted(bars: Sequence[Bar], as_of: date) -> list[float]:
 
 
 def history(session: Session, ticker: str, as_of: date, days: int) -> Closes:
-    """The last closes until a day. Nothing that came after it is looked at."""
-    bars = _unbroken(session, ticker, as_of, -days)
+    """Return the last closes until a day. Later bars have no effect on them."""
+    bars = _consecutive(session, ticker, as_of, -days)
     if len(bars) < days:
         raise NotEnoughHistoryError(
             f"there are {len(bars)} days of prices of {ticker} in a row up to {as_of}, and {days} are needed"
@@ -122,18 +122,18 @@ def history(session: Session, ticker: str, as_of: date, days: int) -> Closes:
 
 
 def newest(session: Session, ticker: str) -> Closes:
-    """All closes in a row up to the newest day that is kept."""
+    """Return all consecutive closes up to the newest stored day."""
     as_of = last_day(session, ticker)
-    bars = _unbroken(session, ticker, as_of, -count(session, ticker, date.min, as_of)) if as_of else []
+    bars = _consecutive(session, ticker, as_of, -count(session, ticker, date.min, as_of)) if as_of else []
     return Closes([bar.day for bar in bars], adjusted(bars, as_of or date.min))
 
 
 def future(session: Session, ticker: str, as_of: date, days: int) -> Closes:
-    """The closes that followed, as many as are there, on the scale of the last one until `as_of`."""
-    now = _unbroken(session, ticker, as_of, -1)
+    """Return up to `days` closes after `as_of`, on the scale of the last close until then."""
+    now = _consecutive(session, ticker, as_of, -1)
     if not now:
         return Closes([], [])
-    bars = now + _unbroken(session, ticker, as_of, days)
+    bars = now + _consecutive(session, ticker, as_of, days)
     return Closes([bar.day for bar in bars[1:]], adjusted(bars, as_of)[1:])
 
 
@@ -145,9 +145,10 @@ def _bars(
     return map(Bar._make, session.execute(found))
 
 
-def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar]:
-    """So many days until `as_of`, if negative, or after it. They end where days begin that were never fetched, and
-    where the stock ended.
+def _consecutive(session: Session, ticker: str, as_of: date, days: int) -> list[Bar]:
+    """Return consecutive bars: the last `-days` until `as_of` if `days` is negative, else the first `days` after it.
+
+    They end at days that were never fetched, and where trading ended.
     """
     back = days < 0
     side, order = (Price.day <= as_of, Price.day.desc()) if back else (Price.day > as_of, Price.day)
@@ -156,7 +157,7 @@ def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar
     edge = min(as_of, date.max - DAY) + DAY if back else as_of
     for bar in _bars(session, ticker, side, order, abs(days)):
         first, last = sorted((edge, bar.day))
-        lacking = _without(first + DAY, last - DAY, ranges)
+        lacking = _subtract(first + DAY, last - DAY, ranges)
         if is_broken(first, last) or any(_has_weekday(*span) for span in lacking):
             break
         bars.append(bar)
@@ -165,7 +166,7 @@ def _unbroken(session: Session, ticker: str, as_of: date, days: int) -> list[Bar
 
 
 def _has_weekday(first: date, last: date) -> bool:
-    """Markets are closed on weekends: nobody misses what was not fetched of them."""
+    """Tell whether a span has a weekday. Markets are closed on weekends, which need no fetch."""
     return any((first + DAY * number).weekday() < _WEEKEND for number in range(min((last - first).days, 2) + 1))
 
 
@@ -174,8 +175,8 @@ def _ranges(session: Session, ticker: str) -> list[Span]:
     return [(first, last) for first, last in session.execute(found.order_by(PriceRange.first_day))]
 
 
-def _without(first: date, last: date, ranges: Iterable[Span]) -> list[Span]:
-    """What the ranges, oldest first and apart from one another, leave of the days."""
+def _subtract(first: date, last: date, ranges: Iterable[Span]) -> list[Span]:
+    """Return the days outside the ranges, which are sorted and do not touch."""
     left = []
     for begin, end in ranges:
         if end < first or begin > last:
@@ -187,7 +188,7 @@ def _without(first: date, last: date, ranges: Iterable[Span]) -> list[Span]:
 
 
 def _add_range(session: Session, ticker: str, first: date, last: date, now: datetime) -> None:
-    """One range out of this one and all that touch it."""
+    """Merge a range with all stored ranges that touch it."""
     mine = PriceRange.ticker == ticker
     touching = mine & (PriceRange.first_day <= last + DAY) & (PriceRange.last_day >= first - DAY)
     for begin, end in session.execute(select(PriceRange.first_day, PriceRange.last_day).where(touching)):
@@ -198,7 +199,7 @@ def _add_range(session: Session, ticker: str, first: date, last: date, now: date
 
 
 def _rescale(session: Session, ticker: str, splits: Iterable[Bar], now: datetime) -> None:
-    """Adjust what was fetched before a split was known. The splits are those since the oldest fetch."""
+    """Adjust the bars that were fetched before a split was known. `splits` has those since the oldest fetch."""
     for split in splits:
         session.execute(
             update(Price)
@@ -211,15 +212,15 @@ def _rescale(session: Session, ticker: str, splits: Iterable[Bar], now: datetime
     session.execute(update(Price).where(Price.ticker == ticker).values(fetched_at=now))
 
 
-def _compare(session: Session, ticker: str, bars: Sequence[Bar]) -> None:
-    """Nothing is put beside prices of another scale. A single close may have been corrected meanwhile."""
+def _check_scale(session: Session, ticker: str, bars: Sequence[Bar]) -> None:
+    """Raise a `PricesError` if the scales of new and stored bars differ. A correction of single closes is allowed."""
     if not bars:
         return
     known = {bar.day: bar.close for bar in stored(session, ticker, bars[0].day, bars[-1].day)}
     ratios = [bar.close / known[bar.day] for bar in bars if bar.day in known]
-    if ratios and not abs(median(ratios) - 1) <= _SAME:
+    if ratios and not abs(median(ratios) - 1) <= _TOLERANCE:
         raise PricesError(
-            f"{ticker}: closes are now {median(ratios):g} times those that are kept, and no split explains it"
+            f"{ticker}: closes are now {median(ratios):g} times the stored ones, and no split explains it"
         )
 
 
@@ -228,7 +229,7 @@ def _end_of(day: date) -> datetime:
 
 
 def _lock(session: Session, ticker: str) -> None:
-    """One at a time for each stock. SQLite has one writer anyway."""
+    """Lock the stock for the rest of the transaction. SQLite has a single writer anyway."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": f"prices of {ticker}"}

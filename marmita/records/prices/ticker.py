@@ -9,7 +9,7 @@ _PATTERN = r"^[A-Z0-9^][A-Z0-9.^=-]{0,31}$"
 
 
 def ticker_of(text: str) -> str:
-    """Return a ticker as Yahoo Finance writes it. Raise a ValueError if it can be none."""
+    """Return a ticker as Yahoo Finance writes it. Raise a ValueError if it is invalid."""
     ticker = text.strip().upper()
     if not re.fullmatch(_PATTERN, ticker):
         raise ValueError("a ticker has at most 32 characters, letters, digits and . ^ = -, such as MSFT or BRK-B")

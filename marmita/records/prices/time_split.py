@@ -1,13 +1,13 @@
-"""How the days of a series are shared out: the oldest to learn from, the next to calibrate on, the latest to judge by.
+"""The time split of a series: the oldest days for training, the next for calibration, the newest for evaluation.
 
-Whoever trains must know, and whoever decides whether to train.
+Training uses it, and so does the decision whether to train.
 """
 
 TRAINING_SHARE = 0.68
 CALIBRATION_SHARE = 0.155
-"""Of the reference file that is: learn from 2000 to 2008, calibrate on 2009 and 2010, judge by what came after."""
+"""In the reference file: training on 2000 to 2008, calibration on 2009 and 2010, evaluation on the later days."""
 
 
 def first_unseen(days: int) -> int:
-    """The place of the first of so many days that a model does not see before it is judged."""
+    """Return the index of the first held-out day in a series of this many days."""
     return int(days * (TRAINING_SHARE + CALIBRATION_SHARE))

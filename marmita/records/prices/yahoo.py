@@ -1,6 +1,6 @@
 """Daily bars from Yahoo Finance.
 
-A process of its own fetches them: pandas and curl stay out of the one that asks, and a fetch that hangs can be ended.
+A subprocess fetches them. It keeps pandas and curl out of the calling process, and a hanging fetch can be killed.
 `python -m marmita.records.prices.yahoo MSFT 2013-01-02 2013-02-01` prints them as JSON.
 """
 
@@ -25,43 +25,43 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 from marmita.records.prices.bars import DAY, Bar, PricesError
 
 MIRROR = "MARMITA_YAHOO_URL"
-"""Names the variable that holds where all requests to Yahoo go instead: to a mirror, or through a gateway."""
+"""The environment variable with the address of a mirror or gateway for all requests to Yahoo."""
 
 _ROOT = Path(__file__).parents[3]
-_TURNS = BoundedSemaphore(2)
-"""Each process takes 130 MB and one or two seconds of computing: a service has few at a time."""
+_SUBPROCESS_SLOTS = BoundedSemaphore(2)
+"""The limit of concurrent subprocesses. Each takes 130 MB and one or two seconds of CPU time."""
 
 
 class UnknownTickerError(PricesError):
-    """Yahoo Finance answers, and knows no prices: to ask again is of no use."""
+    """A ticker of which Yahoo Finance has no prices. A retry does not help."""
 
 
 class UnreachableError(PricesError):
-    """Yahoo Finance does not answer: whether it has prices is not known."""
+    """A failed connection to Yahoo Finance."""
 
 
 _ERRORS = {"unknown": UnknownTickerError, "unreachable": UnreachableError, "failed": PricesError}
-"""By what the other process calls them."""
+"""The errors by their names in the subprocess's answer."""
 
 
 def fetch(ticker: str, first: date, last: date, timeout_s: float) -> list[Bar]:
-    """All bars from the first day to the last, oldest first, unchecked."""
+    """Fetch all bars from the first day to the last, oldest first, without validation."""
     deadline = time.monotonic() + timeout_s
     late = PricesError(f"Yahoo Finance gave no prices of {ticker} within {timeout_s:.1f} s")
-    if not _TURNS.acquire(timeout=max(timeout_s, 0)):
+    if not _SUBPROCESS_SLOTS.acquire(timeout=max(timeout_s, 0)):
         raise late
     try:
-        answer = _ask(ticker, first, last, deadline - time.monotonic())
+        answer = _run_subprocess(ticker, first, last, deadline - time.monotonic())
     except subprocess.TimeoutExpired:
         raise late from None
     finally:
-        _TURNS.release()
+        _SUBPROCESS_SLOTS.release()
     if error := answer.get("error"):
         raise _ERRORS[answer["kind"]](error)
     return [Bar(date.fromisoformat(day), *numbers) for day, *numbers in answer["bars"]]
 
 
-def _ask(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, Any]:
+def _run_subprocess(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
@@ -82,39 +82,39 @@ def _ask(ticker: str, first: date, last: date, timeout_s: float) -> dict[str, An
             check=False,
         )
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
-        raise PricesError(f"prices of {ticker} could not be fetched: {said[-1][:300]}")
+        output = done.stderr.decode(errors="replace").strip().splitlines() or ["no output"]
+        raise PricesError(f"prices of {ticker} could not be fetched: {output[-1][:300]}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
 def _environment() -> dict[str, str]:
-    """What the other process may see: no key, and no password of the database."""
+    """Return the subprocess's environment, without API keys and the database's password."""
     return {name: value for name, value in os.environ.items() if not name.startswith("MARMITA_") or name == MIRROR}
 
 
 class Reasons(logging.Handler):
-    """Keeps what yfinance logs."""
+    """A log handler that collects yfinance's errors."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         self.add(record.getMessage())
 
     def add(self, text: str) -> None:
         line = " ".join(text.split())
-        if line and line not in self.said:
-            self.said.append(line)
+        if line and line not in self.lines:
+            self.lines.append(line)
 
     def __str__(self) -> str:
-        return "; ".join(self.said)[:300]
+        return "; ".join(self.lines)[:300]
 
 
 @contextmanager
 def reasons() -> Iterator[Reasons]:
-    """Listen: yfinance answers an empty table when anything fails, and only its log says what."""
+    """Collect yfinance's log. After any error it returns an empty table, and only the log has the cause."""
     kept = Reasons()
     logger = logging.getLogger("yfinance")
     logger.addHandler(kept)
@@ -136,11 +136,11 @@ def unreachable(ticker: str, why: Reasons) -> str:
 
 
 def _because(why: Reasons) -> str:
-    return f" ({why})" if why.said else ""
+    return f" ({why})" if why.lines else ""
 
 
 def download(ticker: str, first: date, last: date) -> dict[str, Any]:
-    """What Yahoo Finance says: `bars`, or an `error`."""
+    """Return Yahoo Finance's answer: `bars`, or an `error` with its `kind`."""
     import yfinance
 
     session = make_session()
@@ -151,7 +151,7 @@ def download(ticker: str, first: date, last: date) -> dict[str, Any]:
             table = yfinance.Ticker(ticker, session=session).history(
                 start=first, end=last + DAY, auto_adjust=False, actions=True
             )
-        except Exception as error:  # it has many
+        except Exception as error:  # yfinance has many kinds of errors
             why.add(str(error) or type(error).__name__)
     if session.status >= 400:
         why.add(f"its answer was {session.status}")
@@ -166,18 +166,19 @@ def download(ticker: str, first: date, last: date) -> dict[str, Any]:
 
 
 def make_session() -> Any:
-    """Return a session of curl, as yfinance makes it, with the `status` of the last answer about prices: 0 if there was
-    none.
+    """Return a curl session like yfinance's own, with the `status` of the last answer about prices.
+
+    The status is 0 before the first answer.
     """
     from curl_cffi import requests
 
-    mirror = _mirror()
+    mirror = _mirror_url()
 
     class Session(requests.Session):  # type: ignore[type-arg]
         status = 0
 
         def request(self, method: Any, url: str, *args: Any, **options: Any) -> Any:
-            response = super().request(method, _redirected(url, mirror), *args, **options)
+            response = super().request(method, _redirect(url, mirror), *args, **options)
             if "/chart/" in url:
                 self.status = response.status_code
             return response
@@ -185,23 +186,23 @@ def make_session() -> Any:
     return Session(impersonate="chrome")
 
 
-def _mirror() -> SplitResult | None:
+def _mirror_url() -> SplitResult | None:
     mirror = urlsplit(os.environ.get(MIRROR, ""))
     if not mirror.netloc:
         return None
-    if mirror.scheme != "https" and not (mirror.scheme == "http" and _is_here(mirror.hostname or "")):
+    if mirror.scheme != "https" and not (mirror.scheme == "http" and _is_loopback(mirror.hostname or "")):
         raise PricesError(f"{MIRROR} must begin with https://, unless it is an address of this machine")
     return mirror
 
 
-def _is_here(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         return False
 
 
-def _redirected(url: str, mirror: SplitResult | None) -> str:
+def _redirect(url: str, mirror: SplitResult | None) -> str:
     if mirror is None:
         return url
     path, query = urlsplit(url)[2:4]
@@ -210,7 +211,7 @@ def _redirected(url: str, mirror: SplitResult | None) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     ticker, first, last, *seconds = arguments
-    if seconds:  # ends even if nobody is left who would end it
+    if seconds:  # a limit that holds even if the parent process has died
         signal.setitimer(signal.ITIMER_REAL, float(seconds[0]))
     try:
         answer = download(ticker, date.fromisoformat(first), date.fromisoformat(last))

@@ -1,13 +1,13 @@
-"""Drift: whether what a model is asked, or what it says, still looks as it did in training.
+"""Drift: a change of a model's inputs or predictions since its training.
 
-The reference statistics of a model have the deciles of each feature, the shares of the rows between them, and how many
-rows there were. So many new rows as lie between the same deciles are held against that, in two ways:
+The reference statistics of a model have the deciles of each feature, the shares of the rows between them, and the
+number of rows. The shares of new rows between the same deciles are compared with them in two ways:
 
-- The population stability index (PSI) says how large a change is. It is never 0: by chance alone it is about
-  (bins - 1) · (1/n + 1/m) for n new rows and m rows of the reference. What it has above that is the change.
-- A two-sample Kolmogorov-Smirnov test at the deciles says how surely there is one.
+- The population stability index (PSI) is the size of a change. It is never 0: by chance alone it is about
+  (bins - 1) · (1/n + 1/m) for n new rows and m rows of the reference. The excess over that is the change.
+- A two-sample Kolmogorov-Smirnov test at the deciles gives its significance.
 
-An alarm needs both: a change that matters, and that is hardly chance, however many features are watched.
+An alarm needs both: a large change, and one that is significant for the number of features that are watched.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ import numpy.typing as npt
 from marmita.records.quality.evaluators import INDEPENDENT, Dependence, Doubles, Evaluator, Floats
 
 FEWEST_ROWS = 50
-"""Fewer rows say nothing about a change of an ordinary size."""
+"""The minimum number of rows to detect a change of ordinary size."""
 LARGE = 0.2
-"""How far PSI must lie above what chance gives."""
+"""The excess of PSI over its expected value that raises an alarm."""
 RARE = 0.01
-"""How often a stable stream may seem to have changed, over all features that are watched."""
+"""The rate of false alarms for stable inputs, over all watched features together."""
 
-_LAST_DIGITS = 1e-6
-"""A compiled model's single-precision numbers differ from those of the reference by so much, relatively."""
+_ROUNDING = 1e-6
+"""The relative difference between an ONNX model's single-precision numbers and those of the reference."""
 _TERMS = 100
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How far one feature, or one kind of prediction, is from its reference. None where there are too few rows."""
+    """The drift of one feature or one kind of prediction from its reference. None if there are too few rows."""
 
     kind: str
     """`input` or `prediction`."""
@@ -42,7 +42,7 @@ class Drift:
     rows: int
     psi: float | None = None
     expected_psi: float | None = None
-    """What chance alone would give."""
+    """The PSI by chance alone."""
     statistic: float | None = None
     p: float | None = None
     alarm: bool = False
@@ -50,7 +50,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Change:
-    """How far values are from a reference, and whether that may be chance."""
+    """The distance of values from a reference, and its significance."""
 
     psi: float
     expected_psi: float
@@ -59,7 +59,7 @@ class Change:
 
 
 def watch(evaluator: Evaluator, reference: Mapping[str, Any], rows: Floats, outputs: Floats) -> list[Drift]:
-    """The drift of everything that the reference has. Rows that tell nothing new are left out."""
+    """Return the drift of each figure in the reference, measured on independent rows."""
     places = evaluator.independent(rows)
     rows, outputs = rows[places], outputs[places]
     watched = [
@@ -78,9 +78,9 @@ def watch(evaluator: Evaluator, reference: Mapping[str, Any], rows: Floats, outp
 
 
 def compare(values: Doubles, described: Mapping[str, Any], dependence: Dependence = INDEPENDENT) -> Change:
-    """Hold values against the statistics of their reference, as `marmita.training.reference` makes them."""
+    """Compare values with the reference statistics that `reference.describe` returns."""
     edges, shares = np.asarray(described["edges"]), np.asarray(described["shares"])
-    room = edges + _LAST_DIGITS * np.abs(edges)
+    room = edges + _ROUNDING * np.abs(edges)
     counts = np.bincount(np.searchsorted(room, values, side="left"), minlength=len(shares))
     n, m = dependence.worth(len(values), described["rows"])
     now, then = _smooth(counts, len(values)), _smooth(shares * m, m)
@@ -94,10 +94,9 @@ def compare(values: Doubles, described: Mapping[str, Any], dependence: Dependenc
 
 
 def chance(statistic: float, n: float, m: float) -> float:
-    """How often two samples of one distribution are so far apart, or farther: Kolmogorov's distribution, with
-    Stephens's correction for samples that are not large.
+    """Return the p-value of a two-sample Kolmogorov-Smirnov statistic, with Stephens's correction for small samples.
 
-    At ten deciles and for values that repeat, samples seem closer than they are: the true chance is smaller.
+    It is an upper limit: the test looks at the deciles only, and values repeat.
     """
     size = sqrt(n * m / (n + m))
     distance = (size + 0.12 + 0.11 / size) * statistic
@@ -118,6 +117,6 @@ def _drift(
 
 
 def _smooth(counts: npt.NDArray[Any], total: float) -> Doubles:
-    """Shares with half a row more in each bin: an empty one would be infinitely surprising."""
+    """Return shares with half a row added to each bin, as the PSI of an empty bin is infinite."""
     smoothed: Doubles = (counts + 0.5) / (total + 0.5 * len(counts))
     return smoothed

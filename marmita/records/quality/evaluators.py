@@ -1,4 +1,4 @@
-"""What a model's records mean: which figures are watched for drift, what a label may be, and how good answers were."""
+"""Evaluators: each reads one model's records, with the figures to watch for drift, the valid labels and the scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -9,33 +9,33 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-"""Rows as they went into a model, or as they came out of it."""
+"""Inputs or outputs of a model, row by row."""
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
 ALL = "all"
-"""The part of a score that has no parts."""
+"""The part of a score over all rows, classes or days."""
 
 
 class Score(NamedTuple):
-    """One figure of how good a model was. The part is a class, a day of the path, or all of it."""
+    """One score of a model. The part is a class, a day of the path, or `ALL`."""
 
     score: str
     part: str
     value: float | None
-    """None if nothing that is labelled says anything about it."""
+    """None if no labelled row has a bearing on it."""
 
 
 class Dependence(NamedTuple):
-    """How much the values of one figure depend on one another: as many as there are say less than they seem to."""
+    """The correlation between the values of one figure, which reduces the effective sample size."""
 
     alike: float
-    """The correlation between any two values of now."""
+    """The correlation between any two new values."""
     spell: float
-    """So many values of the reference follow one another before it forgets."""
+    """The number of consecutive values in the reference that are correlated."""
 
     def worth(self, now: int, then: int) -> tuple[float, float]:
-        """How many independent values those of now, and those of the reference, are worth."""
+        """Return the effective sample sizes of the new values and of the reference."""
         return now / (1 + (now - 1) * self.alike), then / self.spell
 
 
@@ -43,7 +43,7 @@ INDEPENDENT = Dependence(alike=0, spell=1)
 
 
 class LabelledAnswers(NamedTuple):
-    """Rows that a model was asked, what it said, and what was true: rows by steps, NaN where nobody knows yet."""
+    """Inputs and outputs of rows with their truths: rows by steps, NaN where the truth is unknown."""
 
     rows: Floats
     outputs: Floats
@@ -54,69 +54,69 @@ class LabelledAnswers(NamedTuple):
         return ~np.isnan(self.truths)
 
     def at(self, rows: Places) -> "LabelledAnswers":
-        """Only these rows."""
+        """Return the answers to these rows."""
         return LabelledAnswers(self.rows[rows], self.outputs[rows], self.truths[rows])
 
 
 class Evaluator(ABC):
-    """Reads one model's records."""
+    """The base class of evaluators, each for the records of one model."""
 
     model: str
     first_step: int = 0
-    """The number by which a label's first step goes: 0 where a row has one truth, 1 where it has one for each day."""
+    """The number of a label's first step: 0 if a row has one truth, 1 if it has one for each day."""
 
     @property
     def steps(self) -> int:
-        """How many truths a row has."""
+        """Return the number of truths of a row."""
         return 1
 
     @property
     @abstractmethod
     def width(self) -> int:
-        """How many numbers the model takes for a row."""
+        """Return the number of inputs of a row."""
 
     @property
     @abstractmethod
     def outputs(self) -> int:
-        """How many numbers the model gives for a row."""
+        """Return the number of outputs of a row."""
 
     @abstractmethod
     def inputs(self, rows: Floats) -> dict[str, Doubles]:
-        """What is watched of the inputs, by the names of the reference statistics."""
+        """Return the figures of the inputs to watch for drift, by their names in the reference statistics."""
 
     @abstractmethod
     def predictions(self, rows: Floats, outputs: Floats) -> dict[str, Doubles]:
-        """What is watched of the answers, by the names of the reference statistics."""
+        """Return the figures of the outputs to watch for drift, by their names in the reference statistics."""
 
     @abstractmethod
     def read(self, truth: object) -> list[tuple[int, float]]:
-        """A label from outside, as steps and values. Raises ValueError if it can't be one."""
+        """Parse a label from a client into steps and values. Raise a ValueError if it is invalid."""
 
     @abstractmethod
     def score(self, answered: LabelledAnswers) -> list[Score]:
-        """How good the labelled answers were."""
+        """Return the scores of labelled answers."""
 
     @abstractmethod
     def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
-        """The error as a multiple of the one on held-out rows, which the model's card has."""
+        """Return the error as a multiple of the error on held-out rows, which the model's card has."""
 
     def confusion(self, answered: LabelledAnswers) -> list[list[int]] | None:  # noqa: ARG002
-        """Labelled rows by true class (line) and predicted class (column), for those who have classes."""
+        """Return labelled rows by true class (line) and predicted class (column), or None without classes."""
         return None
 
     def independent(self, rows: Floats) -> Places:
-        """The rows that tell something that the others don't: who asks the same again is no second witness."""
+        """Return the places of distinct rows, as a repeated request adds no information."""
         last_place = dict(zip(keys(rows), range(len(rows)), strict=True))
         return np.fromiter(last_place.values(), dtype=np.intp)
 
     def dependence(self, name: str) -> Dependence:  # noqa: ARG002
-        """How much the values of what is watched under this name depend on one another."""
+        """Return the dependence between the values of the watched figure with this name."""
         return INDEPENDENT
 
 
 @dataclass(frozen=True)
 class ClassEvaluator(Evaluator):
-    """Judges a model that gives the probability of each class."""
+    """The evaluator of a model that returns the probability of each class."""
 
     model: str
     features: Sequence[str]
@@ -166,7 +166,7 @@ class ClassEvaluator(Evaluator):
 
 @dataclass(frozen=True)
 class ValueEvaluator(Evaluator):
-    """Judges a model that gives a number with the two ends of its interval."""
+    """The evaluator of a model that returns a number with the two ends of its interval."""
 
     model: str
     features: Sequence[str]
@@ -202,14 +202,14 @@ class ValueEvaluator(Evaluator):
 
 
 def keys(rows: npt.NDArray[Any]) -> list[bytes]:
-    """Each row as bytes: equal rows, equal bytes."""
+    """Return each row as bytes, to compare rows by."""
     whole = np.ascontiguousarray(rows)
     keys: list[bytes] = whole.view(f"V{whole.shape[1] * whole.itemsize}").ravel().tolist()
     return keys
 
 
 def interval_scores(answers: Doubles, truths: Doubles, part: str) -> list[Score]:
-    """Scores of answers (rows by value, low and high by steps), where the truth is known."""
+    """Return the scores of answers (rows by value, low and high by steps) with a known truth."""
     known = ~np.isnan(truths)
     value, low, high, truth = answers[:, 0][known], answers[:, 1][known], answers[:, 2][known], truths[known]
     errors = value - truth
@@ -221,7 +221,7 @@ def interval_scores(answers: Doubles, truths: Doubles, part: str) -> list[Score]
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is one as JSON has them: true and false are none."""
+    """Tell whether a value is a JSON number, which true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -230,7 +230,7 @@ def mean(values: npt.NDArray[Any]) -> float | None:
 
 
 def ratio(part: float | None, whole: float | None) -> float | None:
-    """None where a share or a multiple has no meaning: nothing is known, or the whole is nothing."""
+    """Return the ratio, or None if a value is unknown or the whole is zero."""
     return float(part / whole) if part is not None and whole else None
 
 

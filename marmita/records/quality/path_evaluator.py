@@ -1,4 +1,4 @@
-"""What the records of a forecaster mean: windows of closes go in, paths of the days that follow come out."""
+"""The evaluator of a forecaster that takes windows of closes and returns paths of the following days."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ from marmita.records.quality.evaluators import (
 )
 
 HIGHEST_CLOSE = 1e9
-_SAME = 4
-"""Two windows that have so many closes in a row in common are of one stock and of the same days."""
-_ENOUGH = 2000
-"""More windows say no more: what all stocks have in common does not grow less with their number."""
+_OVERLAP = 4
+"""The length of a common run of closes by which two windows overlap: they are of one stock and share days."""
+_MAX_WINDOWS = 2000
+"""The maximum number of windows. As all stocks are correlated, more windows add no information."""
 
 
 @dataclass(frozen=True)
 class PathEvaluator(Evaluator):
-    """Judges a model that takes a window of closes, and gives closes, lows and highs of the days that follow."""
+    """The evaluator of a model that takes a window of closes, and returns closes, lows and highs of the next days."""
 
     model: str
     window: int
@@ -51,10 +51,10 @@ class PathEvaluator(Evaluator):
         return 3 * self.horizon
 
     def inputs(self, rows: Floats) -> dict[str, Doubles]:
-        """One daily return of each window, and the window's volatility.
+        """Return one daily return of each window, and the window's volatility.
 
-        The days that are looked at are spread over the windows: stocks that are asked about together have their last
-        day in common, and on a bad one they all fall.
+        The days are spread over the windows: requests made on one day share their last day, on which all stocks may
+        fall together.
         """
         returns = np.diff(np.log(rows.astype(np.float64)), axis=1)
         days = np.arange(len(rows)) % returns.shape[1]
@@ -80,8 +80,9 @@ class PathEvaluator(Evaluator):
         return scores + self._scores(answered, slice(None), ALL)
 
     def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
-        """Errors are compared with those of assuming that nothing changes, on the same days: in wild times both are
-        large, and that is no fault of the model.
+        """Return the error ratio, relative to a forecast of unchanged closes for the same days.
+
+        In volatile times both errors are large, without any fault of the model.
         """
         last, known = answered.rows[:, -1:].astype(np.float64), answered.known
         errors = np.abs(answered.outputs[:, : self.horizon] - answered.truths) / last
@@ -90,21 +91,23 @@ class PathEvaluator(Evaluator):
         return ratio(mean(errors[known]), mean(expected[known]))
 
     def independent(self, rows: Floats) -> Places:
-        """Windows that share no days: the next day's window of a stock tells one new close and 59 old ones."""
+        """Return the places of windows that share no days: a stock's next window has one new close and 59 old ones."""
         seen: set[bytes] = set()
         found = []
         for place, window in enumerate(rows):
-            if window[:_SAME].tobytes() in seen or window[-_SAME:].tobytes() in seen:
+            if window[:_OVERLAP].tobytes() in seen or window[-_OVERLAP:].tobytes() in seen:
                 continue
             found.append(place)
-            if len(found) == _ENOUGH:
+            if len(found) == _MAX_WINDOWS:
                 break
-            seen.update(keys(np.lib.stride_tricks.sliding_window_view(window, _SAME)))
+            seen.update(keys(np.lib.stride_tricks.sliding_window_view(window, _OVERLAP)))
         return np.array(found, dtype=np.intp)
 
     def dependence(self, name: str) -> Dependence:
-        """Calm and wild days come in spells, and for most stocks at once. The reference is of one stock, and its
-        windows overlap.
+        """Return the dependence of returns or of volatility.
+
+        Volatility is clustered in time and correlated between stocks. The reference is of one stock, with overlapping
+        windows.
         """
         if name == "daily_return":
             return Dependence(alike=0.02, spell=self.window / 6)

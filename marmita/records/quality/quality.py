@@ -1,4 +1,4 @@
-"""How good a model was over a window of time, how long it took, and how far what it was asked had drifted."""
+"""Quality of a model over a window of time: scores, inference times and drift."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from marmita.records.quality.drift import FEWEST_ROWS, Drift
 from marmita.records.quality.evaluators import Evaluator, Score
 
 _HISTORY = ("at", "version", "rows", "labelled", "error_ratio", "alarms")
-"""What is shown of figures that were kept."""
+"""The figures of a stored measurement that the history shows."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The figures of one model and one window. What nobody can say is None."""
+    """The figures of one model and one window. An unknown figure is None."""
 
     model: str
     version: str
@@ -31,31 +31,31 @@ class Quality:
     window: timedelta
     requests: int
     rows: int
-    """How many rows were asked in the window."""
+    """The number of rows in the window."""
     looked_at: int
-    """How many of them, the newest, the figures are about."""
+    """The number of newest rows that drift and times cover."""
     damaged: int
-    """How many of those could not be read."""
+    """The number of those rows that could not be read."""
     labelled: int
-    """How many rows the scores are about: those whose truth is known, and of these the newest."""
+    """The number of newest labelled rows, which the scores cover."""
     scores: Sequence[Score]
     confusion: list[list[int]] | None
-    """NewestLabelled rows by true class (line) and predicted class (column), of a classifier."""
+    """Labelled rows by true class (line) and predicted class (column), of a classifier."""
     error_ratio: float | None
-    """The error as a multiple of the one on held-out rows."""
+    """The error as a multiple of the error on held-out rows."""
     inference_mean_s: float | None
     inference_p95_s: float | None
     drift: Sequence[Drift]
     notes: Sequence[str]
-    """What the figures can't say, and why."""
+    """The limits of the figures, with reasons."""
 
     @property
     def alarms(self) -> list[str]:
-        """What has drifted."""
+        """Return the names of the features and predictions that have drifted."""
         return [f"{one.kind}: {one.feature}" for one in self.drift if one.alarm]
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, of values that JSON has."""
+        """Return the figures in JSON values."""
         figures = vars(self) | {
             "at": self.at.isoformat(),
             "window_s": self.window.total_seconds(),
@@ -64,7 +64,7 @@ class Quality:
             "alarms": self.alarms,
         }
         del figures["window"]
-        plain: dict[str, Any] = _plain(figures)
+        plain: dict[str, Any] = _to_json(figures)
         return plain
 
 
@@ -78,12 +78,12 @@ def measure(
     window: timedelta,
     now: datetime,
 ) -> Quality:
-    """Look at what one version of a model answered in a window that ends now."""
+    """Measure the quality of one version of a model over a window that ends now."""
     period = Period(evaluator.model, version, now - window, now)
     with database.reading() as session:
         requests, rows = count(session, period)
         recent = newest(session, evaluator, period)
-        judged = labelled(session, evaluator, period)
+        scored = labelled(session, evaluator, period)
     found = drift.watch(evaluator, reference, recent.inputs, recent.outputs)
     return Quality(
         model=evaluator.model,
@@ -94,19 +94,19 @@ def measure(
         rows=rows,
         looked_at=recent.rows,
         damaged=recent.damaged,
-        labelled=len(judged.answered.rows),
-        scores=evaluator.score(judged.answered),
-        confusion=evaluator.confusion(judged.answered),
-        error_ratio=evaluator.error_ratio(judged.answered, held_out),
+        labelled=len(scored.answered.rows),
+        scores=evaluator.score(scored.answered),
+        confusion=evaluator.confusion(scored.answered),
+        error_ratio=evaluator.error_ratio(scored.answered, held_out),
         inference_mean_s=float(recent.seconds.mean()) if len(recent.seconds) else None,
         inference_p95_s=float(np.quantile(recent.seconds, 0.95)) if len(recent.seconds) else None,
         drift=found,
-        notes=_notes(rows, recent, judged, found),
+        notes=_notes(rows, recent, scored, found),
     )
 
 
 def save(database: Database, quality: Quality) -> None:
-    """Keep the figures, so that one can look back."""
+    """Store a measurement for the history."""
     measurement = Measurement(
         id=new_id(),
         model=quality.model,
@@ -120,14 +120,14 @@ def save(database: Database, quality: Quality) -> None:
 
 
 def history(database: Database, model: str, most: int) -> list[dict[str, Any]]:
-    """What the figures were that were kept, the newest first: as many as are asked for, if there are so many."""
+    """Return the stored measurements of a model, newest first, at most as many as asked for."""
     asked = select(Measurement.figures).where(Measurement.model == model)
     asked = asked.order_by(Measurement.at.desc(), Measurement.id.desc()).limit(most)
     with database.reading() as session:
         return [{name: figures[name] for name in _HISTORY} for figures in session.scalars(asked)]
 
 
-def _notes(rows: int, recent: StoredPredictions, judged: NewestLabelled, found: Sequence[Drift]) -> list[str]:
+def _notes(rows: int, recent: StoredPredictions, scored: NewestLabelled, found: Sequence[Drift]) -> list[str]:
     if not rows:
         return ["no prediction of this version is kept from this time"]
     notes = []
@@ -135,21 +135,21 @@ def _notes(rows: int, recent: StoredPredictions, judged: NewestLabelled, found: 
         notes.append(f"drift and times are those of the newest {recent.rows} rows")
     if recent.damaged:
         notes.append(f"{recent.damaged} rows could not be read and are left out")
-    if judged.older:
-        notes.append(f"scores are those of the newest {len(judged.answered.rows)} labelled rows")
-    if not len(judged.answered.rows):
-        notes.append("no label is known yet: nobody can say how right the answers were")
+    if scored.older:
+        notes.append(f"scores are those of the newest {len(scored.answered.rows)} labelled rows")
+    if not len(scored.answered.rows):
+        notes.append("no row is labelled yet: the scores are unknown")
     if min((one.rows for one in found), default=0) < FEWEST_ROWS:
-        notes.append(f"drift is told from {FEWEST_ROWS} different rows on")
+        notes.append(f"drift needs at least {FEWEST_ROWS} different rows")
     return notes
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     match value:
         case dict():
-            return {key: _plain(each) for key, each in value.items()}
+            return {key: _to_json(each) for key, each in value.items()}
         case list() | tuple():
-            return [_plain(each) for each in value]
+            return [_to_json(each) for each in value]
         case float() if not isfinite(value):
             return None
         case _:

@@ -1,4 +1,4 @@
-"""Reference statistics of one figure: what drift is measured against."""
+"""Reference statistics of one figure, the baseline for drift."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ BINS = 10
 
 
 def describe(values: npt.ArrayLike) -> dict[str, Any]:
-    """Range, moments, and the shares of the rows between the deciles. Equal deciles are one edge."""
+    """Return range, moments, and the shares of the rows between the deciles. Equal deciles share one edge."""
     array = np.asarray(values, dtype=np.float64)
     edges = np.unique(np.quantile(array, np.arange(1, BINS) / BINS))
     counts = np.bincount(np.searchsorted(edges, array, side="left"), minlength=len(edges) + 1)

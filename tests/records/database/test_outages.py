@@ -210,7 +210,7 @@ def test_a_server_that_freezes_is_an_outage_until_it_thaws(postgres: Postgres, p
 def test_a_server_that_freezes_in_the_middle_is_an_outage(
     postgres: Postgres, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgresql, "_SERVER_S", 1)
+    monkeypatch.setattr(postgresql, "_STATEMENT_TIMEOUT_S", 1)
     database = Database(postgresql_url)
     database.upgrade()
     with database.reading() as session:
@@ -245,7 +245,7 @@ def test_a_statement_that_takes_too_long_is_given_up(postgresql_url: str, monkey
 
 @pytest.mark.usefixtures("impatient")
 def test_who_upgrades_may_take_all_the_time_that_it_needs(postgresql_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgresql, "_SERVER_S", 0)
+    monkeypatch.setattr(postgresql, "_STATEMENT_TIMEOUT_S", 0)
     database = Database(postgresql_url)
     with database.writing() as session:
         engines.lock_exclusively(session.connection())

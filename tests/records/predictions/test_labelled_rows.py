@@ -73,7 +73,7 @@ def test_damaged_records_are_left_out_and_counted(database: Database, damage: di
 
 
 def test_only_the_newest_are_looked_at_and_that_is_said(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(labelled_rows, "_ROWS_TOGETHER", 3)
+    monkeypatch.setattr(labelled_rows, "_BATCH_ROWS", 3)
     begun = NOW - timedelta(hours=1)
     ids = [
         ask(database, np.full((2, 2), number / 8), [5, 5], at=begun + timedelta(seconds=number)) for number in range(5)

@@ -178,7 +178,7 @@ def test_a_request_that_alone_is_too_large_does_not_stand_in_the_way(
 def test_a_backlog_is_written_in_portions(
     database: Database, recorder: Recorder, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_BYTES_TOGETHER", 10_000)
+    monkeypatch.setattr(module, "_TRANSACTION_BYTES", 10_000)
     told = [record(recorder, rows=rows) for rows in (1, 1, 1, 1, 100, 100, 1000, 1, 1, 1)]
     recorder.close()
     assert names(database) == told
@@ -226,12 +226,12 @@ def test_refusals_get_a_line_now_and_then_that_counts_those_before(
     for number in (1, 2, 3):
         record(recorder, version=SURROGATE * number)
     assert witness.sees(lambda seen: seen.lost["refused"] == 6)
-    recorder._quiet_until = 0
+    recorder._next_log_at = 0
     record(recorder, version=SURROGATE)
     assert witness.sees(lambda seen: seen.lost["refused"] == 8)
     assert [line.getMessage().split(",")[0] for line in caplog.records if "left out" in line.getMessage()] == [
-        "2 rows are left out",
-        "6 rows are left out",
+        "recorder: left out 2 rows",
+        "recorder: left out 6 rows",
     ]
 
 

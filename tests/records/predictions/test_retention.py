@@ -76,7 +76,7 @@ def test_with_nothing_old_nothing_is_forgotten(database: Database) -> None:
 
 
 def test_it_goes_in_portions_with_room_for_others_between(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_TOGETHER", 10)
+    monkeypatch.setattr(retention, "_BATCH_REQUESTS", 10)
     remember(database, BEFORE - timedelta(days=1), 25)
     still_there: list[int] = []
     assert delete_old(database, BEFORE, lambda _: still_there.append(len(left(database)[0]))) == 25
@@ -84,7 +84,7 @@ def test_it_goes_in_portions_with_room_for_others_between(database: Database, mo
 
 
 def test_a_portion_has_only_so_many_rows(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "_ROWS_TOGETHER", 10)
+    monkeypatch.setattr(retention, "_BATCH_ROWS", 10)
     remember(database, BEFORE - timedelta(days=2), 5, rows=4)
     remember(database, BEFORE - timedelta(days=1), 2, rows=10)
     still_there: list[int] = []
@@ -95,8 +95,8 @@ def test_a_portion_has_only_so_many_rows(database: Database, monkeypatch: pytest
 def test_a_request_of_very_many_rows_goes_bit_by_bit_and_itself_last(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retention, "_ROWS_TOGETHER", 10)
-    monkeypatch.setattr(retention, "_BELONGINGS_TOGETHER", 20)
+    monkeypatch.setattr(retention, "_BATCH_ROWS", 10)
+    monkeypatch.setattr(retention, "_BATCH_DEPENDENTS", 20)
     remember(database, BEFORE - timedelta(days=1), rows=50)
     newer = remember(database, BEFORE, rows=50)
     still_there: list[tuple[int, int, int]] = []

@@ -125,7 +125,7 @@ def test_no_more_rows_are_looked_at_if_they_are_damaged(database: Database, monk
 
 
 def test_requests_are_read_some_at_a_time(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored, "_TOGETHER", 3)
+    monkeypatch.setattr(stored, "_BATCH_RECORDS", 3)
     ids = ask_often(database, [1, 2, 1, 3, 1, 1, 1, 2])
     label(database, *((f"{id}-0", number) for number, id in enumerate(ids)))
 

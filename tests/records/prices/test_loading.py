@@ -20,7 +20,7 @@ DAYS = [one.day for one in BARS]
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "_PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(loading, "_BACKOFFS_S", (0.0, 0.0))
 
 
 def test_prices_are_loaded_through_yfinance_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""How Alembic gets at the database: through the connection, and in the transaction, that it is given."""
+"""Alembic's environment: migrations use the connection, and its transaction, that the caller passes."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
-"""Requests that came one after another are kept together. Those from before stay as they are, each by itself.
+"""Bundles of consecutive requests. Existing requests stay as bundles of one.
 
-What a service from before reads and writes is left, so that it goes on beside newer ones, and can come back.
+The columns that older services read and write stay, so that they work beside newer ones and a rollback is possible.
 """
 
 import sqlalchemy as sa
@@ -30,6 +30,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Of requests that were kept together, the ids of all but the first are lost."""
+    """Drop the columns. In each bundle, all request ids but the first are lost."""
     op.drop_column("predictions", "asked")
     op.drop_column("predictions", "requests")

@@ -1,4 +1,4 @@
-"""What a shepherd decides, and which one may."""
+"""The shepherd's decisions and leases."""
 
 import sqlalchemy as sa
 from alembic import op
