@@ -1,4 +1,4 @@
-"""A shepherd's life: it waits for its turn, looks after the models again and again, and ends when it is told to."""
+"""The main loop of the shepherd, the retraining controller: take the lease, run cycles, shut down gracefully."""
 
 import logging
 import time
@@ -19,18 +19,18 @@ from marmita.shepherd.shutdown import ShutdownRequested
 from marmita.telemetry import logs
 
 _POLL_S = 3.0
-"""So often one that waits for its turn asks whether it has come."""
+"""The interval at which a waiting shepherd tries to take the lease."""
 _STEP_S = 0.5
 _RETRY_S = 60.0
-"""So soon after a round for which the database was not there the next one begins."""
+"""The longest interval between a cycle that the database interrupted and the next one."""
 _CLEANUP_S = 3.0
-"""So long the end is held up by a database that does not answer. The next shepherd then tidies up."""
+"""The time limit of the cleanup at shutdown. If the database does not answer in time, the next shepherd cleans up."""
 
 log = logging.getLogger(__name__)
 
 
 def run(models: Sequence[str], once: bool, command: Command = training_command) -> int:
-    """Be the shepherd of these models. Returns the exit status."""
+    """Run the shepherd for these models. Return the exit status."""
     logs.configure()
     try:
         with shutdown.listening():
@@ -82,7 +82,7 @@ def _wait_for_lease(claim: Claim) -> None:
 
 
 def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
-    """One round after the other, as long as the lease is there."""
+    """Run cycles at the configured interval until the lease is lost."""
     every_s = settings().shepherd_interval.total_seconds()
     while not claim.lost:
         shutdown.check()
@@ -115,7 +115,7 @@ def _describe_holder() -> str:
 
 @contextmanager
 def _claimed() -> Iterator[Claim]:
-    """One who wants the lease. If it has it at the end, the next one gets it, and finds nothing open."""
+    """Yield a claim to the lease. At the end, release the lease; on shutdown, first close the open decisions."""
     claim = Claim(database(), SHEPHERD)
     try:
         yield claim
@@ -128,7 +128,7 @@ def _claimed() -> Iterator[Claim]:
 
 
 def _try_briefly(do: Callable[[], object]) -> None:
-    """Do it, but don't wait for long: the database may not answer."""
+    """Run a cleanup, and wait for it briefly: the database may not answer."""
 
     def attempt() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Whether a model is to be retrained, from what is known of it. Nothing is asked and nothing is done here."""
+"""The retraining policy: a pure function from the evidence about a model to a decision with its reasons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from marmita.shepherd.evidence import ChampionEvidence, Evidence
 from marmita.shepherd.material import Material
 
 LONGEST_BACKOFF = 8
-"""The wait after retrainings that were of no use is at most this multiple of the first one."""
+"""The largest backoff, as a multiple of the first one."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How wrong a model may be, and what retraining takes."""
+    """The thresholds at which a model is retrained."""
 
     max_age: timedelta
     error_ratio: float
@@ -25,16 +25,18 @@ class Policy:
 
 @dataclass(frozen=True)
 class PolicyDecision:
-    """What is to be done, and why, in sentences."""
+    """An action, and the reasons for it as sentences."""
 
     action: str
     reasons: list[str]
 
 
 def decide(evidence: Evidence, policy: Policy, now: datetime) -> PolicyDecision:
-    """Retrain a model that can't be served, is too old, is asked about something else, or is wrong too often; unless
-    there is nothing new to learn from, the new one could not be compared with it, or it was tried in vain a short while
-    ago.
+    """Decide whether to retrain a model.
+
+    A model without a servable champion is retrained at once. One that is stale, drifts or errs is retrained unless
+    there is an obstacle: no new data, a candidate that could not be compared with the champion, or a backoff that has
+    not ended.
     """
     champion = evidence.champion
     if champion is None:
@@ -47,7 +49,7 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> PolicyDecision:
 
 
 def backoff(tries: int, first: timedelta) -> timedelta:
-    """How long to wait after so many retrainings that were of no use."""
+    """Return the backoff after this number of retrainings that promoted nothing."""
     multiple: int = min(2 ** (tries - 1), LONGEST_BACKOFF)
     return first * multiple
 
@@ -81,7 +83,7 @@ def _error(champion: ChampionEvidence, ratio: str) -> str:
 
 
 def _well(champion: ChampionEvidence, material: Material, policy: Policy) -> list[str]:
-    """Why nothing is to be done: what was looked at, and what nobody can say."""
+    """Return the reasons to leave a model: what was measured, and what could not be measured."""
     reasons = []
     if champion.watched:
         reasons.append(f"nothing that it is asked has drifted, as far as {champion.looked_at} rows show")

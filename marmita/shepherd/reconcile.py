@@ -1,4 +1,4 @@
-"""One round: close what was left open, refresh prices, label forecasts, and look after each model."""
+"""One reconcile cycle: recover from crashes, refresh prices, label forecasts, and reconcile each model."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReconcileCycle:
-    """All that a round needs."""
+    """A cycle, with all that it depends on."""
 
     database: Database
     settings: Settings
@@ -35,7 +35,7 @@ class ReconcileCycle:
     fetch: Fetch = field(default=yahoo.fetch)
 
     def run(self) -> bool:
-        """Whether all went well: no model that could not be looked at, and no retraining that failed."""
+        """Run the cycle. Return whether it succeeded for every model; a rejected candidate is a success."""
         crash_recovery.close_interrupted(self.database, crash_recovery.REASON)
         wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_go_on)
         self._check()
@@ -46,7 +46,7 @@ class ReconcileCycle:
         return all(went_well)
 
     def _look_after(self, model: str, wrong_prices: dict[str, str]) -> bool:
-        """Whether it went well. What is wrong with one model keeps nobody from looking after the others."""
+        """Reconcile one model. Return whether it succeeded: an error of one model must not stop the others."""
         try:
             self._check()
             ticker = self.settings.shepherd_ticker
@@ -73,7 +73,7 @@ class ReconcileCycle:
         try:
             came = self._trainer().retrain(model, tries)
         except (DatabaseDownError, LeaseLostError):
-            raise  # whoever has the lease next closes it
+            raise  # the next holder of the lease closes the decision
         except Exception as error:
             came = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
             log.exception("%s could not be retrained", model)
@@ -83,7 +83,7 @@ class ReconcileCycle:
         return came.outcome != decisions.FAILED
 
     def _delete_old_versions(self, model: str) -> bool:
-        """Delete the versions that nobody needs. Whether it went well."""
+        """Delete the versions that retention does not keep. Return whether it succeeded."""
         keep = self.settings.retrain_keep_versions
         try:
             self._check()

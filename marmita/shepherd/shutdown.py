@@ -1,4 +1,4 @@
-"""Being told to end, by SIGTERM or Ctrl-C."""
+"""Graceful shutdown on SIGTERM or Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ _requested = Event()
 
 
 class ShutdownRequested(KeyboardInterrupt):
-    """Somebody wants the shepherd to end. All code that waits knows what to do about a Ctrl-C."""
+    """A request to shut down. As a `KeyboardInterrupt` it passes through `except Exception`."""
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """End in an orderly way when somebody says so. Who says it twice is not heard twice."""
+    """Install signal handlers that raise `ShutdownRequested` once; ignore further signals."""
 
     def end(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
@@ -36,6 +36,9 @@ def listening() -> Iterator[None]:
 
 
 def check() -> None:
-    """End if somebody has said so and was not heard: Python drops what is raised while it tidies up an object."""
+    """Raise `ShutdownRequested` if a signal has arrived.
+
+    The handler's own exception may be lost: Python drops what is raised in a finalizer.
+    """
     if _requested.is_set():
         raise ShutdownRequested
