@@ -10,7 +10,7 @@ from marmita.records.operations import decisions, training_runs
 from marmita.registry import champions
 from marmita.shepherd.retraining import Outcome, outcome_of
 
-REASON = "the shepherd that decided this ended before it was done"
+REASON = "the shepherd that decided this was killed before it had finished"
 """The detail of decisions that a killed shepherd left open."""
 
 log = logging.getLogger(__name__)
@@ -24,13 +24,13 @@ def close_interrupted(database: Database, why: str) -> int:
     found = decisions.still_open(database)
     for decision in found:
         training_runs.end_running(database, decision.runs, training_runs.INTERRUPTED, why)
-        came = _what_came(database, decision, why)
-        decisions.end(database, decision.id, came.outcome, came.detail, came.tag)
-        log.warning("the decision about %s of %s is closed: %s", decision.model, decision.at.isoformat(), came.detail)
+        result = _outcome(database, decision, why)
+        decisions.end(database, decision.id, result.outcome, result.detail, result.tag)
+        log.warning("decision about %s of %s closed: %s", decision.model, decision.at.isoformat(), result.detail)
     return len(found)
 
 
-def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
+def _outcome(database: Database, decision: Decision, why: str) -> Outcome:
     """Return the outcome of an open decision: that of its training runs if they had ended, else "interrupted"."""
     ended = [
         run

@@ -58,7 +58,7 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
     runner = discovery.runner(model)
     evaluator = runner.evaluator
     packed, unfit = _find_servable(model, runner.contract)
-    champion = _measured(packed, evaluator, database, window) if packed else None
+    champion = _measure(packed, evaluator, database, window) if packed else None
     material: Material
     if isinstance(evaluator, PathEvaluator):
         material = PriceMaterial.look(ticker, packed, database)
@@ -75,7 +75,7 @@ def _find_servable(model: str, contract: Mapping[str, Any]) -> tuple[PackedModel
         return None, str(error)
 
 
-def _measured(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
+def _measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
     quality: Quality = measure(packed, evaluator, database, window)
     made = packed.card.made
     tries = decisions.fruitless(database, packed.name, packed.tag, made)

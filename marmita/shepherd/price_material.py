@@ -61,7 +61,7 @@ class PriceMaterial(Material):
         if not self.ticker:
             yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
         elif self.newest is None:
-            yield f"there is nothing new to learn from: no prices of {self.ticker} are kept"
+            yield f"there is nothing new to learn from: no prices of {self.ticker} are stored"
         elif self.learnt_until is not None and self.newest <= self.learnt_until:
             yield f"there is nothing new to learn from: it knows all prices of {self.ticker} up to {self.newest}"
         yield from self._unfairness()
@@ -80,6 +80,6 @@ class PriceMaterial(Material):
         theirs, mine = self.judged_from, self.would_be_judged_from
         if theirs is not None and mine is not None and theirs > mine:
             yield (
-                f"a new one could not be compared with it: made from the prices of {self.ticker} that are kept, it "
-                f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
+                f"a candidate could not be compared with it: made from the stored prices of {self.ticker}, it would be "
+                f"scored on days from {mine} on, of which the champion has seen those before {theirs}"
             )

@@ -20,27 +20,27 @@ log = logging.getLogger(__name__)
 
 
 def refresh(
-    database: Database, ticker: str, fetch: Fetch = yahoo.fetch, may_go_on: Callable[[], bool] = lambda: True
+    database: Database, ticker: str, fetch: Fetch = yahoo.fetch, may_continue: Callable[[], bool] = lambda: True
 ) -> dict[str, str]:
     """Load missing prices, and label the forecasts of those days. Return the errors by stock."""
     deadline = time.monotonic() + BUDGET_S
-    wrong: dict[str, str] = {}
-    for name, (first, last) in _wanted(database, ticker):
+    errors: dict[str, str] = {}
+    for name, (first, last) in _missing_days(database, ticker):
         left_s = deadline - time.monotonic()
-        if left_s <= 0 or not may_go_on():
+        if left_s <= 0 or not may_continue():
             break
         try:
             loaded = loading.load(database, name, first, last, fetch, min(left_s, loading.BUDGET_S))
         except (PricesError, ValueError, OSError) as error:  # OSError: Yahoo's client writes files
-            wrong[name] = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            log.warning("prices of %s could not be refreshed: %s", name, error)
+            errors[name] = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            log.warning("price refresh of %s failed: %s", name, error)
         else:
             if loaded.fetched:
-                log.info("%d days of prices of %s were fetched", loaded.fetched, name)
-    return wrong
+                log.info("price refresh of %s fetched %d days", name, loaded.fetched)
+    return errors
 
 
-def _wanted(database: Database, ticker: str) -> Iterator[tuple[str, Span]]:
+def _missing_days(database: Database, ticker: str) -> Iterator[tuple[str, Span]]:
     """Yield stocks with their missing days: the shepherd's stock first, then the others in random order.
 
     The order is random so that a refresh that runs out of time does not always skip the same stocks.

@@ -21,7 +21,7 @@ Command = Callable[[str, Sequence[str]], list[str]]
 """A function from a model's name and its script's arguments to the training command."""
 
 _LONGEST_DETAIL = 4_000
-_NOT_RECORDED = "what came of it was not remembered"
+_NOT_RECORDED = "the outcome of the run was not recorded"
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class Trainer:
     def _try(self, model: str, attempt: TrainingAttempt) -> Outcome:
         before = _champion_version(model)
         command = self.command(model, [*attempt.arguments, "--run", attempt.run])
-        log.info("training begins: %s", " ".join(command))
+        log.info("training %s starts: %s", model, " ".join(command))
         result = subprocesses.run(command, self.limits, self.good_until, lambda line: log.info("%s: %s", model, line))
         if result.stop_reason in (StopReason.LEASE_LOST, StopReason.SHUTDOWN):
             raise LeaseLostError(str(result))
@@ -80,7 +80,7 @@ class Trainer:
         if result.succeeded:
             return found or self._not_recorded(attempt, how)
         if found:  # the failure came afterwards, such as while the run was logged to MLflow
-            log.warning("training %s (%s) was done, but %s", model, how, result)
+            log.warning("training %s (%s) finished, but %s", model, how, result)
             return replace(found, detail=f"{found.detail}; afterwards {result}")
         log.error("training %s failed (%s): %s", model, how, result)
         training_runs.end_running(self.database, [attempt.run], training_runs.FAILED, str(result))

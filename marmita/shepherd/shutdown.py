@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-REASON = "the shepherd was told to end"
+REASON = "the shepherd was shut down"
 
 _requested = Event()
 
@@ -19,13 +19,13 @@ class ShutdownRequested(KeyboardInterrupt):
 def listening() -> Iterator[None]:
     """Install signal handlers that raise `ShutdownRequested` once; ignore further signals."""
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def request_shutdown(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         _requested.set()
         raise ShutdownRequested
 
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {each: signal.signal(each, request_shutdown) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

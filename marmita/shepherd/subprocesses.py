@@ -21,7 +21,7 @@ from marmita.shepherd.supervisor import StopReason
 FOREVER = float("inf")
 
 _STEP_S = 0.1
-_PATIENCE_S = 3.0
+_GRACE_S = 3.0
 """The time limit for a supervisor to shut down. After it the supervisor is killed, and the command with it."""
 _LONGEST_LINE = 2_000
 
@@ -55,17 +55,17 @@ class CommandResult:
     def __str__(self) -> str:
         match self.stop_reason:
             case StopReason.TIMEOUT:
-                how = f"it took longer than {self.limits.seconds:g} s and was ended"
+                how = f"it took longer than {self.limits.seconds:g} s and was stopped"
             case StopReason.MEMORY:
-                how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was ended"
+                how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was stopped"
             case StopReason.LEASE_LOST:
-                how = "it was ended, as the shepherd had lost its lease"
+                how = "it was stopped because the shepherd lost its lease"
             case StopReason.SHUTDOWN:
-                how = "it was told to end"
+                how = "it was stopped because the shepherd shut down"
             case _ if self.status is None:
-                how = "its supervisor was killed, and it with it"
+                how = "it was killed with its supervisor"
             case _ if self.status < 0:
-                how = f"it was killed by {_signal(-self.status)}, as a system does that is out of memory"
+                how = f"it was killed by {_signal(-self.status)}; a system without free memory kills processes"
             case _:
                 how = f"it ended with the status {self.status}"
         return how if self.succeeded or not self.last_line else f"{how}: {self.last_line}"
@@ -89,15 +89,15 @@ def run(
             os.close(reporting)
         assert process.stdout is not None
         last: list[str] = []
-        reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="command output", daemon=True)
+        reading = Thread(target=_pass_on, args=(process.stdout, last, say), name="command output", daemon=True)
         try:
             reading.start()
             _watch(process, good_until)
         finally:
-            _end(process)
-            reading.join(_PATIENCE_S)
-        said = reported.read()
-    result = json.loads(said) if said else {"status": None, "stop_reason": None}
+            _stop(process)
+            reading.join(_GRACE_S)
+        text = reported.read()
+    result = json.loads(text) if text else {"status": None, "stop_reason": None}
     reason = result["stop_reason"]
     return CommandResult(result["status"], StopReason(reason) if reason else None, limits, "".join(last))
 
@@ -128,19 +128,19 @@ def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) 
         time.sleep(_STEP_S)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]") -> None:
     """Stop a supervisor, and with it the command, if they have not ended yet."""
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()
     try:
-        process.wait(_PATIENCE_S)
+        process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def _hand_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
+def _pass_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
     """Pass on all lines of the output, and leave the last one in a list."""
     with output:
         for line in iter(lambda: output.readline(_LONGEST_LINE), b""):

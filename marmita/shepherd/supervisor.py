@@ -35,7 +35,7 @@ class StopReason(StrEnum):
 _STEP_S = 0.1
 _MEMORY_INTERVAL_S = 0.5
 """The interval between memory checks: one takes some milliseconds."""
-_PATIENCE_S = 5.0
+_KILL_TIMEOUT_S = 5.0
 """The time limit for killing all processes. One that can't be killed, such as one that waits for a disk, is left."""
 _SET_DEATH_SIGNAL = 1
 _SET_SUBREAPER = 36
@@ -135,7 +135,7 @@ def descendants() -> list[psutil.Process]:
 
 def end_all() -> None:
     """Kill all descendants, and those that they start meanwhile."""
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _KILL_TIMEOUT_S
     while (family := descendants()) and time.monotonic() < deadline:
         for process in family:
             with suppress(psutil.Error):
@@ -162,9 +162,9 @@ def _proportional(process: psutil.Process) -> int:
 def main(arguments: Sequence[str]) -> None:
     report, seconds, most_bytes, *command = arguments
     os.set_inheritable(int(report), False)
-    came_of_it = Supervisor(float(seconds), int(most_bytes), command).run()
+    result = Supervisor(float(seconds), int(most_bytes), command).run()
     with suppress(OSError):  # the reader may be dead
-        os.write(int(report), json.dumps(came_of_it).encode())
+        os.write(int(report), json.dumps(result).encode())
 
 
 if __name__ == "__main__":
