@@ -1,4 +1,4 @@
-"""`marmita new`: write the two files of a model, `bentos/<model>.py` and `training/<model>.py`."""
+"""`marmita new`: write the two files of a new model, `bentos/<model>.py` and `training/<model>.py`."""
 
 import argparse
 import keyword
@@ -15,7 +15,7 @@ from marmita.cli.templates import class_name, service_file, training_file
 _NAME = r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*"
 _LONGEST_NAME = 63
 _IMPORTED = frozenset({"Any", "Classifier", "Examples", "Regressor", "Row", "Service"})
-"""Names of classes that the two files use."""
+"""The names of classes that the two files import."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _places(model: str) -> tuple[Path, Path, Path]:
-    """Return where the service, the training script and the data set of a new model go."""
+    """Return the paths of the service, the training script and the data set of a new model."""
     if not re.fullmatch(_NAME, model) or len(model) > _LONGEST_NAME:
         raise ValueError(
             f"{model!r} can't be a model's name: it is words of lower case letters and digits, each of which begins "
@@ -60,7 +60,7 @@ def _places(model: str) -> tuple[Path, Path, Path]:
 
 
 def _kind(data: DataSet, target: str) -> str:
-    """Return the kind of model that the target calls for. Few whole numbers may be either."""
+    """Return the kind of model that fits the target. Ask if the target has few distinct whole numbers."""
     kind, certain = data.guess(target)
     if certain:
         return kind
@@ -91,7 +91,7 @@ def _ask(what: str, flag: str) -> str:
 
 
 def _write(texts: dict[Path, str], data: Path, kept: Path) -> None:
-    """Write all of it or nothing."""
+    """Write all files, or none if one can't be written."""
     written: list[Path] = []
     try:
         if not kept.exists():

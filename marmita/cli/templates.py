@@ -1,4 +1,4 @@
-"""The text of the two files of a new model."""
+"""The templates of the two files of a new model."""
 
 from collections.abc import Mapping, Sequence
 from string import Template
@@ -130,7 +130,7 @@ def training_file(plan: Plan) -> str:
         words,
         names=", ".join([*(["HEADERS"] if headers else []), *sorted([words["name"], words["row"]])]),
         options=options,
-        distinct=_broken(
+        distinct=_wrapped(
             f"{_INDENT}table = distinct(", ["table", words["row"], target, *(["HEADERS"] if headers else [])], ")"
         ),
         truths=truths,
@@ -143,7 +143,7 @@ def class_name(model: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a string's literal as a formatter would leave it. Letters that look like others are escaped."""
+    """Return the literal of a string as the formatter writes it. Escape characters that look like others."""
     marks = ("'", '"') if text.count('"') > text.count("'") else ('"', "'")
     escaped = (_escaped(one) for one in text)
     return marks[0] + "".join(f"\\{one}" if one == marks[0] else one for one in escaped) + marks[0]
@@ -155,7 +155,7 @@ def _escaped(one: str) -> str:
 
 
 def _words(plan: Plan) -> dict[str, str]:
-    """Return what both files say."""
+    """Return the substitutions that both files need."""
     kind = _CLASSIFIER if plan.classes else _REGRESSOR
     name, words, count = class_name(plan.model), plan.model.replace("_", " "), len(plan.columns)
     return kind | {
@@ -192,18 +192,18 @@ def _feature(column: Column) -> str:
         f"high={_number(column.high)}",
         f"example={_number(column.example)}",
     ]
-    return _broken(f"{_INDENT}{column.name}: float = feature(", arguments, ")")
+    return _wrapped(f"{_INDENT}{column.name}: float = feature(", arguments, ")")
 
 
 def _outcome(plan: Plan) -> str:
     if plan.classes:
-        return _broken(f"{_INDENT}classes = (", [quoted(name) for name in plan.classes], ")", literal=True)
+        return _wrapped(f"{_INDENT}classes = (", [quoted(name) for name in plan.classes], ")", literal=True)
     low, high = map(_number, plan.bounds)
     return f"{_INDENT}low, high = {low}, {high}"
 
 
-def _broken(start: str, parts: Sequence[str], end: str, *, literal: bool = False) -> str:
-    """Return it in one line if that is not too long, else as a formatter breaks it."""
+def _wrapped(start: str, parts: Sequence[str], end: str, *, literal: bool = False) -> str:
+    """Return a bracketed list on one line if it fits, else wrapped as the formatter does it."""
     line = f"{start}{', '.join(parts)}{end}"
     if len(line) <= _LINE:
         return line

@@ -27,7 +27,7 @@ def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | 
 
 
 def _against_baseline(headline: Headline, *others: float) -> str:
-    """Return the score beside the best baseline's. `others` are further figures in the sentence, to tell apart."""
+    """Return the score beside the best baseline's. Round all figures so that they differ from `others`."""
     mine, baselines, *_ = distinct_figures(headline.value, headline.baseline_value, *others)
     missed = f", which it may miss by {headline.tolerance:.0%}" if headline.tolerance else ""
     return f"{headline.metric} {mine} against {baselines} of the best baseline, {headline.baseline}{missed}"
