@@ -82,7 +82,7 @@ _CLASSIFIER = {
     "verb": "classify",
     "linear": "LogisticRegression",
     "number": "np.int64",
-    "and_class": ", with the place of its class",
+    "and_class": ", with the index of its class",
     "imports": "from marmita.training.classifier import ClassifierTraining\n"
     "from marmita.training.examples import SEED, Examples, distinct, from_table",
     "baselines": "    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))\n"
@@ -179,7 +179,7 @@ def _headers(plan: Plan) -> dict[str, str]:
 def _headers_declared(headers: Mapping[str, str]) -> str:
     lines = [f"{_INDENT}{quoted(name)}: {quoted(header)}," for name, header in headers.items()]
     marked = (line if len(line) <= _LINE else f"{line}  # noqa: E501" for line in lines)
-    about = '"""The data set\'s own column names, where they differ from ours."""'
+    about = '"""The data set\'s column names, where they differ from the features\'."""'
     return "\n".join(["", "HEADERS = {", *marked, "}", about, ""])
 
 

@@ -13,7 +13,7 @@ from benchmarks.contenders.fastapi.contract import (
     Wines,
     WineScore,
 )
-from benchmarks.contenders.fastapi.door import application
+from benchmarks.contenders.fastapi.middleware import application
 from benchmarks.contenders.fastapi.models import Model
 
 FEATURES = list(Wine.model_fields)

@@ -1,4 +1,4 @@
-"""FastAPI as tutorials do it: an array into Keras' `predict`, in an endpoint that is not async."""
+"""FastAPI as tutorials show it: an array into Keras' `predict`, in a synchronous endpoint."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from benchmarks.contenders.fastapi.contract import WINDOW, AllSeries, Forecast, Step
-from benchmarks.contenders.fastapi.door import application
+from benchmarks.contenders.fastapi.middleware import application
 
 app = application()
 path = Path(os.environ["BENCH_FORECASTER"])

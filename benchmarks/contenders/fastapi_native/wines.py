@@ -1,4 +1,4 @@
-"""FastAPI as tutorials do it: a data frame into scikit-learn's `predict`, in an endpoint that is not async."""
+"""FastAPI as tutorials show it: a data frame into scikit-learn's `predict`, in a synchronous endpoint."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import BaseModel
 
 from benchmarks.contenders.fastapi.contract import Wines
-from benchmarks.contenders.fastapi.door import application
+from benchmarks.contenders.fastapi.middleware import application
 
 
 class Score(BaseModel):
