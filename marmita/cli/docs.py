@@ -78,8 +78,8 @@ def routes() -> str:
     from marmita.application import document
     from marmita.service import Service
 
-    front: type[Any] = discovery.every_model(type("Marmita", (), {"__doc__": "Every model."}))
-    paths = document(bentoml.service(service_class=Service)(front)).asdict()["paths"]
+    combined: type[Any] = discovery.every_model(type("Marmita", (), {"__doc__": "Every model."}))
+    paths = document(bentoml.service(service_class=Service)(combined)).asdict()["paths"]
     return table(("route", "what it does", "API key"), _routes(paths))
 
 

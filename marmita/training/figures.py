@@ -28,7 +28,7 @@ def confusion(model: PackedModel, classes: Sequence[str]) -> Figure:
         axis.text(column, row, f"{count}\n{shares[row, column]:.0%}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(classes)), classes)
     axis.set_yticks(range(len(classes)), classes)
-    axis.set_xlabel("said")
+    axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     return figure
 
@@ -40,6 +40,6 @@ def values(model: PackedModel, rows: Floats, truth: Doubles) -> Figure:
     axis.plot(truth, predicted, "o", color=ACCENT, markersize=3, alpha=0.5)
     axis.axline((float(truth.mean()), float(truth.mean())), slope=1, color=SOFT, zorder=0)
     axis.set_xlabel("true")
-    axis.set_ylabel("said")
+    axis.set_ylabel("predicted")
     axis.spines[["top", "right"]].set_visible(False)
     return figure

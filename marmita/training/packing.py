@@ -79,12 +79,12 @@ def pack(candidate: Candidate) -> PackedModel:
     difference = compare(candidate.compiled, candidate.held_out)
     check_readable(candidate, discovery.runner(candidate.name).evaluator)
     with champions.champion_lock(candidate.name) as promote:
-        judged = _judge(candidate)
-        packed = _save(candidate, difference, judged)
-        if judged.promoted:
+        result = _apply_gate(candidate)
+        packed = _save(candidate, difference, result)
+        if result.promoted:
             promote(packed)
     print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
-    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
+    print(f"Packed as {packed.tag}, {'promoted' if result.promoted else 'not promoted'}: {result.reason}.")
     return packed
 
 
@@ -114,13 +114,13 @@ def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
         ) from error
 
 
-def _judge(candidate: Candidate) -> GateVerdict:
+def _apply_gate(candidate: Candidate) -> GateVerdict:
     champion = _comparable_champion(candidate)
     flaw = _unfair_comparison(champion, candidate) or _outdated_origin(candidate) or candidate.flaw
     return verdict(candidate.headline, _score(champion, candidate), flaw)
 
 
-def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> PackedModel:
+def _save(candidate: Candidate, difference: float, result: GateVerdict) -> PackedModel:
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -136,7 +136,7 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> Packe
         baselines=candidate.baselines,
         cross_validation=candidate.cross_validation,
         compiled_difference=difference,
-        verdict=judged,
+        verdict=result,
     )
     return packed_model.save(
         candidate.name,

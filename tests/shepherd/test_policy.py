@@ -132,7 +132,7 @@ def test_a_forecaster_that_has_seen_what_a_new_one_is_judged_by_is_left_as_it_is
     verdict, reasons = decided(material)
 
     assert verdict == action
-    assert ("judged on days from 2024-05-06 on, of which the champion has seen those before" in reasons) == (
+    assert ("scored on days from 2024-05-06 on, of which the champion has seen those before" in reasons) == (
         action == LEAVE
     )
 

@@ -22,7 +22,7 @@ def forecast(model: PackedModel, unseen: Samples, examples: Sequence[int]) -> Fi
         axis.plot(past, unseen.closes[example, -30:], color=INK, linewidth=1.2)
         axis.fill_between(ahead, low, high, color=SOFT, label="90 % interval")
         axis.plot(ahead, close, color=ACCENT, label="forecast")
-        axis.plot(ahead, unseen.future[example], "o", color=INK, markersize=3, label="what came")
+        axis.plot(ahead, unseen.future[example], "o", color=INK, markersize=3, label="actual close")
         axis.set_xlabel("trading days")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("adjusted close, $")

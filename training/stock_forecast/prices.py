@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yfinance
 
-from marmita.records.prices import prices as kept
+from marmita.records.prices import prices as records
 from marmita.records.prices import yahoo
 from marmita.records.prices.bars import PricesError as PricesError
 from marmita.records.prices.ticker import ticker_of
@@ -62,7 +62,7 @@ def stored(ticker: str) -> Closes:
     except ValueError as error:
         raise PricesError(str(error)) from None
     with database().reading() as session:
-        found = kept.newest(session, ticker)
+        found = records.newest(session, ticker)
     if not found.days:
         raise PricesError(
             f"no prices of {ticker} are stored: load them with `python -m marmita prices load {ticker} FIRST LAST`"
