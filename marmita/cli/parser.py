@@ -106,7 +106,7 @@ def _add_records(commands: Any) -> None:
     database = commands.add_parser("database", help="upgrade or clean the database").add_subparsers(required=True)
     upgrade = database.add_parser("upgrade", help="create the tables, or migrate them to this version")
     upgrade.set_defaults(run=_lazy("records", "upgrade"))
-    about = "delete old predictions with their labels, old measurements, and decisions that are older than a year, too"
+    about = "delete old predictions with their labels, and old measurements; keep decisions for at least a year"
     forget = database.add_parser("forget", help=about)
     forget.add_argument("--days", type=_days, help="the age in days, instead of MARMITA_RECORD_RETENTION")
     forget.set_defaults(run=_lazy("records", "forget"))

@@ -11,7 +11,7 @@ from training.stock_forecast.windows import Recipe
 
 
 class CannotFineTuneError(Exception):
-    """An error of the origin: there is no champion, or it does not fit the recipe."""
+    """The lack of a champion that can be fine-tuned with the recipe."""
 
 
 def gentle(recipe: Recipe) -> Recipe:
