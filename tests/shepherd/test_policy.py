@@ -117,7 +117,7 @@ def test_a_forecaster_that_is_wrong_is_retrained_if_there_are_newer_prices(champ
     for material, said in (
         (known, "it knows all prices of MSFT"),
         (nameless, "MARMITA_SHEPHERD_TICKER names no stock"),
-        (PriceMaterial("MSFT", None), "no prices of MSFT are kept"),
+        (PriceMaterial("MSFT", None), "no prices of MSFT are stored"),
     ):
         action, reasons = decided(material, **champion)
         assert action == LEAVE
@@ -144,7 +144,7 @@ def test_after_each_try_in_vain_the_next_one_waits_for_longer(tries: int, days: 
 
     action, reasons = decided(last_try=NOW - days * DAY + timedelta(minutes=1), **waits)
     assert action == LEAVE
-    assert "waits until 2026-03-04 12:01 UTC" in reasons
+    assert "lasts until 2026-03-04 12:01 UTC" in reasons
     assert decided(last_try=NOW - days * DAY, **waits)[0] == RETRAIN
 
 
