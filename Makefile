@@ -40,7 +40,8 @@ image: bento  ## Build the image of all models, or of one: MODEL=wine_quality
 	@models="$$(python -m marmita tags $(MODEL))" && revision=$$(git rev-parse HEAD) && cd / && \
 		version=$$(basename $$(bentoml get --output path $(BENTO):latest)) && \
 		bentoml containerize $(BENTO):$$version -t $(BENTO):$$version -t $(BENTO):latest $(IMAGE_FORMAT) \
-		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models"
+		--opt label=org.opencontainers.image.revision=$$revision --opt label=marmita.models="$$models" \
+		--opt label=org.opencontainers.image.licenses=Apache-2.0
 
 chart: .venv/train  ## Write the models in bentos/ into the Helm chart's values
 	@python -m marmita chart
@@ -48,7 +49,7 @@ chart: .venv/train  ## Write the models in bentos/ into the Helm chart's values
 shepherd-image:  ## Build the image of the shepherd (the retraining controller), with the libraries of training
 	@revision=$$(git rev-parse --short=12 HEAD) && $(or $(BENTOML_CONTAINERIZE_BACKEND),docker) build \
 		--file deploy/shepherd.Dockerfile --tag marmita-shepherd:$$revision --tag marmita-shepherd:latest \
-		--label org.opencontainers.image.revision=$$revision .
+		--label org.opencontainers.image.revision=$$revision --label org.opencontainers.image.licenses=Apache-2.0 .
 
 test: .venv/dev  ## Run all tests (WORKERS=3: the number of parallel workers)
 	@python -m pytest --numprocesses $(WORKERS)

@@ -28,10 +28,14 @@ def home(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """A port for a server that is still to start. It is none of those that the system gives to clients meanwhile."""
+    """A port for a server that is still to start. It is none of those that the system gives to clients meanwhile, or
+    that another worker of this run may choose: whoever waits for its own server must not find that one.
+    """
     chance = random.SystemRandom()  # training sets the other one's seed, in all runs alike
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 15_000 + worker % 5 * 3_000
     while True:
-        port = chance.randrange(15_000, 30_000)
+        port = chance.randrange(first, first + 3_000)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -63,7 +63,7 @@ def test_it_holds_the_champions_and_the_configuration(
     packed = {model["tag"] for service in described["services"] for model in service["models"]}
     assert packed == {champion.tag for champion in champions.values()}
     files = {str(path.relative_to(bento / "src")) for path in (bento / "src").rglob("*") if path.is_file()}
-    assert {"service.py", "configuration.yaml", "requirements/serve.txt"} <= files
+    assert {"service.py", "LICENSE", "configuration.yaml", "requirements/serve.txt"} <= files
     left_out = ("training", "tests", ".venv", "marmita/shepherd", "marmita/training")
     assert not [file for file in files if file.startswith(left_out)]
     assert yaml.safe_load((bento / "apis" / "openapi.yaml").read_text())["paths"][SCORE]

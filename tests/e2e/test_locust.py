@@ -284,7 +284,7 @@ def test_a_missed_objective_fails_and_is_told(colocated: Server) -> None:
 
 def test_wrong_answers_are_failures(tmp_path: Path) -> None:
     with stub(200, [RIGHT[CLASSIFY] | {"status": "normal"}]) as url:
-        status, said = headless(url, "--csv", str(tmp_path / "load"))
+        status, said = headless(url, "--csv", str(tmp_path / "load"), seconds=5)
 
     assert status == 1
     assert "the status is not the most probable one" in said

@@ -121,9 +121,9 @@ def test_what_went_on_from_the_champion_of_today_takes_its_place(candidate: Cand
 
 @pytest.mark.parametrize(("part", "missing"), [("scores", "mae"), ("reference", "features")])
 def test_what_its_evaluator_can_not_read_is_not_packed(candidate: Candidate, part: str, missing: str) -> None:
-    spoilt: dict[str, Any] = {part: {key: value for key, value in getattr(candidate, part).items() if key != missing}}
+    change: dict[str, Any] = {part: {key: value for key, value in getattr(candidate, part).items() if key != missing}}
 
     with pytest.raises(packing.UnreadableError, match=f"evaluator of {NAME} can't read .*{missing}"):
-        packing.pack(replace(candidate, **spoilt))
+        packing.pack(replace(candidate, **change))
 
     assert champions.champion(NAME) is None

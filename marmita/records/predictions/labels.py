@@ -17,20 +17,30 @@ from marmita.records.database import bulk
 from marmita.records.database.database import Database, insert_into
 from marmita.records.database.tables import Label, Prediction
 from marmita.records.predictions import pending_forecasts
-from marmita.records.predictions.pending_forecasts import Close, PendingForecast
+from marmita.records.predictions.pending_forecasts import DueLabels, PendingForecast
 from marmita.records.prices import prices
 from marmita.records.quality.evaluators import Evaluator
 
 _ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
 _TOGETHER = 1000
 """So many are asked for or written in one statement."""
-_ADD_ROWS = "INSERT INTO labels (prediction_id, row, step, value, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_LABEL = ("ids", "rows", "steps", "values")
+_ADD_ROWS = """
+INSERT INTO labels (prediction_id, row, step, value, at)
+WITH followed (step, ratio) AS (VALUES {}), due (id, row, scale, first, last, at) AS (VALUES (?, ?, ?, ?, ?, ?))
+SELECT id, row, step, ratio * scale, at FROM due JOIN followed ON step BETWEEN first AND last WHERE true
+ON CONFLICT DO NOTHING
+"""
+_DUE = ("ids", "rows", "scales", "firsts", "lasts")
 _ADD_COLUMNS = """
 INSERT INTO labels (prediction_id, row, step, value, at)
-SELECT *, CAST(:at AS timestamptz) FROM unnest(
-    CAST(:ids AS varchar[]), CAST(:rows AS integer[]), CAST(:steps AS integer[]), CAST(:values AS double precision[])
-)
+SELECT due.id, due.row, followed.step, followed.ratio * due.scale, CAST(:at AS timestamptz)
+FROM unnest(
+    CAST(:ids AS varchar[]), CAST(:rows AS integer[]), CAST(:scales AS double precision[]),
+    CAST(:firsts AS integer[]), CAST(:lasts AS integer[])
+) WITH ORDINALITY AS due (id, row, scale, first, last, place)
+JOIN unnest(CAST(:followed AS double precision[])) WITH ORDINALITY AS followed (ratio, step)
+    ON followed.step BETWEEN due.first AND due.last
+ORDER BY due.place, followed.step
 ON CONFLICT DO NOTHING
 """
 _ADVANCE_ROWS = """
@@ -149,35 +159,34 @@ def _label_day(database: Database, ticker: str, as_of: date, followed: Sequence[
     while time.monotonic() < deadline:
         with database.reading() as session:
             forecasts = pending_forecasts.pending(session, ticker, as_of, len(followed), place)
-            closes = list(pending_forecasts.closes(session, forecasts, followed))
+            due = list(pending_forecasts.due_labels(session, forecasts, len(followed)))
         if not forecasts:
             break
         with database.writing() as session:
-            labelled += _write_closes(session, (ticker, as_of), forecasts, closes, len(followed))
+            kept = _predictions(session, {forecast.prediction_id for forecast in forecasts})
+            labelled += _add_new(session.connection(), [one for one in due if one.prediction_id in kept], followed)
+            _advance(session.connection(), (ticker, as_of), forecasts, len(followed))
         last = forecasts[-1]
         place = last.next_step, last.prediction_id, last.row
     return labelled
 
 
-def _write_closes(
-    session: Session, of: tuple[str, date], forecasts: Sequence[PendingForecast], closes: Iterable[Close], known: int
-) -> int:
-    """Keep the closes, unless someone told them, and that the forecasts have them. Returns how many are new."""
-    kept = _predictions(session, {forecast.prediction_id for forecast in forecasts})
-    stored = _add_new(session.connection(), sorted(close for close in closes if close[0] in kept))
-    _advance(session.connection(), of, forecasts, known)
-    return stored
+def _add_new(connection: Connection, due: Sequence[DueLabels], followed: Sequence[float]) -> int:
+    """Keep closes as labels where there are none yet, in the order of their keys. Returns how many were kept.
 
-
-def _add_new(connection: Connection, closes: Sequence[Close]) -> int:
-    """Keep labels where there are none yet, in the order of their keys. Returns how many were kept."""
-    if not closes:
+    The database itself makes the labels of a forecast's steps out of its last close: to send each takes twice as long.
+    """
+    if not due:
         return 0
+    followed = followed[: max(one.last for one in due)]
+    due = sorted(due)
     if connection.dialect.name == "sqlite":
         at = bulk.moments(connection)(time.time())
-        return connection.exec_driver_sql(_ADD_ROWS, [(*close, at) for close in closes]).rowcount
+        statement = _ADD_ROWS.format(", ".join(f"({step}, ?)" for step in range(1, len(followed) + 1)))
+        return connection.exec_driver_sql(statement, [(*followed, *one, at) for one in due]).rowcount
     # One row after the other takes this driver much longer, and it does not say how many were new.
-    return connection.execute(text(_ADD_COLUMNS), _columns(_LABEL, closes) | {"at": datetime.now(UTC)}).rowcount
+    closes = {"followed": list(followed), "at": datetime.now(UTC)}
+    return connection.execute(text(_ADD_COLUMNS), _columns(_DUE, due) | closes).rowcount
 
 
 def _advance(connection: Connection, of: tuple[str, date], forecasts: Iterable[PendingForecast], known: int) -> None:
@@ -220,7 +229,9 @@ def _predictions(session: Session, ids: Iterable[str], lock: bool = True) -> dic
     """Those that are kept. Locked, they can't be forgotten before their labels are written."""
     found: dict[str, _Known] = {}
     for some in _parts(sorted(ids)):
-        query = select(Prediction.id, Prediction.model, Prediction.rows).where(Prediction.id.in_(some))
+        query = select(Prediction.id, Prediction.model, Prediction.rows).where(
+            bulk.is_among(session, Prediction.id, some)
+        )
         if lock:
             query = query.with_for_update(read=True, key_share=True)
         for id, model, rows in session.execute(query):

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from datetime import date
 from struct import unpack_from
 from typing import NamedTuple
@@ -28,8 +28,16 @@ Place = tuple[int, str, int]
 
 FIRST: Place = (0, "", 0)
 
-Close = tuple[str, int, int, float]
-"""Prediction, row and step, where a label belongs, and its value."""
+
+class DueLabels(NamedTuple):
+    """The labels of one forecast that prices give now: of its steps from the first to the last."""
+
+    prediction_id: str
+    row: int
+    scale: float
+    """The forecast's own last close. The closes that followed are told as multiples of it."""
+    first: int
+    last: int
 
 
 class PendingForecast(NamedTuple):
@@ -97,23 +105,24 @@ def _records(session: Session, ids: Collection[str]) -> dict[str, Record]:
     inputs, outputs = (func.length(blob, type_=Integer()) for blob in (Prediction.inputs, Prediction.outputs))
     found = session.execute(
         select(Prediction.id, Prediction.rows, inputs.label("inputs"), outputs.label("outputs")).where(
-            Prediction.id.in_(ids)
+            bulk.is_among(session, Prediction.id, ids)
         )
     )
     step = 3 * NUMBERS.itemsize
     return {one.id: Record(one.rows, one.outputs // one.rows // step if one.rows else 0, one.inputs) for one in found}
 
 
-def closes(session: Session, forecasts: Iterable[PendingForecast], followed: Sequence[float]) -> Iterator[Close]:
-    """What is known of these forecasts' days and not labelled yet."""
+def due_labels(session: Session, forecasts: Iterable[PendingForecast], known: int) -> Iterator[DueLabels]:
+    """What is known of these forecasts' days and not labelled yet, if so many closes that followed are known."""
     of = defaultdict[str, list[PendingForecast]](list)
     for forecast in forecasts:
         of[forecast.prediction_id].append(forecast)
     sizes = {id: some[0].record.inputs_size for id, some in of.items() if some[0].record.horizon}
     for ids in bulk.portions(sizes, _BYTES_TOGETHER, _TOGETHER):
-        for id, inputs in session.execute(select(Prediction.id, Prediction.inputs).where(Prediction.id.in_(ids))):
+        for id, inputs in session.execute(
+            select(Prediction.id, Prediction.inputs).where(bulk.is_among(session, Prediction.id, ids))
+        ):
             for forecast in of[id]:
                 last = forecast.last(inputs)
                 if math.isfinite(last):  # a damaged record is no reason not to label the others
-                    for step in range(forecast.next_step, min(forecast.record.horizon, len(followed)) + 1):
-                        yield id, forecast.row, step, followed[step - 1] * last
+                    yield DueLabels(id, forecast.row, last, forecast.next_step, min(forecast.record.horizon, known))

@@ -155,11 +155,11 @@ def test_forecasts_that_have_all_closes_are_not_looked_at_again(
 
     read: list[object] = []
 
-    def closes(session: Session, forecasts: Sequence[object], followed: Sequence[float]) -> list[object]:
+    def due_labels(session: Session, forecasts: Sequence[object], known: int) -> list[object]:
         read.extend(forecasts)
         return []
 
-    monkeypatch.setattr(pending_forecasts, "closes", closes)
+    monkeypatch.setattr(pending_forecasts, "due_labels", due_labels)
     assert label_forecasts(database) == 0
     assert read == []
 
@@ -202,15 +202,15 @@ def test_what_is_forgotten_meanwhile_gets_no_label(database: Database, monkeypat
     load(database, 25, 26)
     forecast(database, ID(1), as_of=MONDAY)
     forecast(database, ID(2), as_of=MONDAY)
-    closes = pending_forecasts.closes
+    due_labels = pending_forecasts.due_labels
 
     def read(session: Session, *what: object) -> list[object]:
-        found = list(closes(session, *what))  # type: ignore[arg-type]
+        found = list(due_labels(session, *what))  # type: ignore[arg-type]
         with database.writing() as other:
             other.execute(delete(Prediction).where(Prediction.id == ID(1)))
         return found  # type: ignore[return-value]
 
-    monkeypatch.setattr(pending_forecasts, "closes", read)
+    monkeypatch.setattr(pending_forecasts, "due_labels", read)
     assert label_forecasts(database) == 1
     assert set(stored(database)) == {(ID(2), 0, 1)}
 
