@@ -1,1 +1,1 @@
-"""What is served: one module a model, which holds its row and its service."""
+"""The served models: one module for each, with its contract and its service."""

@@ -8,7 +8,7 @@ from marmita.runtime.tables import Classifier, serves
 from marmita.service import Service
 
 HEADERS = {"baseline_value": "baseline value"}
-"""The data set's own column names, where they differ from ours."""
+"""The data set's column names, where they differ from the features'."""
 
 
 class Exam(Row):

@@ -16,7 +16,7 @@ HEADERS = {
     "total_sulfur_dioxide": "total sulfur dioxide",
     "ph": "pH",
 }
-"""The data set's own column names, where they differ from ours."""
+"""The data set's column names, where they differ from the features'."""
 
 
 class Wine(Row):

@@ -1,7 +1,7 @@
-# The shepherd, and all that training needs: `make shepherd-image`, in the project's folder.
+# The image of the shepherd, the retraining controller: `make shepherd-image`, in the project's folder.
 #
-# Packages are installed in a stage of their own, as for the Bento's image (Dockerfile.j2), so that what installs them
-# stays behind. That image has neither TensorFlow nor scikit-learn: this one is where they are.
+# Packages are installed in a stage of their own, as in the Bento's image (Dockerfile.j2), so that the installer is not
+# in the image. Only this image has the libraries of training, such as TensorFlow and scikit-learn.
 FROM python:3.11-slim AS kitchen
 COPY requirements/uv.txt requirements/train.txt /requirements/
 RUN pip install --no-cache-dir --require-hashes --requirement /requirements/uv.txt && \
@@ -14,12 +14,13 @@ RUN rm -r /marmita/requirements && /app/.venv/bin/python -m compileall -q /marmi
 
 FROM python:3.11-slim
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
-# The same user as in the Bento's image, which reads what this one writes. A new volume at /store becomes theirs.
+# The same user as in the Bento's image, which reads the models that this one writes. A new volume at /store gets its
+# owner from the image.
 RUN groupadd --gid 1034 bentoml && useradd --uid 1034 --gid 1034 --no-create-home --home-dir /tmp bentoml && \
     mkdir --parents /store/models && chown -R 1034:1034 /store
 COPY --from=kitchen /app/.venv /app/.venv
 COPY --from=kitchen /marmita /marmita
-# A read-only root leaves /tmp and the store. In /tmp, libraries look for a home to keep their caches in.
+# With a read-only root, only /tmp and the store are writable. HOME is in /tmp for the caches of libraries.
 ENV PATH="/app/.venv/bin:$PATH" HOME=/tmp BENTOML_HOME=/store BENTOML_DO_NOT_TRACK=True
 WORKDIR /marmita
 USER 1034:1034

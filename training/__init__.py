@@ -1,4 +1,4 @@
-"""How each model is made: one module a model, run as `python -m training.wine_quality`."""
+"""The training scripts: one module for each model, run as `python -m training.wine_quality`."""
 
 from pathlib import Path
 

@@ -30,11 +30,11 @@ DIFFERENCES = (
     ("baseline_value", "histogram_mode"),
     ("baseline_value", "histogram_min"),
 )
-"""How the histogram lies around the baseline: a tree can't subtract."""
+"""Pairs of features whose differences are features, too: a tree can't subtract."""
 
 
 def read(path: Path = DATA / "fetal_health.csv") -> Examples[np.int64]:
-    """Return each distinct exam once. Where two opinions on one exam differ, the graver one counts."""
+    """Return each distinct exam once. If two labels of one exam differ, the graver one counts."""
     columns = [HEADERS.get(name, name) for name in features(Exam)]
     exams = pd.DataFrame(pd.read_csv(path).groupby(columns, sort=False, as_index=False)[TARGET].max())
     return from_table(
@@ -48,10 +48,10 @@ def read(path: Path = DATA / "fetal_health.csv") -> Examples[np.int64]:
 
 
 def model(seed: int = SEED, trees: int = 100, iterations: int = 120) -> Pipeline:
-    """Two parts of boosting, which is overconfident, and one of a forest, which is the opposite.
+    """Return a vote of boosting, which is overconfident, and a forest, which is underconfident, with weights 2 to 1.
 
-    Boosting alone tells the classes apart as well, but its probabilities are far too sharp. Those of the vote can be
-    trusted without another fit.
+    Boosting alone has the same accuracy, but its probabilities are badly calibrated. Those of the vote need no
+    further calibration.
     """
     boosting = HistGradientBoostingClassifier(
         learning_rate=0.1,
@@ -78,9 +78,9 @@ def model(seed: int = SEED, trees: int = 100, iterations: int = 120) -> Pipeline
 
 
 def differences() -> Floats:
-    """The matrix that keeps the features and appends their differences.
+    """Return the matrix that keeps the features and appends their differences.
 
-    All columns in a difference hold whole numbers, so single precision makes no error here.
+    All features in a difference are whole numbers, so that single precision is exact here.
     """
     names = features(Exam)
     matrix = np.eye(len(names), len(names) + len(DIFFERENCES), dtype=np.float32)
@@ -96,7 +96,7 @@ def baselines() -> dict[str, Any]:
 
 
 def convert(fitted: Pipeline) -> bytes:
-    """One graph: `features` to `probabilities` of the three classes."""
+    """Return one ONNX graph from `features` to the `probabilities` of the three classes."""
     vote = fitted.named_steps["vote"]
     wide = to_graph(vote, differences().shape[1], options={"zipmap": False})
     graph = Extractor(wide).extract_model(["features"], ["probabilities"])
@@ -105,7 +105,7 @@ def convert(fitted: Pipeline) -> bytes:
 
 
 def _widen(graph: onnx.GraphProto) -> None:
-    """Let the graph take the features alone and make their differences itself."""
+    """Prepend the computation of the differences, so that the graph takes the features alone."""
     for node in graph.node:
         node.input[:] = ["wide" if name == "features" else name for name in node.input]
     graph.initializer.append(numpy_helper.from_array(differences(), "differences"))

@@ -31,7 +31,7 @@ def read(path: Path = DATA / "winequality-red.csv") -> Examples[np.float64]:
 
 
 def model(seed: int = SEED, trees: int = 150, iterations: int = 300) -> Pipeline:
-    """A forest and boosting towards the mean, for R², and boosting towards the median, for the absolute error."""
+    """Return a vote of a forest and boosting for the mean, which help R², and boosting for the median, for the MAE."""
     forest = ExtraTreesRegressor(n_estimators=trees, max_features=0.5, random_state=seed)
     mean = HistGradientBoostingRegressor(
         learning_rate=0.04,

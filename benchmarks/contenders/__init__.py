@@ -1,1 +1,1 @@
-"""The servers that are measured. Each folder has one, and the pinned packages of the environment that it runs in."""
+"""The servers of the benchmark. Each folder holds one, and the pinned packages of its environment."""

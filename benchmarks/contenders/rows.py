@@ -1,4 +1,4 @@
-"""What the contenders that run the compiled wine model have in common, so that all of them do the same work."""
+"""The shared code of the contenders that run the compiled wine model, so that all of them do the same work."""
 
 import os
 from pathlib import Path
@@ -27,5 +27,5 @@ class WineModel:
         return {name: output.ravel().tolist() for name, output in zip(OUTPUTS, outputs, strict=True)}
 
     def tensors(self, data: list[float], shape: list[int]) -> dict[str, Any]:
-        """The answer to flat data of this shape."""
+        """Return the outputs for flat data of this shape."""
         return self(np.array(data, dtype=np.float32).reshape(shape))

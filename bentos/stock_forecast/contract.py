@@ -1,4 +1,4 @@
-"""What the stock forecaster takes and gives: a window of daily closes in, a path of the next days out."""
+"""The contract of the stock forecaster: a window of daily closes in, a path of the next days out."""
 
 import math
 from datetime import date
@@ -14,9 +14,9 @@ from marmita.records.prices.ticker import Ticker
 
 NAME = "stock_forecast"
 WINDOW = 60
-"""Closes that a forecast looks at."""
+"""The number of closes that a forecast uses."""
 HORIZON = 10
-"""Days that a forecast reaches at most."""
+"""The largest number of days in a forecast."""
 MAX_CLOSES = 10_000
 """Forty years of trading days."""
 
@@ -31,7 +31,7 @@ class Series(Strict):
         min_length=WINDOW,
         max_length=MAX_CLOSES,
         description="Daily closes in any currency, adjusted for splits and dividends, oldest first. "
-        f"The last {WINDOW} are looked at.",
+        f"The last {WINDOW} are used.",
     )
     horizon: Horizon = 5
     ticker: Ticker | SkipJsonSchema[None] = Field(default=None, json_schema_extra=no_default)
@@ -96,28 +96,28 @@ EXAMPLE_FROM: dict[str, Any] = {"ticker": "MSFT", "as_of": "2013-02-01", "horizo
 
 
 class ForecastFrom(RequestBody):
-    """A forecast from the closes that are kept."""
+    """A request for a forecast from stored closes."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE_FROM]})
     most_keys: ClassVar[int] = 16
 
     ticker: Ticker
-    as_of: date = Field(description="The last day that the forecast may know of")
+    as_of: date = Field(description="The last day whose close the forecast may use")
     horizon: Horizon = 5
 
 
 class KnownStep(Step):
-    """One day of a forecast, and what it came to."""
+    """One day of a forecast, with the actual close."""
 
-    day: date | None = Field(description="The day, once it has been")
+    day: date | None = Field(description="The day, if its close is known")
     actual: float | None = Field(description="Its close, adjusted for dividends as the forecast is")
 
 
 class ForecastBesideActual(Answer):
-    """The path of the next days, beside what they came to."""
+    """The path of the next days, beside the actual closes."""
 
     ticker: str
-    as_of: date = Field(description="The last day with trade that the forecast knows of")
+    as_of: date = Field(description="The last trading day that the forecast uses")
     last_close: float = Field(description="The close of that day")
     path: list[KnownStep]
     coverage: float = Field(description="The share of days on which the close lies in its interval", examples=[0.9])

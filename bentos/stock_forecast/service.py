@@ -37,16 +37,16 @@ from marmita.service import Service
 log = logging.getLogger(__name__)
 
 FLAT = 0.005
-"""A path that ends within half a percent of where it began counts as flat."""
+"""The largest relative change between the ends of a path that counts as flat."""
 
 
 def to_array(series: list[Series]) -> Floats:
-    """The window that each forecast looks at."""
+    """Return the window of each series that its forecast uses."""
     return np.array([one.closes[-WINDOW:] for one in series], dtype=np.float32)
 
 
 def outcome(last: float, end: float) -> str:
-    """The bucket that a path is counted in."""
+    """Return the outcome by which a path is counted: flat, rise or fall."""
     if abs(end / last - 1) <= FLAT:
         return "flat"
     return "rise" if end > last else "fall"
@@ -71,7 +71,7 @@ class StockForecast(Runner):
         """
         rows = to_array(asked.series)
         predicted = await self.run(rows, [_subject(one.ticker, one.as_of) for one in asked.series])
-        outputs = _shortest(predicted.outputs).reshape(len(rows), 3, HORIZON)
+        outputs = _shortened(predicted.outputs).reshape(len(rows), 3, HORIZON)
         forecasts = [
             _path(predicted.by, *path[:, : one.horizon].tolist())
             for one, path in zip(asked.series, outputs, strict=True)
@@ -82,14 +82,14 @@ class StockForecast(Runner):
 
     @endpoint("/stock-forecast/forecast-from", ForecastFrom, ForecastBesideActual, many=False)
     async def forecast_from(self, asked: ForecastFrom) -> dict[str, Any]:
-        """Forecast from the closes that are kept, as if it were that day.
+        """Forecast from stored closes, as of a given day.
 
-        The forecast knows of no later day. Beside it stand the actual closes, as far as they are known.
+        The forecast uses no close of a later day. The actual closes stand beside it, as far as they are known.
         """
-        past, after = await run_in_threadpool(_kept, asked.ticker, asked.as_of, asked.horizon)
+        past, after = await run_in_threadpool(_read_closes, asked.ticker, asked.as_of, asked.horizon)
         rows = np.array([past.values], dtype=np.float32)
         predicted = await self.run(rows, [Subject(asked.ticker, past.days[-1])])
-        (path,) = _shortest(predicted.outputs).reshape(1, 3, HORIZON)
+        (path,) = _shortened(predicted.outputs).reshape(1, 3, HORIZON)
         forecast = _path(predicted.by, *path[:, : asked.horizon].tolist())
         predicted.by.metrics.answered(1, [outcome(past.values[-1], forecast["path"][-1]["close"])], [])
         beside = zip_longest(forecast["path"], after.days, after.values)
@@ -107,8 +107,8 @@ def _subject(ticker: str | None, as_of: date | None) -> Subject | None:
     return Subject(ticker, as_of) if ticker and as_of else None
 
 
-def _kept(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
-    """The window of closes up to a day, and the closes of the days after it that are known."""
+def _read_closes(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
+    """Return the window of closes up to a day, and the known closes of the days after it."""
     try:
         with database().reading() as session:
             past = history(session, ticker, as_of, WINDOW)
@@ -116,13 +116,13 @@ def _kept(ticker: str, as_of: date, horizon: int) -> tuple[Closes, Closes]:
     except NotEnoughHistoryError as error:
         raise RequestError(ErrorCode.NOT_ENOUGH_HISTORY, f"{error}: POST /prices/load fetches more") from None
     except DatabaseDownError as error:
-        log.warning("the database can't be used: %s", error)
+        log.warning("closes of %s could not be read: database unavailable: %s", ticker, error)
         said = "the database can't be used now: try again in a moment"
         raise RequestError(ErrorCode.DATABASE_UNAVAILABLE, said) from None
 
 
-def _shortest(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """The same numbers without the digits that single precision does not carry, whatever the price level."""
+def _shortened(outputs: Floats) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Return the numbers without the digits that exceed single precision, at any price level."""
     return outputs.astype(np.str_).astype(np.float64)
 
 

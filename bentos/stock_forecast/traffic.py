@@ -1,4 +1,4 @@
-"""The traffic of the load test: users who ask for the next days of a few stocks, again and again."""
+"""The simulated users of the load test: each one repeatedly requests forecasts for a few stocks."""
 
 import random
 from pathlib import Path
@@ -11,11 +11,11 @@ from marmita.training.rows import read_rows
 
 STOCKS = 5
 PLAUSIBLE_FACTOR = 1.5
-"""How far a stock may be thought to go within two weeks, up or down."""
+"""The largest plausible factor between a forecast and the last close, up or down."""
 
 
 class Traffic(traffic.Traffic):
-    """Users who ask with windows of closes of the years that the forecaster does not know."""
+    """Users whose requests hold windows of closes from the held-out years."""
 
     weight = 3
     wait_s = (0.2, 1)
@@ -37,5 +37,5 @@ class Traffic(traffic.Traffic):
         if not all(0 < step.low <= step.close <= step.high for step in answer.path):
             return "a close lies outside its interval"
         if not all(last / PLAUSIBLE_FACTOR <= step.close <= last * PLAUSIBLE_FACTOR for step in answer.path):
-            return "a close that is far from the last one"
+            return "a close is far from the last one"
         return traffic.flaw_of_coverage(answer.coverage)

@@ -1,1 +1,1 @@
-"""The command `marmita`."""
+"""The command line `marmita`."""

@@ -13,7 +13,7 @@ BENTOFILE = Path("bentofile.yaml")
 
 
 def options_for(model: str) -> dict[str, Any]:
-    """Return what `bentofile.yaml` says, for the Bento of one model: its own service, without the others' code."""
+    """Return the build options of the Bento of one model: those of `bentofile.yaml`, without the other models' code."""
     options: dict[str, Any] = yaml.safe_load(BENTOFILE.read_text())
     others = [name for name in discovery.names() if name != model]
     service = discovery.service(model).name

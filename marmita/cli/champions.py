@@ -1,4 +1,4 @@
-"""`marmita promote`, `rollback` and `tags`: which version of a model is the champion."""
+"""`marmita promote`, `rollback` and `tags`: set and show the champions."""
 
 import argparse
 
@@ -26,13 +26,13 @@ def promote(options: argparse.Namespace) -> None:
     else:
         raise ValueError(f"{packed.tag} did not pass the gate: {verdict.reason}. --force promotes it all the same")
     print(f"{packed.tag} is the champion")
-    _tell(packed)
+    _update_mlflow(packed)
 
 
 def rollback(options: argparse.Namespace) -> None:
     packed = champions.roll_back(options.model, _check)
     print(f"{packed.tag} is the champion again")
-    _tell(packed)
+    _update_mlflow(packed)
 
 
 def tags(options: argparse.Namespace) -> None:
@@ -53,7 +53,7 @@ def _promote_past_gate(packed: PackedModel, reason: str) -> None:
 
 
 def _describe_passed(name: str) -> str:
-    """Return which versions of a model passed the gate, as a part of a sentence."""
+    """Describe the versions of a model that passed the gate, as part of an error."""
     passed = [model for model in packed_model.versions(name) if _passed(model)]
     if not passed:
         return f"the store has no version of {name} that passed the gate"
@@ -63,7 +63,7 @@ def _describe_passed(name: str) -> str:
 def _passed(packed: PackedModel) -> bool:
     try:
         return packed.card.verdict.promoted
-    except BentoMLException:  # its card can't be read: it can't be promoted either
+    except BentoMLException:  # a version without a readable card can't be promoted either
         return False
 
 
@@ -73,13 +73,13 @@ def _describe(packed: PackedModel) -> str:
 
 
 def _check(packed: PackedModel) -> None:
-    """Raise unless this code can serve a version: a service that starts with another one would end at once."""
+    """Raise unless this code can serve a version: a service would fail to start with it."""
     if packed.name in discovery.names():
         check_servable(packed, discovery.runner(packed.name).contract)
     else:
         packed.check()
 
 
-def _tell(champion: PackedModel) -> None:
-    if said := tracking.name_champion(champion.tag):
-        print(said)
+def _update_mlflow(champion: PackedModel) -> None:
+    if message := tracking.name_champion(champion.tag):
+        print(message)

@@ -15,18 +15,18 @@ BEGIN, END = "# models: written by `make chart`", "# end of models"
 
 
 def written(values: str) -> str:
-    """Return the text of the chart's values with an entry for each model between the two marks."""
+    """Return the text of the chart's values, with an entry for each model between the two marks."""
     models = {component(name): entry(name) for name in discovery.names()}
     return replace_block(values, BEGIN, END, yaml.safe_dump({"models": models}, sort_keys=False))
 
 
 def component(name: str) -> str:
-    """Return what a model is called in Kubernetes, whose names have no underscores."""
+    """Return a model's name in Kubernetes, where names have no underscores."""
     return name.replace("_", "-")
 
 
 def entry(name: str) -> dict[str, Any]:
-    """Return what the chart has to know of a model."""
+    """Return a model's entry in the values."""
     runner = discovery.runner(name)
     return {
         "image": {"repository": name, "tag": ""},

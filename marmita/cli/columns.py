@@ -1,4 +1,7 @@
-"""What the columns of a CSV say about a new model. The standard library reads the file."""
+"""The plan of a new model, derived from the columns of a CSV.
+
+The standard library reads the file: pandas is slow to import.
+"""
 
 import csv
 import keyword
@@ -14,10 +17,10 @@ from marmita.training.rows import delimiter_of
 
 MOST_CLASSES = 100
 FEW_VALUES = 10
-"""Whole numbers with no more distinct values than these may well be classes."""
+"""A target of whole numbers with at most this number of distinct values may hold classes."""
 
 _MOST = 3.4e38
-"""What single precision holds."""
+"""The largest number that single precision holds."""
 _LONGEST_NAME = 40
 _ANSWER_FIELDS = frozenset({"probabilities", "interval", "unusual", "model", "id", "low", "high"})
 _NO_FEATURE = frozenset({*keyword.kwlist, *dir(Row), "l"})
@@ -29,7 +32,7 @@ class Column:
 
     name: str
     header: str
-    """What the file calls it."""
+    """The name of its column in the file."""
     unit: str
     low: float
     high: float
@@ -38,24 +41,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that the two files of a new model say."""
+    """The content of the two files of a new model."""
 
     model: str
     columns: Sequence[Column]
     target: str
     target_header: str
     classes: Sequence[str]
-    """Empty: a regressor."""
+    """Empty for a regressor."""
     bounds: tuple[float, float]
     """The least and the greatest value of a regressor's labels."""
     delimiter: str
     left_out: Sequence[str] = ()
-    """What the file has beside the columns that were named."""
+    """Descriptions of the columns that are no features."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """A CSV: its columns and its rows, as text."""
+    """The columns and rows of a CSV, as text."""
 
     file: Path
     headers: Sequence[str]
@@ -89,7 +92,7 @@ class DataSet:
         return [row[place] for row in self.rows]
 
     def named(self, name: str) -> str:
-        """Return the header that a person means: spaces around it don't count."""
+        """Return the header with this name, spaces around it aside."""
         found = next((header for header in self.headers if header.strip() == name.strip()), "")
         if not found:
             raise ValueError(f"{self.file} has no column {name}: it has {', '.join(filter(None, self.headers))}")
@@ -104,17 +107,17 @@ class DataSet:
         return [float(value) for value in values]
 
     def numbers_rows(self, header: str) -> bool:
-        """Tell whether a column only tells rows from one another: it counts them, or is called their id."""
+        """Return whether a column only identifies rows: it numbers them, or its name says that it is an id."""
         values = self.column(header)
         if len(set(values)) < len(values) or not all(map(is_number, values)):
             return False
         numbers = [float(value) for value in values]
-        counts = any(numbers == [*range(first, first + len(numbers))] for first in (0, 1))
-        called_so = re.fullmatch(r"(.*[^a-z])?(id|index)", header.strip().casefold()) is not None
-        return counts or (called_so and all(number.is_integer() for number in numbers))
+        is_sequence = any(numbers == [*range(first, first + len(numbers))] for first in (0, 1))
+        is_named_id = re.fullmatch(r"(.*[^a-z])?(id|index)", header.strip().casefold()) is not None
+        return is_sequence or (is_named_id and all(number.is_integer() for number in numbers))
 
     def guess(self, target: str) -> tuple[str, bool]:
-        """Return the kind of model that predicts a column, and whether that is certain."""
+        """Return the kind of model that fits a target, and whether that is certain."""
         values = set(self.column(target))
         if not all(map(is_number, values)):
             return "classifier", True
@@ -123,7 +126,7 @@ class DataSet:
 
 
 def plan(model: str, data: DataSet, target: str, kind: str, drop: Sequence[str], units: Mapping[str, str]) -> Plan:
-    """Read what the two files say from a data set. `target` is one of its headers."""
+    """Derive the plan of a model from a data set. `target` is one of its headers."""
     dropped = {target, *map(data.named, drop)}
     units = {data.named(name): unit for name, unit in units.items()}
     named = [header for header in data.headers if header and header not in dropped]
@@ -182,13 +185,13 @@ def _classes(data: DataSet, target: str) -> list[str]:
 
 
 def _bounds(numbers: Sequence[float]) -> tuple[float, float]:
-    """Return what can exist at all, guessed with much room around what was seen."""
+    """Guess the bounds of possible values, with a wide margin around the values in the data."""
     low, high = min(numbers), max(numbers)
-    room = 2 * (high - low) or abs(high) or 1.0
-    digits = -math.floor(math.log10(room))
+    margin = 2 * (high - low) or abs(high) or 1.0
+    digits = -math.floor(math.log10(margin))
     step = 10.0**-digits
-    down = round(math.floor((low - room) / step) * step, digits)
-    up = round(math.ceil((high + room) / step) * step, digits)
+    down = round(math.floor((low - margin) / step) * step, digits)
+    up = round(math.ceil((high + margin) / step) * step, digits)
     return (0.0 if low >= 0 else max(down, -_MOST)), min(up, _MOST)
 
 

@@ -1,4 +1,4 @@
-"""`marmita docs`: write what the pages in `docs/` say about the code: settings, metrics, routes and scores."""
+"""`marmita docs`: generate the tables of settings, metrics, routes and scores in the pages in `docs/`."""
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,7 +24,7 @@ class Page(NamedTuple):
     generate: Callable[[], str]
 
     def updated(self, text: str) -> str:
-        """Return the page's text with the block as the code has it."""
+        """Return the page's text with the block generated anew."""
         return replace_block(text, f"<!-- generated: {self.block} -->", END, f"\n{self.generate()}\n")
 
 
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def settings() -> str:
-    """Return the table of settings, and that of their deprecated names."""
+    """Return the table of settings, and the table of their deprecated names."""
     rows = [
         (f"`{variable(name)}`", _default(field.default), _one_line(field.description or ""))
         for name, field in Settings.model_fields.items()
@@ -59,9 +59,9 @@ def _one_line(text: str) -> str:
 
 
 def metrics() -> str:
-    """Return the table of metrics, and that of their deprecated names."""
+    """Return the table of metrics, and the table of their deprecated names."""
     import marmita.records.metrics
-    import marmita.telemetry.metrics  # noqa: F401  both define theirs while they are imported
+    import marmita.telemetry.metrics  # noqa: F401  importing both defines their metrics
     from marmita.telemetry.catalogue import METRICS
 
     rows = [
@@ -74,26 +74,26 @@ def metrics() -> str:
 
 
 def routes() -> str:
-    """Return the table of the routes of the service with all models, as its OpenAPI document has them."""
+    """Return the table of routes, from the OpenAPI document of the service with all models."""
     from marmita.application import document
     from marmita.service import Service
 
-    front: type[Any] = discovery.every_model(type("Marmita", (), {"__doc__": "Every model."}))
-    paths = document(bentoml.service(service_class=Service)(front)).asdict()["paths"]
+    combined: type[Any] = discovery.every_model(type("Marmita", (), {"__doc__": "Every model."}))
+    paths = document(bentoml.service(service_class=Service)(combined)).asdict()["paths"]
     return table(("route", "what it does", "API key"), _routes(paths))
 
 
 def _routes(paths: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     for path, operations in paths.items():
         for method, operation in operations.items():
-            if method == "parameters":  # those of the path
+            if method == "parameters":  # no operation: the parameters of the path
                 continue
             needs_key = "yes" if "security" in operation else ""
             yield f"`{method.upper()} {path}`", _one_line(operation["summary"]).removesuffix(".") + ".", needs_key
 
 
 def scores() -> str:
-    """Draw the pictures of all champions. Return the table of their scores."""
+    """Draw the plots of all champions. Return the table of their scores."""
     from marmita.training.scores import champions, draw, scores
 
     models = champions()

@@ -1,4 +1,4 @@
-"""Make, serve and look after models."""
+"""The entry point of the command line."""
 
 import sys
 from pathlib import Path
@@ -7,19 +7,19 @@ from marmita.cli.parser import parser
 
 
 def main() -> None:
-    """Carry a command out. What is wrong with its arguments, or with what it needs, is one line."""
-    sys.path.insert(0, str(Path.cwd()))  # the installed command has its own folder there
+    """Run a command. Print an expected error as one line, without a traceback."""
+    sys.path.insert(0, str(Path.cwd()))  # for the project's packages: the installed command has its own folder there
     options = parser().parse_args()
-    from marmita.telemetry import logs  # brings BentoML along
+    from marmita.telemetry import logs  # imports BentoML, which is slow
 
     logs.configure()
     try:
         options.run(options)
-    except _expected() as error:
+    except _expected_errors() as error:
         sys.exit(f"error: {error}")
 
 
-def _expected() -> tuple[type[Exception], ...]:
+def _expected_errors() -> tuple[type[Exception], ...]:
     from bentoml.exceptions import BentoMLException
 
     from marmita.discovery import DiscoveryError

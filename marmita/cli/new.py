@@ -1,4 +1,4 @@
-"""`marmita new`: write the two files of a model, `bentos/<model>.py` and `training/<model>.py`."""
+"""`marmita new`: write the two files of a new model, `bentos/<model>.py` and `training/<model>.py`."""
 
 import argparse
 import keyword
@@ -15,32 +15,30 @@ from marmita.cli.templates import class_name, service_file, training_file
 _NAME = r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*"
 _LONGEST_NAME = 63
 _IMPORTED = frozenset({"Any", "Classifier", "Examples", "Regressor", "Row", "Service"})
-"""Names of classes that the two files use."""
+"""The names of classes that the two files import."""
 
 
 def run(options: argparse.Namespace) -> None:
-    service, script, kept = _places(options.model or _ask("The name of the model, such as iris", "NAME"))
+    service, script, copy = _paths(options.model or _ask("The name of the model, such as iris", "NAME"))
     model = service.stem
     data = DataSet.read(Path(options.csv or _ask("The CSV of the data set", "--csv")).expanduser())
     named = ", ".join(filter(None, data.headers))
     target = data.named(options.target or _ask(f"The column that is predicted, one of {named}", "--target"))
     kind = options.kind or _kind(data, target)
     planned = plan(model, data, target, kind, options.drop, dict(map(_unit, options.unit)))
-    if kept.exists() and not kept.samefile(data.file):
-        raise ValueError(f"{kept} is there already")
-    _write({service: service_file(planned), script: training_file(planned)}, data.file, kept)
-    print(f"Wrote {service} and {script}: a {kind} of {planned.target} by {len(planned.columns)} columns of {kept}.")
-    for one in planned.left_out:
-        print(f"Left out: {one}.")
-    print(
-        "The bounds and the words in them are guesses: say what can exist at all, what the columns mean, and where the"
-    )
-    print("data comes from. Then train the model and serve it:")
+    if copy.exists() and not copy.samefile(data.file):
+        raise ValueError(f"{copy} is there already")
+    _write({service: service_file(planned), script: training_file(planned)}, data.file, copy)
+    print(f"Wrote {service} and {script}: a {kind} of {planned.target} by {len(planned.columns)} columns of {copy}.")
+    for column in planned.left_out:
+        print(f"Left out: {column}.")
+    print("The bounds and descriptions in both files are guesses: correct them, and add the source of the data.")
+    print("Then train the model and serve it:")
     print(f"  python -m training.{model} && bentoml serve")
 
 
-def _places(model: str) -> tuple[Path, Path, Path]:
-    """Return where the service, the training script and the data set of a new model go."""
+def _paths(model: str) -> tuple[Path, Path, Path]:
+    """Return the paths of the service, the training script and the data set of a new model."""
     if not re.fullmatch(_NAME, model) or len(model) > _LONGEST_NAME:
         raise ValueError(
             f"{model!r} can't be a model's name: it is words of lower case letters and digits, each of which begins "
@@ -60,7 +58,7 @@ def _places(model: str) -> tuple[Path, Path, Path]:
 
 
 def _kind(data: DataSet, target: str) -> str:
-    """Return the kind of model that the target calls for. Few whole numbers may be either."""
+    """Return the kind of model that fits the target. Ask if the target has few distinct whole numbers."""
     kind, certain = data.guess(target)
     if certain:
         return kind
@@ -90,14 +88,14 @@ def _ask(what: str, flag: str) -> str:
     raise ValueError(f"{flag} is missing: {what[0].lower()}{what[1:]}")
 
 
-def _write(texts: dict[Path, str], data: Path, kept: Path) -> None:
-    """Write all of it or nothing."""
+def _write(texts: dict[Path, str], data: Path, copy: Path) -> None:
+    """Write all files, or none if one can't be written."""
     written: list[Path] = []
     try:
-        if not kept.exists():
-            kept.parent.mkdir(exist_ok=True)
-            written.append(kept)
-            shutil.copyfile(data, kept)
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            written.append(copy)
+            shutil.copyfile(data, copy)
         for path, text in texts.items():
             written.append(path)
             path.write_text(text, encoding="utf-8")

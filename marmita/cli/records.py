@@ -1,4 +1,4 @@
-"""`marmita prices`, `quality`, `runs` and `database`: what is recorded."""
+"""`marmita prices`, `quality`, `runs` and `database`: commands about the records."""
 
 import argparse
 import json
@@ -18,8 +18,8 @@ from marmita.settings import duration, settings
 def load_prices(options: argparse.Namespace) -> None:
     loaded = loading.load(database(), options.ticker, options.start, options.end)
     print(
-        f"{options.ticker}: {loaded.fetched} days fetched, {loaded.days} there from {options.start} to {options.end}, "
-        f"{loaded.labelled} steps of forecasts labelled"
+        f"{options.ticker}: fetched {loaded.fetched} days, {loaded.days} stored from {options.start} to {options.end}, "
+        f"labelled {loaded.labelled} steps of forecasts"
     )
 
 
@@ -46,7 +46,7 @@ def upgrade(_: argparse.Namespace) -> None:
 def forget(options: argparse.Namespace) -> None:
     age = timedelta(days=options.days) if options.days else settings().record_retention
     count = retention.delete_old(database(), datetime.now(UTC) - age)
-    print(f"{count} requests forgotten")
+    print(f"deleted the predictions of {count} requests")
 
 
 def _window(text: str) -> timedelta:

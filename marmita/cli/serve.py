@@ -1,4 +1,4 @@
-"""`marmita serve`: train whatever model is missing, and serve all of them."""
+"""`marmita serve`: train the models without a champion, and serve all models."""
 
 import argparse
 import errno
@@ -13,11 +13,11 @@ from marmita.cli.train import train_missing
 from marmita.contract.openapi import example
 from marmita.runtime.endpoints import endpoints_of
 
-_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  nothing listens here
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  this opens no socket
 
 
 def run(options: argparse.Namespace) -> None:
-    check_free(options.host, options.port)  # training takes minutes, in vain if nothing can be served
+    check_free(options.host, options.port)  # before the training, which takes minutes
     if status := train_missing(discovery.names()):
         sys.exit(status)
     check_free(options.host, options.port)
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def check_free(host: str, port: int) -> None:
-    """Raise a ValueError unless a server can listen at an address."""
+    """Raise a ValueError unless a server can listen on an address."""
     try:
         (family, kind, _, _, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         with socket.socket(family, kind) as probe:
@@ -43,8 +43,8 @@ def check_free(host: str, port: int) -> None:
 
 
 def welcome(host: str, port: int) -> str:
-    """Return what is printed before the service starts: where it is, and a request to try."""
-    url = f"http://{'localhost' if host in _EVERY_ADDRESS else host}:{port}"
+    """Return the message before the service starts: its URL, and a request to try."""
+    url = f"http://{'localhost' if host in _ALL_ADDRESSES else host}:{port}"
     said = f"\nServing on {url}: a page to try it at /, what is served at /models. Ctrl-C ends it."
     requests = [
         (endpoint.path, json.dumps(example(endpoint.request)))

@@ -1,4 +1,4 @@
-"""`marmita shepherd`: be the retraining controller, or show what one has decided."""
+"""`marmita shepherd`: run the retraining controller, or print its decisions."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ from marmita.runtime.recording import database
 def run(options: argparse.Namespace) -> None:
     if not all(find_spec(package) for package in ("marmita.shepherd", discovery.SCRIPTS)):
         raise ValueError("the shepherd is not installed in this image: use the shepherd image (make shepherd-image)")
-    from marmita.shepherd import controller  # an image that serves has no shepherd
+    from marmita.shepherd import controller  # the image of a service has no shepherd
 
     sys.exit(controller.run(discovery.names(), options.once))
 

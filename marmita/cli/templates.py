@@ -1,4 +1,4 @@
-"""The text of the two files of a new model."""
+"""The templates of the two files of a new model."""
 
 from collections.abc import Mapping, Sequence
 from string import Template
@@ -82,7 +82,7 @@ _CLASSIFIER = {
     "verb": "classify",
     "linear": "LogisticRegression",
     "number": "np.int64",
-    "and_class": ", with the place of its class",
+    "and_class": ", with the index of its class",
     "imports": "from marmita.training.classifier import ClassifierTraining\n"
     "from marmita.training.examples import SEED, Examples, distinct, from_table",
     "baselines": "    logistic = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))\n"
@@ -130,7 +130,7 @@ def training_file(plan: Plan) -> str:
         words,
         names=", ".join([*(["HEADERS"] if headers else []), *sorted([words["name"], words["row"]])]),
         options=options,
-        distinct=_broken(
+        distinct=_wrapped(
             f"{_INDENT}table = distinct(", ["table", words["row"], target, *(["HEADERS"] if headers else [])], ")"
         ),
         truths=truths,
@@ -143,7 +143,7 @@ def class_name(model: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a string's literal as a formatter would leave it. Letters that look like others are escaped."""
+    """Return the literal of a string as the formatter writes it. Escape characters that look like others."""
     marks = ("'", '"') if text.count('"') > text.count("'") else ('"', "'")
     escaped = (_escaped(one) for one in text)
     return marks[0] + "".join(f"\\{one}" if one == marks[0] else one for one in escaped) + marks[0]
@@ -155,7 +155,7 @@ def _escaped(one: str) -> str:
 
 
 def _words(plan: Plan) -> dict[str, str]:
-    """Return what both files say."""
+    """Return the substitutions that both files need."""
     kind = _CLASSIFIER if plan.classes else _REGRESSOR
     name, words, count = class_name(plan.model), plan.model.replace("_", " "), len(plan.columns)
     return kind | {
@@ -179,7 +179,7 @@ def _headers(plan: Plan) -> dict[str, str]:
 def _headers_declared(headers: Mapping[str, str]) -> str:
     lines = [f"{_INDENT}{quoted(name)}: {quoted(header)}," for name, header in headers.items()]
     marked = (line if len(line) <= _LINE else f"{line}  # noqa: E501" for line in lines)
-    about = '"""The data set\'s own column names, where they differ from ours."""'
+    about = '"""The data set\'s column names, where they differ from the features\'."""'
     return "\n".join(["", "HEADERS = {", *marked, "}", about, ""])
 
 
@@ -192,18 +192,18 @@ def _feature(column: Column) -> str:
         f"high={_number(column.high)}",
         f"example={_number(column.example)}",
     ]
-    return _broken(f"{_INDENT}{column.name}: float = feature(", arguments, ")")
+    return _wrapped(f"{_INDENT}{column.name}: float = feature(", arguments, ")")
 
 
 def _outcome(plan: Plan) -> str:
     if plan.classes:
-        return _broken(f"{_INDENT}classes = (", [quoted(name) for name in plan.classes], ")", literal=True)
+        return _wrapped(f"{_INDENT}classes = (", [quoted(name) for name in plan.classes], ")", literal=True)
     low, high = map(_number, plan.bounds)
     return f"{_INDENT}low, high = {low}, {high}"
 
 
-def _broken(start: str, parts: Sequence[str], end: str, *, literal: bool = False) -> str:
-    """Return it in one line if that is not too long, else as a formatter breaks it."""
+def _wrapped(start: str, parts: Sequence[str], end: str, *, literal: bool = False) -> str:
+    """Return a bracketed list on one line if it fits, else wrapped as the formatter does it."""
     line = f"{start}{', '.join(parts)}{end}"
     if len(line) <= _LINE:
         return line

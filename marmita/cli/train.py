@@ -1,6 +1,6 @@
 """`marmita train`: train models, one after the other.
 
-Each is trained in a process of its own, so that none inherits another's threads and memory.
+Each model has a process of its own, so that no training inherits the threads and memory of another.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from marmita.registry.fitness import NoChampionError, NotServableError, servable
 
 
 def servable(name: str) -> bool:
-    """Tell whether a model has a champion that this code can serve. What is wrong with a damaged one is printed."""
+    """Return whether a model has a champion that this code can serve. Print why, if there is one that it can't."""
     try:
         servable_champion(name, discovery.runner(name).contract)
     except NoChampionError:
@@ -26,7 +26,7 @@ def servable(name: str) -> bool:
 
 
 def train(models: Sequence[str]) -> int:
-    """Train these models. The first one that fails, or leaves nothing to serve, ends it."""
+    """Train these models. Return the exit status: stop at the first model that fails, or that can't be served."""
     for place, name in enumerate(models, start=1):
         print(f"[{place}/{len(models)}] python -m training.{name}", flush=True)
         start = perf_counter()
@@ -41,7 +41,7 @@ def train(models: Sequence[str]) -> int:
 
 
 def train_missing(models: Sequence[str]) -> int:
-    """Train those of these models that have no champion to serve."""
+    """Train those of these models without a champion that can be served. Return the exit status."""
     return train([name for name in models if not servable(name)])
 
 

@@ -1,1 +1,1 @@
-"""The shepherd: the controller that retrains models."""
+"""The shepherd: the retraining controller."""

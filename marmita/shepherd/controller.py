@@ -1,4 +1,4 @@
-"""A shepherd's life: it waits for its turn, looks after the models again and again, and ends when it is told to."""
+"""The main loop of the shepherd, the retraining controller: take the lease, run cycles, shut down gracefully."""
 
 import logging
 import time
@@ -19,18 +19,18 @@ from marmita.shepherd.shutdown import ShutdownRequested
 from marmita.telemetry import logs
 
 _POLL_S = 3.0
-"""So often one that waits for its turn asks whether it has come."""
+"""The interval at which a waiting shepherd tries to take the lease."""
 _STEP_S = 0.5
 _RETRY_S = 60.0
-"""So soon after a round for which the database was not there the next one begins."""
+"""The longest interval between a cycle that the database interrupted and the next one."""
 _CLEANUP_S = 3.0
-"""So long the end is held up by a database that does not answer. The next shepherd then tidies up."""
+"""The time limit of the cleanup at shutdown. If the database does not answer in time, the next shepherd cleans up."""
 
 log = logging.getLogger(__name__)
 
 
 def run(models: Sequence[str], once: bool, command: Command = training_command) -> int:
-    """Be the shepherd of these models. Returns the exit status."""
+    """Run the shepherd for these models. Return the exit status."""
     logs.configure()
     try:
         with shutdown.listening():
@@ -43,7 +43,7 @@ def run(models: Sequence[str], once: bool, command: Command = training_command) 
 def _run_once(models: Sequence[str], command: Command) -> int:
     with _claimed() as claim:
         if not claim.take():
-            log.info("nothing is to be done here: %s", _describe_holder())
+            log.info("another shepherd holds the lease: %s", _describe_holder())
             return 0
         try:
             return 0 if _cycle(claim, models, command).run() else 1
@@ -56,50 +56,50 @@ def _run_until_shutdown(models: Sequence[str], command: Command) -> NoReturn:
     while True:
         with _claimed() as claim:
             _wait_for_lease(claim)
-            log.info("at work as %s", claim.holder)
+            log.info("took the lease as %s", claim.holder)
             try:
                 _run_cycles(claim, _cycle(claim, models, command))
             except LeaseLostError as error:
                 log.error("%s", error)
             except DatabaseDownError as error:
-                log.warning("the database can't be used: %s", error)
+                log.warning("cycles stopped: database unavailable: %s", error)
         time.sleep(_POLL_S)
 
 
 def _wait_for_lease(claim: Claim) -> None:
-    said = ""
+    logged = ""
     while True:
         shutdown.check()
         try:
             if claim.take():
                 return
-            if (says := _describe_holder()) != said:
-                log.info("waiting: %s", says)
-                said = says
+            if (holder := _describe_holder()) != logged:
+                log.info("waiting for the lease: %s", holder)
+                logged = holder
         except DatabaseDownError as error:
-            log.warning("the database can't be used: %s", error)
+            log.warning("waiting for the lease: database unavailable: %s", error)
         time.sleep(_POLL_S)
 
 
 def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
-    """One round after the other, as long as the lease is there."""
-    every_s = settings().shepherd_interval.total_seconds()
+    """Run cycles at the configured interval until the lease is lost."""
+    interval_s = settings().shepherd_interval.total_seconds()
     while not claim.lost:
         shutdown.check()
-        next_cycle = time.monotonic() + every_s
+        next_cycle = time.monotonic() + interval_s
         try:
             cycle.run()
         except LeaseLostError:
             raise
         except DatabaseDownError as error:
-            next_cycle = time.monotonic() + min(every_s, _RETRY_S)
-            log.warning("this round was not finished, as the database can't be used: %s", error)
+            next_cycle = time.monotonic() + min(interval_s, _RETRY_S)
+            log.warning("cycle aborted: database unavailable: %s", error)
         except Exception:
-            log.exception("this round came to nothing: the next one is in %.0f s", every_s)
+            log.exception("cycle failed: the next one starts in %.0f s", interval_s)
         while not claim.lost and time.monotonic() < next_cycle:
             shutdown.check()
             time.sleep(_STEP_S)
-    raise LeaseLostError("the lease was lost between two rounds")
+    raise LeaseLostError("the lease was lost between two cycles")
 
 
 def _cycle(claim: Claim, models: Sequence[str], command: Command) -> ReconcileCycle:
@@ -108,14 +108,12 @@ def _cycle(claim: Claim, models: Sequence[str], command: Command) -> ReconcileCy
 
 def _describe_holder() -> str:
     holder = leases.look(database(), SHEPHERD)
-    return (
-        f"{holder.name} is at work since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder else "another one is at work"
-    )
+    return f"{holder.name} has held it since {holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder else "holder unknown"
 
 
 @contextmanager
 def _claimed() -> Iterator[Claim]:
-    """One who wants the lease. If it has it at the end, the next one gets it, and finds nothing open."""
+    """Yield a claim to the lease. At the end, release the lease; on shutdown, first close the open decisions."""
     claim = Claim(database(), SHEPHERD)
     try:
         yield claim
@@ -127,15 +125,15 @@ def _claimed() -> Iterator[Claim]:
         _try_briefly(claim.close if claim.lost else claim.release)
 
 
-def _try_briefly(do: Callable[[], object]) -> None:
-    """Do it, but don't wait for long: the database may not answer."""
+def _try_briefly(cleanup: Callable[[], object]) -> None:
+    """Run a cleanup, and wait for it briefly: the database may not answer."""
 
     def attempt() -> None:
         try:
-            do()
+            cleanup()
         except Exception as error:
-            log.warning("not all could be tidied up: %s", error)
+            log.warning("cleanup at shutdown failed: %s", error)
 
-    cleanup = Thread(target=attempt, daemon=True)
-    cleanup.start()
-    cleanup.join(_CLEANUP_S)
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(_CLEANUP_S)

@@ -1,4 +1,4 @@
-"""Crash recovery: closing what a shepherd left open that was killed, or that shuts down."""
+"""Crash recovery: close the decisions and training runs that a killed shepherd, or one that shuts down, left open."""
 
 import logging
 
@@ -10,27 +10,28 @@ from marmita.records.operations import decisions, training_runs
 from marmita.registry import champions
 from marmita.shepherd.retraining import Outcome, outcome_of
 
-REASON = "the shepherd that decided this ended before it was done"
-"""What is said of decisions that a shepherd left open when it was killed."""
+REASON = "the shepherd that decided this was killed before it had finished"
+"""The detail of decisions that a killed shepherd left open."""
 
 log = logging.getLogger(__name__)
 
 
 def close_interrupted(database: Database, why: str) -> int:
-    """Close all decisions that are open, and the training runs that came of them. Only who has the lease may: then they
-    are all its own, or those of one that is gone. Returns how many there were.
+    """Close all open decisions and their training runs. Return the number of decisions.
+
+    Only the holder of the lease may call this: then every open decision is its own, or that of a dead shepherd.
     """
     found = decisions.still_open(database)
     for decision in found:
         training_runs.end_running(database, decision.runs, training_runs.INTERRUPTED, why)
-        came = _what_came(database, decision, why)
-        decisions.end(database, decision.id, came.outcome, came.detail, came.tag)
-        log.warning("the decision about %s of %s is closed: %s", decision.model, decision.at.isoformat(), came.detail)
+        result = _outcome(database, decision, why)
+        decisions.end(database, decision.id, result.outcome, result.detail, result.tag)
+        log.warning("decision about %s of %s closed: %s", decision.model, decision.at.isoformat(), result.detail)
     return len(found)
 
 
-def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
-    """Interrupted; unless it had come to an end, and only nobody was there any more to say so."""
+def _outcome(database: Database, decision: Decision, why: str) -> Outcome:
+    """Return the outcome of an open decision: that of its training runs if they had ended, else "interrupted"."""
     ended = [
         run
         for run in training_runs.known(database, decision.runs)
@@ -44,7 +45,7 @@ def _what_came(database: Database, decision: Decision, why: str) -> Outcome:
 
 
 def _champion_since(decision: Decision) -> str | None:
-    """The champion, if it was made since the decision was."""
+    """Return the champion's tag if the champion was made after the decision."""
     try:
         champion = champions.champion(decision.model)
         return champion.tag if champion and champion.card.made >= decision.at else None

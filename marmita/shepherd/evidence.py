@@ -1,4 +1,4 @@
-"""What is known of one model: its champion, how good that still is, and what a new one could learn from."""
+"""The evidence about one model: its champion, the champion's current quality, and the material for a new version."""
 
 import math
 from collections.abc import Mapping
@@ -21,25 +21,25 @@ from marmita.shepherd.price_material import PriceMaterial
 
 @dataclass(frozen=True)
 class ChampionEvidence:
-    """The version of the store that is served, and how good it was over the window."""
+    """The champion in the store, and its quality over the window."""
 
     tag: str
     made: datetime
     rows: int
     looked_at: int
     watched: bool
-    """Whether there were enough rows to tell drift."""
+    """Whether there were enough rows to measure drift."""
     alarms: list[str]
     labelled: int
     error_ratio: float | None
     tries: int = 0
-    """How many retrainings there were since it was made."""
+    """The number of retrainings since the champion was made that promoted nothing."""
     last_try: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a decision is made from."""
+    """The input of a decision."""
 
     model: str
     champion: ChampionEvidence | None
@@ -48,17 +48,17 @@ class Evidence:
     material: Material
 
     def as_dict(self) -> dict[str, Any]:
-        """The same, of values that JSON has."""
+        """Return the evidence as values that JSON can hold."""
         plain: dict[str, Any] = _plain(asdict(self))
         return plain
 
 
 def look(model: str, ticker: str, database: Database, window: timedelta) -> Evidence:
-    """Look at a model, as the store and the records are now."""
+    """Collect the evidence about a model from the store and the records."""
     runner = discovery.runner(model)
     evaluator = runner.evaluator
     packed, unfit = _find_servable(model, runner.contract)
-    champion = _measured(packed, evaluator, database, window) if packed else None
+    champion = _measure(packed, evaluator, database, window) if packed else None
     material: Material
     if isinstance(evaluator, PathEvaluator):
         material = PriceMaterial.look(ticker, packed, database)
@@ -68,14 +68,14 @@ def look(model: str, ticker: str, database: Database, window: timedelta) -> Evid
 
 
 def _find_servable(model: str, contract: Mapping[str, Any]) -> tuple[PackedModel | None, str]:
-    """Return the champion, if today's code can serve it, or why there is none."""
+    """Return the champion if this code can serve it, else the reason why there is none."""
     try:
         return servable_champion(model, contract), ""
     except NotServableError as error:
         return None, str(error)
 
 
-def _measured(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
+def _measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
     quality: Quality = measure(packed, evaluator, database, window)
     made = packed.card.made
     tries = decisions.fruitless(database, packed.name, packed.tag, made)

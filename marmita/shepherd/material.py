@@ -1,4 +1,4 @@
-"""What a new version of a model could learn from, and what follows from that for retraining."""
+"""The material for retraining: the new data that a version of a model could learn from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from marmita.registry.packed_model import PackedModel
 
 
 class Material(ABC):
-    """What a new version of a model could learn from, beside its reference data."""
+    """The data that a new version could learn from, beside the reference data."""
 
     @property
     def source(self) -> str:
-        """What the shepherd loads before it looks at the model. Empty: nothing."""
+        """The stock whose prices the shepherd loads before it collects the evidence; empty if there is none."""
         return ""
 
     def staleness(self, _max_age: timedelta) -> Iterator[str]:
-        """Say why the champion is too old, if it is."""
+        """Yield the reasons why the champion is too old."""
         yield from ()
 
     def freshness(self) -> Iterator[str]:
-        """Say why the champion is not too old, if that can be said."""
+        """Yield the reasons why the champion is not too old, if its age is known."""
         yield from ()
 
     @abstractmethod
     def obstacles(self, min_labels: int) -> Iterator[str]:
-        """Say why it is of no use to retrain with it."""
+        """Yield the reasons why retraining with this material is of no use."""
 
     @abstractmethod
     def arguments(self, has_champion: bool) -> Iterator[tuple[str, ...]]:
@@ -37,7 +37,7 @@ class Material(ABC):
 
 @dataclass(frozen=True)
 class TableMaterial(Material):
-    """Rows that were labelled since the champion was made."""
+    """The rows that were labelled since the champion's training read the labels."""
 
     new_labels: int
 
@@ -45,7 +45,7 @@ class TableMaterial(Material):
     def look(cls, model: str, champion: PackedModel | None, database: Database) -> "TableMaterial":
         if champion is None:
             return cls(0)
-        # What was labelled while it was trained is new to it: nobody looked at labels again.
+        # Labels that arrived during its training are new to it: a training reads the labels once.
         read = champion.card.data.labels_read or champion.card.made
         return cls(labels.count_since(database, model, read))
 

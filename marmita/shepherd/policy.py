@@ -1,4 +1,4 @@
-"""Whether a model is to be retrained, from what is known of it. Nothing is asked and nothing is done here."""
+"""The retraining policy: a pure function from the evidence about a model to a decision with its reasons."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from marmita.shepherd.evidence import ChampionEvidence, Evidence
 from marmita.shepherd.material import Material
 
 LONGEST_BACKOFF = 8
-"""The wait after retrainings that were of no use is at most this multiple of the first one."""
+"""The largest backoff, as a multiple of the first one."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How wrong a model may be, and what retraining takes."""
+    """The thresholds at which a model is retrained."""
 
     max_age: timedelta
     error_ratio: float
@@ -25,70 +25,72 @@ class Policy:
 
 @dataclass(frozen=True)
 class PolicyDecision:
-    """What is to be done, and why, in sentences."""
+    """An action, and the reasons for it as sentences."""
 
     action: str
     reasons: list[str]
 
 
 def decide(evidence: Evidence, policy: Policy, now: datetime) -> PolicyDecision:
-    """Retrain a model that can't be served, is too old, is asked about something else, or is wrong too often; unless
-    there is nothing new to learn from, the new one could not be compared with it, or it was tried in vain a short while
-    ago.
+    """Decide whether to retrain a model.
+
+    A model without a servable champion is retrained at once. One that is stale, drifts or errs is retrained unless
+    there is an obstacle: no new data, a candidate that could not be compared with the champion, or a backoff that has
+    not ended.
     """
     champion = evidence.champion
     if champion is None:
         return PolicyDecision(RETRAIN, [f"there is no champion that is fit to be served: {evidence.unfit}"])
-    wrong = [*evidence.material.staleness(policy.max_age), *_drifting(champion), *_mistaken(champion, policy)]
-    if not wrong:
-        return PolicyDecision(LEAVE, _well(champion, evidence.material, policy))
-    obstacles = [*evidence.material.obstacles(policy.min_labels), *_too_soon(champion, policy, now)]
-    return PolicyDecision(LEAVE if obstacles else RETRAIN, [*wrong, *obstacles])
+    faults = [*evidence.material.staleness(policy.max_age), *_drift(champion), *_excess_error(champion, policy)]
+    if not faults:
+        return PolicyDecision(LEAVE, _health(champion, evidence.material, policy))
+    obstacles = [*evidence.material.obstacles(policy.min_labels), *_pending_backoff(champion, policy, now)]
+    return PolicyDecision(LEAVE if obstacles else RETRAIN, [*faults, *obstacles])
 
 
 def backoff(tries: int, first: timedelta) -> timedelta:
-    """How long to wait after so many retrainings that were of no use."""
+    """Return the backoff after this number of retrainings that promoted nothing."""
     multiple: int = min(2 ** (tries - 1), LONGEST_BACKOFF)
     return first * multiple
 
 
-def _drifting(champion: ChampionEvidence) -> Iterator[str]:
+def _drift(champion: ChampionEvidence) -> Iterator[str]:
     if champion.alarms:
-        yield f"it is asked about something else than it was made for: {', '.join(champion.alarms)} drifted"
+        yield f"{', '.join(champion.alarms)} drifted since training"
 
 
-def _mistaken(champion: ChampionEvidence, policy: Policy) -> Iterator[str]:
+def _excess_error(champion: ChampionEvidence, policy: Policy) -> Iterator[str]:
     if (
         champion.error_ratio is not None
         and champion.labelled >= policy.min_labels
         and champion.error_ratio > policy.error_ratio
     ):
         ratio, bound = distinct_figures(champion.error_ratio, policy.error_ratio, decimals=2)
-        yield f"it is wrong too often: {_error(champion, ratio)}, and {bound} times is the bound"
+        yield f"it is wrong too often: {_error(champion, ratio)}, and the limit is {bound} times"
 
 
-def _too_soon(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iterator[str]:
+def _pending_backoff(champion: ChampionEvidence, policy: Policy, now: datetime) -> Iterator[str]:
     if champion.last_try is None:
         return
     next_try = champion.last_try + backoff(champion.tries, policy.backoff)
     if now < next_try:
         tries = "a retraining" if champion.tries == 1 else f"{champion.tries} retrainings"
-        yield f"{tries} since it was made brought no better one: the next one waits until {next_try:%Y-%m-%d %H:%M} UTC"
+        yield f"{tries} since it was made promoted nothing: the backoff lasts until {next_try:%Y-%m-%d %H:%M} UTC"
 
 
 def _error(champion: ChampionEvidence, ratio: str) -> str:
     return f"the error on {champion.labelled} labelled rows is {ratio} times the one on held-out rows"
 
 
-def _well(champion: ChampionEvidence, material: Material, policy: Policy) -> list[str]:
-    """Why nothing is to be done: what was looked at, and what nobody can say."""
+def _health(champion: ChampionEvidence, material: Material, policy: Policy) -> list[str]:
+    """Return the reasons to leave a model: what was measured, and what could not be measured."""
     reasons = []
     if champion.watched:
-        reasons.append(f"nothing that it is asked has drifted, as far as {champion.looked_at} rows show")
+        reasons.append(f"there is no drift in {champion.looked_at} rows")
     else:
-        reasons.append(f"nobody can say whether what it is asked has drifted: {champion.looked_at} rows are too few")
+        reasons.append(f"its drift is unknown: {champion.looked_at} rows are too few")
     if champion.error_ratio is None or champion.labelled < policy.min_labels:
-        reasons.append(f"nobody can say whether it is wrong too often: {champion.labelled} labelled rows are too few")
+        reasons.append(f"its error is unknown: {champion.labelled} labelled rows are too few")
     else:
         ratio, _ = distinct_figures(champion.error_ratio, policy.error_ratio, decimals=2)
         reasons.append(_error(champion, ratio))

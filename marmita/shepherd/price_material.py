@@ -1,4 +1,4 @@
-"""What a forecaster could learn from: the prices of one stock."""
+"""The material for retraining a forecaster: the stored prices of one stock."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from marmita.shepherd.material import Material
 
 @dataclass(frozen=True)
 class PriceMaterial(Material):
-    """The prices of one stock, beside those that the champion was made from."""
+    """The stored prices of one stock, compared with those that the champion was made from."""
 
     ticker: str
-    """Empty: no stock is named."""
+    """Empty if MARMITA_SHEPHERD_TICKER is."""
     newest: date | None
-    """The last day that is kept."""
+    """The last day with a stored price."""
     learnt_until: date | None = None
     """The last day that the champion was made from."""
     judged_from: date | None = None
     """The first day that the champion has not seen."""
     would_be_judged_from: date | None = None
-    """The first day that one would not see that is made from the prices as they are."""
+    """The first day that a candidate would not see, if it were made from the stored prices."""
 
     @classmethod
     def look(cls, ticker: str, champion: PackedModel | None, database: Database) -> "PriceMaterial":
@@ -61,7 +61,7 @@ class PriceMaterial(Material):
         if not self.ticker:
             yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
         elif self.newest is None:
-            yield f"there is nothing new to learn from: no prices of {self.ticker} are kept"
+            yield f"there is nothing new to learn from: no prices of {self.ticker} are stored"
         elif self.learnt_until is not None and self.newest <= self.learnt_until:
             yield f"there is nothing new to learn from: it knows all prices of {self.ticker} up to {self.newest}"
         yield from self._unfairness()
@@ -72,14 +72,14 @@ class PriceMaterial(Material):
             if has_champion:
                 yield *stored, "--fine-tune"
             yield stored
-        if not has_champion:  # better one from old prices than none
+        if not has_champion:  # a model of the reference prices is better than none
             yield ()
 
     def _unfairness(self) -> Iterator[str]:
-        """The gate rejects what is judged on days that the champion has seen: to train it would be in vain."""
+        """Yield the reason why the gate would reject any candidate: the champion has seen days it is scored on."""
         theirs, mine = self.judged_from, self.would_be_judged_from
         if theirs is not None and mine is not None and theirs > mine:
             yield (
-                f"a new one could not be compared with it: made from the prices of {self.ticker} that are kept, it "
-                f"would be judged on days from {mine} on, of which the champion has seen those before {theirs}"
+                f"a candidate could not be compared with it: made from the stored prices of {self.ticker}, it would be "
+                f"scored on days from {mine} on, of which the champion has seen those before {theirs}"
             )

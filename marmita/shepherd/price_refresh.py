@@ -1,4 +1,4 @@
-"""Prices up to yesterday, of the stock that the forecaster learns from and of all others that are kept."""
+"""The price refresh: load missing prices up to yesterday, of the shepherd's stock and of all stocks with prices."""
 
 import logging
 import time
@@ -12,36 +12,39 @@ from marmita.records.prices.bars import DAY, PricesError, Span
 from marmita.records.prices.loading import Fetch
 
 HISTORY = 15 * 366 * DAY
-"""So far back the prices of the first stock reach."""
+"""How far back the prices of the shepherd's stock are loaded."""
 BUDGET_S = 300.0
-"""So long it takes at most: what is left is for the next time."""
+"""The time limit of a refresh. The next one loads what is left."""
 
 log = logging.getLogger(__name__)
 
 
 def refresh(
-    database: Database, ticker: str, fetch: Fetch = yahoo.fetch, may_go_on: Callable[[], bool] = lambda: True
+    database: Database, ticker: str, fetch: Fetch = yahoo.fetch, may_continue: Callable[[], bool] = lambda: True
 ) -> dict[str, str]:
-    """Fetch what is missing, and label forecasts. Returns what is wrong with stocks whose prices could not be had."""
+    """Load missing prices, and label the forecasts of those days. Return the errors by stock."""
     deadline = time.monotonic() + BUDGET_S
-    wrong: dict[str, str] = {}
-    for name, (first, last) in _wanted(database, ticker):
+    errors: dict[str, str] = {}
+    for name, (first, last) in _missing_days(database, ticker):
         left_s = deadline - time.monotonic()
-        if left_s <= 0 or not may_go_on():
+        if left_s <= 0 or not may_continue():
             break
         try:
             loaded = loading.load(database, name, first, last, fetch, min(left_s, loading.BUDGET_S))
-        except (PricesError, ValueError, OSError) as error:  # Yahoo is asked with the help of files
-            wrong[name] = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            log.warning("prices of %s could not be refreshed: %s", name, error)
+        except (PricesError, ValueError, OSError) as error:  # OSError: Yahoo's client writes files
+            errors[name] = (error.strerror if isinstance(error, OSError) else None) or str(error)
+            log.warning("price refresh of %s failed: %s", name, error)
         else:
             if loaded.fetched:
-                log.info("%d days of prices of %s were fetched", loaded.fetched, name)
-    return wrong
+                log.info("price refresh of %s fetched %d days", name, loaded.fetched)
+    return errors
 
 
-def _wanted(database: Database, ticker: str) -> Iterator[tuple[str, Span]]:
-    """Stocks with the days that are wanted of them: the first one first, and the others in another order each time."""
+def _missing_days(database: Database, ticker: str) -> Iterator[tuple[str, Span]]:
+    """Yield stocks with their missing days: the shepherd's stock first, then the others in random order.
+
+    The order is random so that a refresh that runs out of time does not always skip the same stocks.
+    """
     yesterday = datetime.now(UTC).astimezone(prices.NEW_YORK).date() - DAY
     with database.reading() as session:
         kept: Sequence[str] = prices.tickers(session)

@@ -1,4 +1,4 @@
-"""One round: close what was left open, refresh prices, label forecasts, and look after each model."""
+"""One reconcile cycle: recover from crashes, refresh prices, label forecasts, and reconcile each model."""
 
 import logging
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ReconcileCycle:
-    """All that a round needs."""
+    """A cycle, with all that it depends on."""
 
     database: Database
     settings: Settings
@@ -35,30 +35,30 @@ class ReconcileCycle:
     fetch: Fetch = field(default=yahoo.fetch)
 
     def run(self) -> bool:
-        """Whether all went well: no model that could not be looked at, and no retraining that failed."""
+        """Run the cycle. Return whether it succeeded for every model; a rejected candidate is a success."""
         crash_recovery.close_interrupted(self.database, crash_recovery.REASON)
-        wrong = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_go_on)
+        price_errors = refresh(self.database, self.settings.shepherd_ticker, self.fetch, self._may_continue)
         self._check()
         if count := labels.label_all(self.database):
-            log.info("prices have labelled %d steps of forecasts", count)
-        went_well = [self._look_after(model, wrong) for model in self.models]
-        went_well += [self._delete_old_versions(model) for model in self.models]
-        return all(went_well)
+            log.info("labelled %d steps of forecasts from prices", count)
+        succeeded = [self._reconcile(model, price_errors) for model in self.models]
+        succeeded += [self._delete_old_versions(model) for model in self.models]
+        return all(succeeded)
 
-    def _look_after(self, model: str, wrong_prices: dict[str, str]) -> bool:
-        """Whether it went well. What is wrong with one model keeps nobody from looking after the others."""
+    def _reconcile(self, model: str, price_errors: dict[str, str]) -> bool:
+        """Reconcile one model. Return whether it succeeded: an error of one model must not stop the others."""
         try:
             self._check()
             ticker = self.settings.shepherd_ticker
             evidence = look(model, ticker, self.database, self.settings.quality_window)
             decision = decide(evidence, _policy(self.settings), datetime.now(UTC))
-            if error := wrong_prices.get(evidence.material.source):
+            if error := price_errors.get(evidence.material.source):
                 decision.reasons.append(f"prices could not be refreshed: {error}")
             return self._carry_out(evidence, decision)
         except (DatabaseDownError, LeaseLostError):
             raise
         except Exception:
-            log.exception("%s could not be looked after", model)
+            log.exception("reconciling %s failed", model)
             return False
 
     def _carry_out(self, evidence: Evidence, decision: PolicyDecision) -> bool:
@@ -71,46 +71,46 @@ class ReconcileCycle:
         ids = [one.run for one in tries]
         id = decisions.begin(self.database, model, action, reasons, evidence.as_dict(), ids)
         try:
-            came = self._trainer().retrain(model, tries)
+            result = self._trainer().retrain(model, tries)
         except (DatabaseDownError, LeaseLostError):
-            raise  # whoever has the lease next closes it
+            raise  # the next holder of the lease closes the decision
         except Exception as error:
-            came = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
-            log.exception("%s could not be retrained", model)
+            result = Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
+            log.exception("retraining %s failed", model)
         self._check()
-        decisions.end(self.database, id, came.outcome, came.detail, came.tag)
-        log.info("%s: %s: %s", model, came.outcome, came.detail)
-        return came.outcome != decisions.FAILED
+        decisions.end(self.database, id, result.outcome, result.detail, result.tag)
+        log.info("%s: %s: %s", model, result.outcome, result.detail)
+        return result.outcome != decisions.FAILED
 
     def _delete_old_versions(self, model: str) -> bool:
-        """Delete the versions that nobody needs. Whether it went well."""
+        """Delete the versions that retention does not keep. Return whether it succeeded."""
         keep = self.settings.retrain_keep_versions
         try:
             self._check()
             if old := pruning.old_versions(model, keep):
-                why = f"of {model} the newest {keep} versions and former champions are kept, and what is in use"
+                why = f"retention keeps the newest {keep} versions of {model}, former champions and versions in use"
                 id = decisions.begin(self.database, model, decisions.DELETE, [why], {"versions": old})
-                came = self._deleted(model, old, keep)
-                decisions.end(self.database, id, came.outcome, came.detail)
-                return came.outcome == decisions.DELETED
+                result = self._delete(model, old, keep)
+                decisions.end(self.database, id, result.outcome, result.detail)
+                return result.outcome == decisions.DELETED
         except (DatabaseDownError, LeaseLostError):
             raise
         except Exception:
-            log.exception("%s: old versions could not be looked for", model)
+            log.exception("finding old versions of %s failed", model)
             return False
         return True
 
-    def _deleted(self, model: str, old: Sequence[str], keep: int) -> Outcome:
+    def _delete(self, model: str, old: Sequence[str], keep: int) -> Outcome:
         try:
             tags = pruning.delete(model, old, keep)
         except Exception as error:
-            log.exception("%s: old versions could not be deleted", model)
+            log.exception("deleting old versions of %s failed", model)
             return Outcome(decisions.FAILED, f"{type(error).__name__}: {error}")
         for tag in tags:
-            log.info("%s: deleted from the store", tag)
+            log.info("deleted %s from the store", tag)
         return Outcome(decisions.DELETED, "\n".join(tags))
 
-    def _may_go_on(self) -> bool:
+    def _may_continue(self) -> bool:
         shutdown.check()
         return not self.claim.lost
 
@@ -119,7 +119,7 @@ class ReconcileCycle:
         return self.claim.good_until
 
     def _check(self) -> None:
-        if not self._may_go_on():
+        if not self._may_continue():
             raise LeaseLostError("the lease was lost: the database could not be reached in time, or another has it")
 
     def _trainer(self) -> Trainer:

@@ -1,4 +1,4 @@
-"""Retraining a model: the scripts to run, one after the other until one brings a better one, and what came of it."""
+"""The retraining of a model: run training scripts one after the other until one promotes a version."""
 
 import logging
 import sys
@@ -18,16 +18,16 @@ from marmita.shepherd.subprocesses import Limits
 from marmita.shepherd.supervisor import StopReason
 
 Command = Callable[[str, Sequence[str]], list[str]]
-"""How a model is trained: the command, from its name and the arguments of its script."""
+"""A function from a model's name and its script's arguments to the training command."""
 
 _LONGEST_DETAIL = 4_000
-_NOT_RECORDED = "what came of it was not remembered"
+_NOT_RECORDED = "the outcome of the run was not recorded"
 
 log = logging.getLogger(__name__)
 
 
 class LeaseLostError(Exception):
-    """Another shepherd may be at work by now: this one must do nothing more."""
+    """The loss of the lease: another shepherd may hold it by now, so this one must stop."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class TrainingAttempt:
 
     arguments: tuple[str, ...]
     run: str
-    """The id under which it is remembered."""
+    """The id of the training run in the records."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a retraining."""
+    """The outcome of a decision."""
 
     outcome: str
     detail: str
@@ -50,7 +50,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trainer:
-    """Runs training scripts within limits, as long as the shepherd has its lease."""
+    """A runner of training scripts, within limits and while the shepherd holds its lease."""
 
     database: Database
     limits: Limits
@@ -58,7 +58,7 @@ class Trainer:
     command: Command
 
     def retrain(self, model: str, attempts: Sequence[TrainingAttempt]) -> Outcome:
-        """Try one after the other, until one is promoted."""
+        """Run the attempts in order until one promotes a version."""
         outcomes: list[Outcome] = []
         for attempt in attempts:
             outcomes.append(self._try(model, attempt))
@@ -71,7 +71,7 @@ class Trainer:
     def _try(self, model: str, attempt: TrainingAttempt) -> Outcome:
         before = _champion_version(model)
         command = self.command(model, [*attempt.arguments, "--run", attempt.run])
-        log.info("training begins: %s", " ".join(command))
+        log.info("training %s starts: %s", model, " ".join(command))
         result = subprocesses.run(command, self.limits, self.good_until, lambda line: log.info("%s: %s", model, line))
         if result.stop_reason in (StopReason.LEASE_LOST, StopReason.SHUTDOWN):
             raise LeaseLostError(str(result))
@@ -79,15 +79,15 @@ class Trainer:
         found = self._found(model, attempt, before, how)
         if result.succeeded:
             return found or self._not_recorded(attempt, how)
-        if found:  # whatever happened afterwards, as while it was logged elsewhere
-            log.warning("training %s (%s) was done, but %s", model, how, result)
+        if found:  # the failure came afterwards, such as while the run was logged to MLflow
+            log.warning("training %s (%s) finished, but %s", model, how, result)
             return replace(found, detail=f"{found.detail}; afterwards {result}")
         log.error("training %s failed (%s): %s", model, how, result)
         training_runs.end_running(self.database, [attempt.run], training_runs.FAILED, str(result))
         return Outcome(decisions.FAILED, f"{how}: {result}")
 
     def _found(self, model: str, attempt: TrainingAttempt, before: str | None, how: str) -> Outcome | None:
-        """What the run says came of it; and the store, if the run could not be remembered."""
+        """Return the recorded outcome of an attempt. Without a record, return "promoted" if the champion changed."""
         known = training_runs.known(self.database, [attempt.run])
         if known and known[0].status in (training_runs.PROMOTED, training_runs.REJECTED):
             return outcome_of(known[0], how)
@@ -98,13 +98,13 @@ class Trainer:
         return Outcome(decisions.PROMOTED, f"{how}: there is another champion, and {_NOT_RECORDED}", f"{model}:{after}")
 
     def _not_recorded(self, attempt: TrainingAttempt, how: str) -> Outcome:
-        """It went through to its end, and left nothing."""
+        """Return the outcome of an attempt that succeeded, but left neither a record nor a new champion."""
         training_runs.end_running(self.database, [attempt.run], training_runs.REJECTED, _NOT_RECORDED)
         return Outcome(decisions.REJECTED, f"{how}: there is no other champion, and {_NOT_RECORDED}")
 
 
 def attempts(evidence: Evidence) -> list[TrainingAttempt]:
-    """How to make a better model than the one that was looked at."""
+    """Return the training attempts for this evidence, the most promising one first."""
     found = evidence.material.arguments(evidence.champion is not None)
     return [TrainingAttempt(arguments, new_id()) for arguments in found]
 
@@ -114,7 +114,7 @@ def training_command(model: str, arguments: Sequence[str]) -> list[str]:
 
 
 def outcome_of(run: TrainingRun, how: str) -> Outcome:
-    """What came of a run that has ended by itself."""
+    """Return the outcome of a training run that has ended by itself."""
     return Outcome(run.status, f"{how}: {run.status}: {run.reason}", run.tag)
 
 

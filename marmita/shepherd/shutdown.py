@@ -1,4 +1,4 @@
-"""Being told to end, by SIGTERM or Ctrl-C."""
+"""Graceful shutdown on SIGTERM or Ctrl-C."""
 
 import signal
 from collections.abc import Iterator
@@ -6,26 +6,26 @@ from contextlib import contextmanager, suppress
 from threading import Event
 from types import FrameType
 
-REASON = "the shepherd was told to end"
+REASON = "the shepherd was shut down"
 
 _requested = Event()
 
 
 class ShutdownRequested(KeyboardInterrupt):
-    """Somebody wants the shepherd to end. All code that waits knows what to do about a Ctrl-C."""
+    """A request to shut down. As a `KeyboardInterrupt` it passes through `except Exception`."""
 
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """End in an orderly way when somebody says so. Who says it twice is not heard twice."""
+    """Install signal handlers that raise `ShutdownRequested` once; ignore further signals."""
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def request_shutdown(_number: int, _frame: FrameType | None) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, signal.SIG_IGN)
         _requested.set()
         raise ShutdownRequested
 
-    before = {each: signal.signal(each, end) for each in (signal.SIGTERM, signal.SIGINT)}
+    before = {each: signal.signal(each, request_shutdown) for each in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
@@ -36,6 +36,9 @@ def listening() -> Iterator[None]:
 
 
 def check() -> None:
-    """End if somebody has said so and was not heard: Python drops what is raised while it tidies up an object."""
+    """Raise `ShutdownRequested` if a signal has arrived.
+
+    The handler's own exception may be lost: Python drops what is raised in a finalizer.
+    """
     if _requested.is_set():
         raise ShutdownRequested

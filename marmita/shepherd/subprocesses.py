@@ -1,6 +1,6 @@
-"""Running a command in a supervised subprocess: within limits, and never longer than the shepherd itself.
+"""Supervised subprocesses: run a command within limits, and never longer than the shepherd itself.
 
-A supervisor of its own stands over each command (`supervisor.py`).
+Each command has a supervisor process of its own (`supervisor.py`).
 """
 
 import json
@@ -21,8 +21,8 @@ from marmita.shepherd.supervisor import StopReason
 FOREVER = float("inf")
 
 _STEP_S = 0.1
-_PATIENCE_S = 3.0
-"""So long a supervisor that was told to end may take. Then it is killed, and takes the command along."""
+_GRACE_S = 3.0
+"""The time limit for a supervisor to shut down. After it the supervisor is killed, and the command with it."""
 _LONGEST_LINE = 2_000
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Limits:
-    """What a command may take, with all processes that it starts."""
+    """The time and memory limits of a command, with all processes that it starts."""
 
     seconds: float
     most_bytes: int
@@ -38,15 +38,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class CommandResult:
-    """What came of a command."""
+    """The result of a command."""
 
     status: int | None
-    """Its exit status, or the signal that ended it as a negative number; nothing if it was ended on purpose."""
+    """The exit status, or the negative number of the signal that ended it; none if the supervisor stopped it."""
     stop_reason: StopReason | None
-    """Why it was ended, if it was: it took too much time or memory, or the time of whoever ran it was up."""
+    """Why the supervisor stopped it; none if it ended by itself."""
     limits: Limits
     last_line: str
-    """What it said last. The rest is in the log alone: anybody may read what came of a training."""
+    """The last line of its output. The rest goes to the log only, as every client may read a training's outcome."""
 
     @property
     def succeeded(self) -> bool:
@@ -55,17 +55,17 @@ class CommandResult:
     def __str__(self) -> str:
         match self.stop_reason:
             case StopReason.TIMEOUT:
-                how = f"it took longer than {self.limits.seconds:g} s and was ended"
+                how = f"it took longer than {self.limits.seconds:g} s and was stopped"
             case StopReason.MEMORY:
-                how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was ended"
+                how = f"it took more than {self.limits.most_bytes / 2**20:.0f} MB of memory and was stopped"
             case StopReason.LEASE_LOST:
-                how = "it was ended, as the shepherd had lost its lease"
+                how = "it was stopped because the shepherd lost its lease"
             case StopReason.SHUTDOWN:
-                how = "it was told to end"
+                how = "it was stopped because the shepherd shut down"
             case _ if self.status is None:
-                how = "its supervisor was killed, and it with it"
+                how = "it was killed with its supervisor"
             case _ if self.status < 0:
-                how = f"it was killed by {_signal(-self.status)}, as a system does that is out of memory"
+                how = f"it was killed by {_signal(-self.status)}; a system without free memory kills processes"
             case _:
                 how = f"it ended with the status {self.status}"
         return how if self.succeeded or not self.last_line else f"{how}: {self.last_line}"
@@ -77,9 +77,9 @@ def run(
     good_until: Callable[[], float] = lambda: FOREVER,
     say: Callable[[str], None] = log.info,
 ) -> CommandResult:
-    """Run a command to its end, and hand on what it says line by line.
+    """Run a command to its end, and pass each line of its output to `say`.
 
-    `good_until` tells until when, by the clock of the leases, the command may go on. It is asked again and again.
+    `good_until` returns the deadline of the command by the clock of the leases. It is polled, as the deadline moves.
     """
     report, reporting = os.pipe()
     with open(report, "rb") as reported:  # noqa: PTH123  it has no path
@@ -89,15 +89,15 @@ def run(
             os.close(reporting)
         assert process.stdout is not None
         last: list[str] = []
-        reading = Thread(target=_hand_on, args=(process.stdout, last, say), name="command output", daemon=True)
+        reading = Thread(target=_pass_on, args=(process.stdout, last, say), name="command output", daemon=True)
         try:
             reading.start()
             _watch(process, good_until)
         finally:
-            _end(process)
-            reading.join(_PATIENCE_S)
-        said = reported.read()
-    result = json.loads(said) if said else {"status": None, "stop_reason": None}
+            _stop(process)
+            reading.join(_GRACE_S)
+        text = reported.read()
+    result = json.loads(text) if text else {"status": None, "stop_reason": None}
     reason = result["stop_reason"]
     return CommandResult(result["status"], StopReason(reason) if reason else None, limits, "".join(last))
 
@@ -111,12 +111,12 @@ def _start(command: Sequence[str], limits: Limits, reporting: int) -> "subproces
         stderr=subprocess.STDOUT,
         pass_fds=[reporting],
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-        start_new_session=True,  # a Ctrl-C in a terminal is for the shepherd
+        start_new_session=True,  # a Ctrl-C in a terminal is for the shepherd alone
     )
 
 
 def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) -> None:
-    """Tell the supervisor until when it may go on, until it has ended."""
+    """Send each new deadline to the supervisor until it has ended."""
     assert process.stdin is not None
     sent = FOREVER
     while process.poll() is None:
@@ -128,20 +128,20 @@ def _watch(process: "subprocess.Popen[bytes]", good_until: Callable[[], float]) 
         time.sleep(_STEP_S)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a supervisor, and with it the command, if they have not ended yet."""
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a supervisor, and with it the command, if they have not ended yet."""
     assert process.stdin is not None
     with suppress(OSError):
         process.stdin.close()
     try:
-        process.wait(_PATIENCE_S)
+        process.wait(_GRACE_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
 
-def _hand_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
-    """Hand on all lines, and leave the last one in a list."""
+def _pass_on(output: IO[bytes], last: list[str], say: Callable[[str], None]) -> None:
+    """Pass on all lines of the output, and leave the last one in a list."""
     with output:
         for line in iter(lambda: output.readline(_LONGEST_LINE), b""):
             if text := line.decode(errors="replace").rstrip():

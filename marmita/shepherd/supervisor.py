@@ -2,10 +2,10 @@
 
 It is started as `python -m marmita.shepherd.supervisor REPORT SECONDS BYTES COMMAND...`.
 
-Whatever becomes of the shepherd, a crash included, the command and all processes that it has started end with it. They
-end, too, when they take too long or too much memory, and when the shepherd's lease has run out: the shepherd writes on
-the supervisor's input until when the command may go on, and closes it when it ends. The result goes as JSON to the file
-descriptor REPORT. It imports little, so that it starts at once.
+It stops the command, with all processes that the command has started, in four cases: the shepherd ends (a crash
+included), the time limit or the memory limit is exceeded, or the shepherd's lease expires. The shepherd writes the
+lease's expiry to the supervisor's standard input, and closes it when it ends. The result goes as JSON to the file
+descriptor REPORT. The module imports little, so that it starts at once.
 """
 
 import ctypes
@@ -28,15 +28,15 @@ class StopReason(StrEnum):
     TIMEOUT = "timeout"
     MEMORY = "memory"
     SHUTDOWN = "shutdown"
-    """Whoever ran it is shutting down, or is gone."""
+    """The shepherd is shutting down, or is dead."""
     LEASE_LOST = "lease_lost"
 
 
 _STEP_S = 0.1
 _MEMORY_INTERVAL_S = 0.5
-"""To look at the memory of all processes takes some milliseconds."""
-_PATIENCE_S = 5.0
-"""A process that can't be killed, as one that waits for a broken disk, is left after this."""
+"""The interval between memory checks: one takes some milliseconds."""
+_KILL_TIMEOUT_S = 5.0
+"""The time limit for killing all processes. One that can't be killed, such as one that waits for a disk, is left."""
 _SET_DEATH_SIGNAL = 1
 _SET_SUBREAPER = 36
 _NOT_STARTED = 127
@@ -45,7 +45,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Supervisor:
-    """Runs one command, and ends it."""
+    """The parent process of one command, which enforces its limits."""
 
     def __init__(self, seconds: float, most_bytes: int, command: Sequence[str]) -> None:
         self._seconds = seconds
@@ -57,10 +57,10 @@ class Supervisor:
         self._next_memory_check = 0.0
 
     def run(self) -> dict[str, object]:
-        """What came of it: the command's exit status, and why it was ended, if it was."""
-        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)  # who loses its parent becomes this one's child, and can't get away
+        """Run the command. Return its exit status, and the reason if the supervisor stopped it."""
+        _libc.prctl(_SET_SUBREAPER, 1, 0, 0, 0)  # an orphan becomes a child of this process, and can't escape
         for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(gentle, signal.SIG_IGN)  # the shepherd says when it ends
+            signal.signal(gentle, signal.SIG_IGN)  # only the shepherd stops it, by its input
         started = time.monotonic()
         child = self._start()
         stop_reason = None
@@ -78,7 +78,7 @@ class Supervisor:
         try:
             os.setsid()
             _libc.prctl(_SET_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != supervisor:  # it was gone before it could be asked to take this one along
+            if os.getppid() != supervisor:  # it died before the death signal was set
                 os._exit(_NOT_STARTED)
             for gentle in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(gentle, signal.SIG_DFL)
@@ -91,7 +91,7 @@ class Supervisor:
             os._exit(_NOT_STARTED)
 
     def _is_over(self, child: int) -> bool:
-        """Whether the command has ended. Those that have lost their parent are buried on the way."""
+        """Return whether the command has ended, and reap orphans."""
         with suppress(ChildProcessError):
             while True:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -102,7 +102,7 @@ class Supervisor:
         return self._status is not None
 
     def _listen(self) -> StopReason | None:
-        """Wait a moment for a word from the shepherd."""
+        """Wait briefly for a new deadline from the shepherd. Return the reason to stop, if there is one."""
         if select.select([0], [], [], _STEP_S)[0]:
             read = os.read(0, 65_536)
             if not read:
@@ -122,20 +122,20 @@ class Supervisor:
 
 
 def is_too_much(most_bytes: int) -> bool:
-    """Whether all that was started takes more memory together. Memory that processes share counts once."""
+    """Return whether all descendants together take more memory than this. Shared memory counts once."""
     family = descendants()
-    # The share of each process takes long to count: it is counted only where the simple sum is too much.
+    # Proportional sizes take long to read: they are read only if the sum of the resident sizes is too much.
     return sum(map(_resident, family)) > most_bytes and sum(map(_proportional, family)) > most_bytes
 
 
 def descendants() -> list[psutil.Process]:
-    """Return all processes that were started by this one, by those that it has started, and so on."""
+    """Return the children of this process, their children, and so on."""
     return psutil.Process().children(recursive=True)
 
 
 def end_all() -> None:
-    """Kill all that was started, and what they start meanwhile."""
-    deadline = time.monotonic() + _PATIENCE_S
+    """Kill all descendants, and those that they start meanwhile."""
+    deadline = time.monotonic() + _KILL_TIMEOUT_S
     while (family := descendants()) and time.monotonic() < deadline:
         for process in family:
             with suppress(psutil.Error):
@@ -153,7 +153,7 @@ def _resident(process: psutil.Process) -> int:
 
 
 def _proportional(process: psutil.Process) -> int:
-    """Return the memory that a process has to itself, and its part of the memory that it shares."""
+    """Return a process's private memory and its part of the shared memory (PSS)."""
     with suppress(psutil.Error):
         return int(process.memory_full_info().pss)
     return _resident(process)
@@ -162,9 +162,9 @@ def _proportional(process: psutil.Process) -> int:
 def main(arguments: Sequence[str]) -> None:
     report, seconds, most_bytes, *command = arguments
     os.set_inheritable(int(report), False)
-    came_of_it = Supervisor(float(seconds), int(most_bytes), command).run()
-    with suppress(OSError):  # there may be nobody left who would read it
-        os.write(int(report), json.dumps(came_of_it).encode())
+    result = Supervisor(float(seconds), int(most_bytes), command).run()
+    with suppress(OSError):  # the reader may be dead
+        os.write(int(report), json.dumps(result).encode())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Training a classifier: scikit-learn's probabilities, calibrated or not, scored beside baselines."""
+"""The training of a classifier with scikit-learn: class probabilities, scored beside baselines."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 CALIBRATION_BINS = 10
 
 Labels = npt.NDArray[np.int64]
-"""The places of classes among the service's classes."""
+"""The indices of classes in the service's `classes`."""
 
 
 class ClassifierTraining(TableTraining[np.int64]):
-    """How one classifier is made. Truths are the places of classes among the service's classes."""
+    """The training of one classifier. Truths are indices of the service's `classes`."""
 
     metric = "macro_f1"
     task = "classification"
@@ -51,7 +51,7 @@ class ClassifierTraining(TableTraining[np.int64]):
         self._convert = convert
 
     def check(self, truths: Labels) -> None:
-        """Raise `CannotTrainError` if a class has no row to learn from: a model would not know it."""
+        """Raise `CannotTrainError` if a class has no training row: a model could not predict it."""
         missing = [name for place, name in enumerate(self.classes) if place not in truths]
         if missing:
             raise CannotTrainError(
@@ -112,7 +112,7 @@ class ClassifierTraining(TableTraining[np.int64]):
         return lines
 
     def _splits(self, folds: Mapping[str, int], seed: int) -> list[Any]:
-        """One shuffling moves the score by half a point either way, so there are several."""
+        """Return one split for each shuffling: a single one moves the score by half a point either way."""
         count = folds["shufflings"]
         return [StratifiedKFold(folds["folds"], shuffle=True, random_state=seed * count + one) for one in range(count)]
 

@@ -1,6 +1,6 @@
-"""Converting scikit-learn's models to ONNX without a difference.
+"""The conversion of scikit-learn models to ONNX without a difference in their outputs.
 
-skl2onnx has no types of its own and neither has scikit-learn: hence the `Any`.
+Neither skl2onnx nor scikit-learn has type annotations: hence the `Any`.
 """
 
 import copy
@@ -23,14 +23,14 @@ _STATISTICS = ("center_", "mean_", "scale_")
 def to_graph(
     model: BaseEstimator, features: int, *, options: Mapping[str, Any] | None = None, **more: Any
 ) -> onnx.ModelProto:
-    """Return the graph of a fitted model that takes `features` numbers a row. `options` are those of the model itself.
+    """Return the graph of a fitted model that takes `features` numbers a row. `options` are skl2onnx's for the model.
 
-    Scalers divide in the graph as scikit-learn does.
+    Scalers divide in the graph, as scikit-learn does; skl2onnx would multiply by the inverse.
     """
     model = copy.deepcopy(model)
     for part in _parts(model):
         if isinstance(part, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-            _settle_thresholds(part)
+            _round_thresholds_down(part)
     inputs = [("features", FloatTensorType([None, features]))]
     scalers = {type(part) for part in _parts(model)} & {RobustScaler, StandardScaler}
     every: dict[Any, Any] = {kind: {"div": "div"} for kind in scalers}
@@ -41,7 +41,7 @@ def to_graph(
 
 
 def to_bytes(graph: onnx.ModelProto) -> bytes:
-    """Return the checked graph, as it is packed."""
+    """Check a graph, and return its serialized form."""
     onnx.checker.check_model(graph, full_check=True)
     return bytes(graph.SerializeToString())
 
@@ -49,8 +49,8 @@ def to_bytes(graph: onnx.ModelProto) -> bytes:
 def in_single_precision(model: Any) -> Any:
     """Round the statistics of a fitted model's scalers to single precision.
 
-    The graph has them so, and repeats the arithmetic to the last bit. A value that is off by that bit can go down
-    another branch of a tree.
+    The graph holds them in single precision, so that both compute the same values to the last bit. A difference in the
+    last bit can lead down another branch of a tree.
     """
     for part in _parts(model):
         for name in _STATISTICS if isinstance(part, RobustScaler | StandardScaler) else ():
@@ -60,7 +60,7 @@ def in_single_precision(model: Any) -> Any:
 
 
 def _parts(model: Any) -> Iterator[Any]:
-    """Return a fitted model and all that it is made of."""
+    """Yield a fitted model and all estimators that it consists of."""
     yield model
     inner = [step for _, step in model.steps] if isinstance(model, Pipeline) else getattr(model, "estimators_", ())
     for part in inner:
@@ -68,11 +68,11 @@ def _parts(model: Any) -> Iterator[Any]:
             yield from _parts(part)
 
 
-def _settle_thresholds(boosting: Any) -> None:
-    """Lower every threshold to the single-precision number at or below it.
+def _round_thresholds_down(boosting: Any) -> None:
+    """Round every threshold down to a single-precision number.
 
-    ONNX keeps thresholds in single precision. Rounded up, a threshold would send a value that equals it the other
-    way; rounded down, no single-precision input changes sides.
+    ONNX holds thresholds in single precision. Rounded up, a threshold may send an input between the two values to the
+    other branch; rounded down, every single-precision input takes the same branch as before.
     """
     for trees in boosting._predictors:
         for tree in trees:

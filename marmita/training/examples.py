@@ -1,4 +1,4 @@
-"""The rows that a model is made from, and those of them that no model may see before it is judged."""
+"""Labelled rows for training, and the split that holds some of them out for the evaluation."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from marmita.registry.card import Data
 from marmita.training.rows import is_held_out
 
 SEED = 7
-"""Of those who name no other. The same seed gives the same model."""
+"""The default seed. The same seed gives the same model."""
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -25,7 +25,7 @@ Truth = TypeVar("Truth", np.float64, np.int64)
 
 @dataclass(frozen=True)
 class Examples(Generic[Truth]):
-    """Distinct rows with what is true of them, and which of them no model may see."""
+    """Distinct rows with their true labels, and a mask of those that are held out."""
 
     features: Floats
     truths: npt.NDArray[Truth]
@@ -34,7 +34,7 @@ class Examples(Generic[Truth]):
     licence: str
     fingerprint: str
     labels_read: datetime | None = None
-    """When the records were asked for labels, if they were."""
+    """When the labels were read from the records, if they were."""
 
     @property
     def seen(self) -> tuple[Floats, npt.NDArray[Truth]]:
@@ -45,7 +45,7 @@ class Examples(Generic[Truth]):
         return self.features[self.held_out], self.truths[self.held_out]
 
     def described(self) -> Data:
-        """What the card says of them."""
+        """Return the description of the examples for the model's card."""
         return Data(
             source=self.source,
             licence=self.licence,
@@ -57,13 +57,13 @@ class Examples(Generic[Truth]):
 
 
 class CannotTrainError(ValueError):
-    """No model can be made from these rows."""
+    """An error in the training data: no model can be trained on these rows."""
 
 
 def distinct(
     table: pd.DataFrame, row: type[Row], target: str, headers: Mapping[str, str] | None = None
 ) -> pd.DataFrame:
-    """Return each distinct row of a table once. Columns that are no feature, such as a row's number, don't count."""
+    """Return each distinct row of a table once. Only features and the target are compared, not a row number, say."""
     return table.drop_duplicates([*_columns(row, headers), target])
 
 
@@ -76,9 +76,9 @@ def from_table(
     source: str,
     licence: str,
 ) -> Examples[Truth]:
-    """Return the rows of a table as examples. `headers` are the table's names of features, where they differ.
+    """Return the rows of a table as examples. `headers` maps features to the table's column names, where they differ.
 
-    The model sees single precision: what it is served with.
+    The features are rounded to single precision, as they are when the model is served.
     """
     rows = table[_columns(row, headers)].to_numpy(dtype=np.float64)
     return Examples(
@@ -96,14 +96,14 @@ def _columns(row: type[Row], headers: Mapping[str, str] | None) -> list[str]:
 
 
 def held_out(rows: Doubles) -> Mask:
-    """Which rows are kept from every model.
+    """Return the mask of the rows that are held out from every training.
 
-    A row's own values decide. So equal rows always stand on the same side, and a row that was kept from one model is
-    kept from the next, whatever the seed and however the data has grown: only then can two models be compared.
+    The mask depends on a row's own values only, not on the seed or on the other rows. So equal rows are on the same
+    side of the split, and a row that is held out from one model is held out from the next: two models can be compared.
     """
     return np.array([is_held_out(row) for row in rows], dtype=np.bool_)
 
 
 def fingerprint(table: pd.DataFrame | pd.Series) -> str:
-    """SHA-256 of the values: the same data, the same fingerprint."""
+    """Return the SHA-256 digest of the values."""
     return hashlib.sha256(table.to_csv().encode()).hexdigest()

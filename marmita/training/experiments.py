@@ -1,4 +1,4 @@
-"""Training runs as MLflow keeps them: what was tried, how good it was, what it looks like, and the model itself."""
+"""Training runs in MLflow: parameters, metrics, plots and the model."""
 
 import importlib.metadata
 import sys
@@ -21,9 +21,9 @@ from marmita.registry.packed_model import PackedModel
 from marmita.training.run import Pictures
 
 MODEL = "model"
-"""The folder of a run that holds the model as MLflow takes it, and inside it the packed one."""
+"""The folder of a run's artifacts with the model in MLflow's format, which contains the packed model."""
 MOST_CHARACTERS = 4000
-"""A longer reason would be refused, and the run with it."""
+"""The length to which a reason is cut: MLflow rejects a run with a longer tag."""
 
 _ALREADY_THERE = "RESOURCE_ALREADY_EXISTS"
 
@@ -35,7 +35,7 @@ class LoggedRun:
     model: str
     began: datetime
     run: str | None
-    """The id by which our own records know it."""
+    """The id of the training run in the records."""
     status: str
     reason: str
     packed: PackedModel | None
@@ -43,7 +43,7 @@ class LoggedRun:
 
 
 class Measured(NamedTuple):
-    """One figure. The step is a day of a path, or 0."""
+    """One value of a metric. The step is a day of a path, or 0."""
 
     name: str
     value: float
@@ -51,34 +51,34 @@ class Measured(NamedTuple):
 
 
 def log(attempt: LoggedRun) -> str:
-    """Log a run, and say what came of it. It does not raise: a model that is trained must not be lost to this."""
+    """Log a run, and return a message. An error is a message, too, so that the trained model is not lost to it."""
     missing = _parts(attempt)
     try:
-        tracking.bounded(lambda: _tell(attempt, missing))
+        tracking.bounded(lambda: _log_parts(attempt, missing))
     except tracking.TrackingError as error:
         return f"MLflow at {tracking.address()} has not got {', '.join(missing)}: {error}"
     return f"Logged to MLflow at {tracking.address()}"
 
 
 def _parts(attempt: LoggedRun) -> list[str]:
-    """What there is to tell, in the order in which it is told."""
+    """Return the names of the parts of a run, in the order in which they are logged."""
     if attempt.packed is None:
         return ["the run"]
     parts = ["the run", "its card and pictures", "the model", "its version in the registry"]
     return [*parts, "the champion's name"] if attempt.status == training_runs.PROMOTED else parts
 
 
-def _tell(attempt: LoggedRun, missing: list[str]) -> None:
-    """Tell all of it. What is done is taken from the list."""
+def _log_parts(attempt: LoggedRun, missing: list[str]) -> None:
+    """Log all parts of a run. Remove the name of each logged part from `missing`."""
     client, packed = tracking.client(), attempt.packed
     run = _log_run(client, attempt)
     missing.pop(0)
     if packed is None:
         return
     with tempfile.TemporaryDirectory() as folder:
-        client.log_artifacts(run, _drawn(packed, attempt.pictures, Path(folder, "seen")))
+        client.log_artifacts(run, _write_artifacts(packed, attempt.pictures, Path(folder, "artifacts")))
         missing.pop(0)
-        client.log_artifacts(run, _as_mlflow_model(packed, Path(folder, MODEL)), MODEL)
+        client.log_artifacts(run, _write_mlflow_model(packed, Path(folder, MODEL)), MODEL)
         missing.pop(0)
     version = _register(client, run, packed, attempt.status)
     missing.pop(0)
@@ -87,7 +87,10 @@ def _tell(attempt: LoggedRun, missing: list[str]) -> None:
 
 
 def _log_run(client: Any, attempt: LoggedRun) -> str:
-    """The run with its figures, ended as it did, by MLflow's id for it. What comes later may get lost, and not this."""
+    """Log a finished run with its parameters and metrics. Return MLflow's id of it.
+
+    The run is complete without its artifacts: logging these may still fail.
+    """
     from mlflow.entities import Metric, Param
 
     card = attempt.packed.card if attempt.packed else None
@@ -139,7 +142,7 @@ def _metrics(card: Card) -> list[Measured]:
 
 
 def _flat(scores: Mapping[str, Any]) -> Iterator[Measured]:
-    """Scores that have parts, each part by a name of its own. Those of days are one figure with many steps."""
+    """Yield nested scores as metrics with dotted names. The scores of days are one metric with a step for each day."""
     for name, value in scores.items():
         plain = name.replace(" ", "_")
         match value:
@@ -152,8 +155,8 @@ def _flat(scores: Mapping[str, Any]) -> Iterator[Measured]:
                     yield from (Measured(f"{plain}.{one.name}", one.value, day["day"]) for one in _flat(day))
 
 
-def _drawn(packed: PackedModel, pictures: Pictures | None, folder: Path) -> str:
-    """A folder with the card, and with what there is to see."""
+def _write_artifacts(packed: PackedModel, pictures: Pictures | None, folder: Path) -> str:
+    """Write the card and the plots into a folder, and return it."""
     (folder / "pictures").mkdir(parents=True)
     (folder / "card.json").write_text(packed.card.model_dump_json(indent=2))
     for name, figure in (pictures(packed) if pictures else {}).items():
@@ -162,8 +165,8 @@ def _drawn(packed: PackedModel, pictures: Pictures | None, folder: Path) -> str:
     return str(folder)
 
 
-def _as_mlflow_model(packed: PackedModel, folder: Path) -> str:
-    """The compiled model as `mlflow.onnx` and `mlflow.pyfunc` load it, and beside it all that was packed."""
+def _write_mlflow_model(packed: PackedModel, folder: Path) -> str:
+    """Write the ONNX model in the format of `mlflow.onnx`, and the packed model beside it. Return the folder."""
     import mlflow.onnx
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
@@ -186,7 +189,7 @@ def _as_mlflow_model(packed: PackedModel, folder: Path) -> str:
 
 
 def _register(client: Any, run: str, packed: PackedModel, status: str) -> str:
-    """A new version of the registered model, by its number."""
+    """Register a new version of the model, and return its number."""
     from mlflow.exceptions import MlflowException
 
     try:

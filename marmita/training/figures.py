@@ -1,4 +1,4 @@
-"""What there is to see of a model, as pictures."""
+"""Plots of a model's held-out results."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ INK, ACCENT, SOFT = "#1d2433", "#c8553d", "#f2c9bd"
 
 
 def confusion(model: PackedModel, classes: Sequence[str]) -> Figure:
-    """Draw which held-out rows were taken for which."""
+    """Draw the confusion matrix of the held-out rows."""
     counts = np.array(model.card.held_out["confusion"])
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axis = plt.subplots(figsize=(4.6, 3.8), constrained_layout=True)
@@ -28,18 +28,18 @@ def confusion(model: PackedModel, classes: Sequence[str]) -> Figure:
         axis.text(column, row, f"{count}\n{shares[row, column]:.0%}", ha="center", va="center", color=color)
     axis.set_xticks(range(len(classes)), classes)
     axis.set_yticks(range(len(classes)), classes)
-    axis.set_xlabel("said")
+    axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     return figure
 
 
 def values(model: PackedModel, rows: Floats, truth: Doubles) -> Figure:
-    """Draw what held-out rows were given, by their true value."""
-    said = model.compiled()(rows)[:, 0]
+    """Draw the predictions for held-out rows against the true values."""
+    predicted = model.compiled()(rows)[:, 0]
     figure, axis = plt.subplots(figsize=(4.6, 3.8), constrained_layout=True)
-    axis.plot(truth, said, "o", color=ACCENT, markersize=3, alpha=0.5)
+    axis.plot(truth, predicted, "o", color=ACCENT, markersize=3, alpha=0.5)
     axis.axline((float(truth.mean()), float(truth.mean())), slope=1, color=SOFT, zorder=0)
     axis.set_xlabel("true")
-    axis.set_ylabel("said")
+    axis.set_ylabel("predicted")
     axis.spines[["top", "right"]].set_visible(False)
     return figure

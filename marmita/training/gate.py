@@ -1,13 +1,13 @@
-"""Who becomes the champion: only a model that beats its baselines and is no worse than the champion of today."""
+"""The promotion gate: a candidate must beat its baselines, and be no worse than the current champion."""
 
 from marmita.registry.card import GateVerdict, Headline, distinct_figures
 
 
 def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | None = None) -> GateVerdict:
-    """Judge a model.
+    """Return whether a candidate is promoted, and why.
 
-    `champion` is today's champion's tag and its score on the same held-out rows. `flaw` names what disqualifies the
-    model whatever its score.
+    `champion` is the current champion's tag, and its score on the candidate's held-out rows. `flaw` is a reason to
+    reject the candidate whatever its score.
     """
     if flaw is not None:
         return GateVerdict(promoted=False, reason=flaw)
@@ -27,7 +27,7 @@ def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | 
 
 
 def _against_baseline(headline: Headline, *others: float) -> str:
-    """Return the score beside the best baseline's. `others` are the figures that the same sentence has."""
+    """Return the score beside the best baseline's. Round all figures so that they differ from `others`."""
     mine, baselines, *_ = distinct_figures(headline.value, headline.baseline_value, *others)
     missed = f", which it may miss by {headline.tolerance:.0%}" if headline.tolerance else ""
     return f"{headline.metric} {mine} against {baselines} of the best baseline, {headline.baseline}{missed}"

@@ -1,4 +1,4 @@
-"""What the records say that the reference file does not: rows that the service was asked, and what was true of them."""
+"""Labelled rows from the records, as training data beside the reference file."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -21,10 +21,10 @@ def with_labels(
     contract: Mapping[str, Any],
     valid: Callable[[Doubles], Mask],
 ) -> Examples[Truth]:
-    """The reference rows, and beside them those of the records whose truth was told.
+    """Return the reference rows together with the labelled rows of the records.
 
-    A row that the file has keeps the file's truth: its rows were judged with more care, and the rows on which models
-    are compared must not change.
+    A row that the file has keeps the file's label: its labels were made with more care, and the held-out rows on which
+    models are compared must not change.
     """
     reference = replace(reference, labels_read=datetime.now(UTC))
     with database().reading() as session:
@@ -41,14 +41,14 @@ def with_labels(
     }
     counts = {why: int(np.sum(rows)) for why, rows in left_out.items()}
     counts |= {"could not be read": found.damaged, "were labelled again later": found.repeated}
-    _say(int(np.sum(taken)), counts, found.older)
+    _report(int(np.sum(taken)), counts, found.older)
     if not taken.any():
         return reference
-    return _joined(reference, found.rows[taken], found.truths[taken])
+    return _join(reference, found.rows[taken], found.truths[taken])
 
 
 def _within(rows: Floats, contract: Mapping[str, Any]) -> Mask:
-    """Which rows the contract would take. Its bounds are rounded as the rows were."""
+    """Return the mask of the rows within the contract's bounds. The bounds are rounded to single precision, too."""
     low, high = (
         np.array([beyond if feature[side] is None else feature[side] for feature in contract["features"]], np.float32)
         for side, beyond in (("low", -np.inf), ("high", np.inf))
@@ -57,7 +57,7 @@ def _within(rows: Floats, contract: Mapping[str, Any]) -> Mask:
     return within
 
 
-def _say(taken: int, left_out: Mapping[str, int], older: bool) -> None:
+def _report(taken: int, left_out: Mapping[str, int], older: bool) -> None:
     if taken:
         print(f"{taken} labelled rows of the records join the reference file")
     else:
@@ -66,10 +66,10 @@ def _say(taken: int, left_out: Mapping[str, int], older: bool) -> None:
     if reasons:
         print(f"  left out: {', '.join(reasons)}")
     if older:
-        print(f"  of the labelled rows only the newest {labelled_rows.MOST_ROWS} were looked at")
+        print(f"  only the newest {labelled_rows.MOST_ROWS} labelled rows were read")
 
 
-def _joined(reference: Examples[Truth], rows: Floats, truths: Doubles) -> Examples[Truth]:
+def _join(reference: Examples[Truth], rows: Floats, truths: Doubles) -> Examples[Truth]:
     same_kind = truths.astype(reference.truths.dtype)
     content = reference.fingerprint.encode() + rows.astype("<f4").tobytes() + truths.astype("<f8").tobytes()
     return replace(

@@ -1,4 +1,4 @@
-"""The end of every training script: compare, judge, pack, and say what came of it."""
+"""The last step of a training: compare the ONNX model, pass the gate, pack, and promote."""
 
 import importlib.metadata
 from collections.abc import Callable, Mapping
@@ -23,22 +23,22 @@ from marmita.training.examples import Doubles
 from marmita.training.gate import verdict
 
 TOLERANCE = 1e-4
-"""How far the compiled model's outputs may be from the native one's."""
+"""The largest allowed difference between the outputs of the ONNX model and the native model."""
 
 
 class NotTheSameError(Exception):
-    """The compiled model does not do what the native one does."""
+    """A difference between the ONNX model and the native model that is too large."""
 
 
 class UnreadableError(Exception):
-    """The model's evaluator can't read what was measured in training."""
+    """A reference or scores that the model's evaluator can't read."""
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The rows that a model is judged on, what the native model said, and how a model's outputs are scored.
+    """The held-out rows, the native model's outputs for them, and the function that scores outputs.
 
-    `scale` says what a difference is measured in, where that is not the outputs' own unit.
+    Differences between outputs are divided by `scale`.
     """
 
     rows: Floats
@@ -49,7 +49,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trained model with all that goes into its tag."""
+    """A trained model with all that is packed with it."""
 
     name: str
     about: str
@@ -71,25 +71,28 @@ class Candidate:
     labels: dict[str, str] = field(default_factory=dict)
     flaw: str | None = None
     went_on_from: PackedModel | None = None
-    """The champion with whose weights it began, if it did."""
+    """The champion that it was fine-tuned from, if it was."""
 
 
 def pack(candidate: Candidate) -> PackedModel:
-    """Save a model, and make it the champion if it deserves it."""
+    """Save a candidate, and promote it if it passes the gate."""
     difference = compare(candidate.compiled, candidate.held_out)
     check_readable(candidate, discovery.runner(candidate.name).evaluator)
     with champions.champion_lock(candidate.name) as promote:
-        judged = _judge(candidate)
-        packed = _save(candidate, difference, judged)
-        if judged.promoted:
+        result = _apply_gate(candidate)
+        packed = _save(candidate, difference, result)
+        if result.promoted:
             promote(packed)
     print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
-    print(f"Packed as {packed.tag}, {'promoted' if judged.promoted else 'not promoted'}: {judged.reason}.")
+    print(f"Packed as {packed.tag}, {'promoted' if result.promoted else 'not promoted'}: {result.reason}.")
     return packed
 
 
 def compare(compiled: bytes, held_out: HeldOut) -> float:
-    """The largest difference of the compiled model from the native one on all held-out rows. Too much is an error."""
+    """Return the largest difference between the ONNX model and the native one on the held-out rows.
+
+    Raise `NotTheSameError` if it exceeds the tolerance.
+    """
     outputs = OnnxModel(compiled)(held_out.rows).astype(float)
     difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
     if not difference <= TOLERANCE:
@@ -98,7 +101,7 @@ def compare(compiled: bytes, held_out: HeldOut) -> float:
 
 
 def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
-    """Raise unless the evaluator can tell quality and drift by what the tag will hold, as it must while it serves."""
+    """Raise `UnreadableError` unless the evaluator can measure drift and quality with the candidate's reference."""
     rows, outputs = candidate.held_out.rows, candidate.held_out.native_outputs.astype(np.float32)
     answered = LabelledAnswers(rows, outputs, np.ones((len(rows), evaluator.steps)))
     try:
@@ -111,13 +114,13 @@ def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
         ) from error
 
 
-def _judge(candidate: Candidate) -> GateVerdict:
+def _apply_gate(candidate: Candidate) -> GateVerdict:
     champion = _comparable_champion(candidate)
-    flaw = _unfair(champion, candidate) or _left_behind(candidate) or candidate.flaw
+    flaw = _unfair_comparison(champion, candidate) or _outdated_origin(candidate) or candidate.flaw
     return verdict(candidate.headline, _score(champion, candidate), flaw)
 
 
-def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> PackedModel:
+def _save(candidate: Candidate, difference: float, result: GateVerdict) -> PackedModel:
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -133,7 +136,7 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> Packe
         baselines=candidate.baselines,
         cross_validation=candidate.cross_validation,
         compiled_difference=difference,
-        verdict=judged,
+        verdict=result,
     )
     return packed_model.save(
         candidate.name,
@@ -149,26 +152,26 @@ def _save(candidate: Candidate, difference: float, judged: GateVerdict) -> Packe
 
 
 def _comparable_champion(candidate: Candidate) -> PackedModel | None:
-    """Today's champion, if it takes the same rows. A damaged one must not stand in the way of a better one."""
+    """Return the current champion if it takes the same rows. A damaged champion must not block its successor."""
     try:
         return servable_champion(candidate.name, candidate.contract)
     except NoChampionError:
         return None
     except NotServableError as error:
-        print(f"\nToday's champion is not compared: {error}")
+        print(f"\nThe current champion is not compared: {error}")
         return None
 
 
 def _score(champion: PackedModel | None, candidate: Candidate) -> tuple[str, float] | None:
-    """The champion and its score on the candidate's held-out rows."""
+    """Return the champion's tag and its score on the candidate's held-out rows."""
     if champion is None:
         return None
     outputs = champion.compiled()(candidate.held_out.rows).astype(float)
     return champion.tag, candidate.held_out.score(outputs)
 
 
-def _unfair(champion: PackedModel | None, candidate: Candidate) -> str | None:
-    """A champion that has learnt from the days on which a candidate is judged can't be beaten fairly."""
+def _unfair_comparison(champion: PackedModel | None, candidate: Candidate) -> str | None:
+    """Return why the scores can't be compared: the champion has learnt from the candidate's held-out days."""
     mine = candidate.data.held_out_from
     theirs = champion.card.data.held_out_from if champion else None
     if champion is None or mine is None or theirs is None or theirs <= mine:
@@ -179,9 +182,10 @@ def _unfair(champion: PackedModel | None, candidate: Candidate) -> str | None:
     )
 
 
-def _left_behind(candidate: Candidate) -> str | None:
-    """What goes on from a champion that was taken back meanwhile has what was wrong with it, and may have learnt, by
-    way of it, from the days on which it is judged.
+def _outdated_origin(candidate: Candidate) -> str | None:
+    """Return why a candidate's origin disqualifies it: the version that it was fine-tuned from is no longer champion.
+
+    A champion that was rolled back meanwhile passes its faults on, and may have learnt from the held-out days.
     """
     origin = candidate.went_on_from
     if origin is None or champions.champion_version(candidate.name) == origin.version:

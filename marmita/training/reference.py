@@ -1,6 +1,6 @@
-"""Reference statistics: what a model's inputs and predictions looked like when it was trained.
+"""Reference statistics: the distributions of a model's inputs and predictions in training.
 
-The service tells unusual inputs by them, and drift is measured against them.
+The service compares inputs with them to mark unusual ones, and to measure drift.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from marmita.records.quality.reference import describe
 def reference(
     features: Mapping[str, npt.ArrayLike], predictions: Mapping[str, npt.ArrayLike], **more: Any
 ) -> dict[str, Any]:
-    """The statistics of each feature and of each kind of prediction, and whatever else serving must know."""
+    """Return the statistics of each feature and prediction, and whatever else serving needs."""
     return {
         "features": {name: describe(values) for name, values in features.items()},
         "predictions": {name: describe(values) for name, values in predictions.items()},

@@ -1,4 +1,4 @@
-"""Training a regressor: a value with a conformal interval, scored beside baselines."""
+"""The training of a regressor with scikit-learn: a value with a conformal interval, scored beside baselines."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ COVERAGE = 0.90
 
 @dataclass(frozen=True)
 class ConformalInterval:
-    """What is added to a value to get the two ends of its interval."""
+    """The offsets from a value to the ends of its interval."""
 
     low: float
     high: float
@@ -40,14 +40,14 @@ class ConformalInterval:
 
 @dataclass(frozen=True)
 class WithInterval:
-    """A fitted estimator and the interval of its values."""
+    """A fitted estimator and its interval."""
 
     estimator: Any
     interval: ConformalInterval
 
 
 class RegressorTraining(TableTraining[np.float64]):
-    """How one regressor is made."""
+    """The training of one regressor."""
 
     metric = "mae"
     task = "regression"
@@ -149,7 +149,7 @@ class RegressorTraining(TableTraining[np.float64]):
 
 
 def conformal(residuals: Doubles) -> ConformalInterval:
-    """Return an interval that leaves at most half of the misses on either side, with room for the row yet to come."""
+    """Return the interval by split conformal prediction, with half of the allowed misses on either side."""
     ordered = np.sort(residuals)
     spare = int((len(ordered) + 1) * (1 - COVERAGE) / 2)
     if spare < 1:

@@ -1,13 +1,13 @@
-"""Tables for people."""
+"""Tables of scores for the terminal."""
 
 from collections.abc import Mapping, Sequence
 
 ScoreLine = tuple[str, str, str, str]
-"""A line of the README's scores: the model, the score, its value, and that of the baselines."""
+"""A row of the table in docs/models.md: the model, the score, its value, and that of the baselines."""
 
 
 def table(title: str, columns: Sequence[str], lines: Mapping[str, Mapping[str, float]]) -> str:
-    """One line a model, one column a score. A score that a model does not have is left out."""
+    """Return a table with a line for each model and a column for each score. A missing score is left out."""
     width = max(len(name) for name in [title, *lines])
     cells = [f"{title:<{width}}" + "".join(f"{column:>20}" for column in columns)]
     for name, scores in lines.items():

@@ -1,4 +1,4 @@
-"""One run of a training script: its command line, and how it is recorded."""
+"""A run of a training script: its command line, and its record in the database and in MLflow."""
 
 import argparse
 import re
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Pictures = Callable[[PackedModel], Mapping[str, "Figure"]]
-"""Draws what there is to see of a model."""
+"""A function from a packed model to its plots, by name."""
 
 
 def arguments(model: str, about: str | None) -> argparse.ArgumentParser:
-    """What all training scripts can be told."""
+    """Return a parser with the options that all training scripts have."""
     parser = argparse.ArgumentParser(prog=f"python -m training.{model}", description=about)
     parser.add_argument("--seed", type=int, default=SEED, help="the same seed gives the same model")
-    parser.add_argument("--run", type=_id, metavar="ID", help="the id under which this run is remembered")
+    parser.add_argument("--run", type=_id, metavar="ID", help="the id of this run in the records")
     return parser
 
 
 def from_rows(
     model: str, about: str | None, train: Callable[[int, bool], PackedModel], pictures: Pictures | None = None
 ) -> None:
-    """The script of a model that is made from rows. `train` takes the seed, and whether to take labelled rows too."""
+    """Run the training script of a table model. `train` takes the seed, and whether to learn from labelled rows."""
     parser = arguments(model, about)
     parser.add_argument("--with-labels", action="store_true", help="learn from labelled rows of the records too")
     options = parser.parse_args()
@@ -49,22 +49,22 @@ def from_rows(
 def remembered(
     model: str, train: Callable[[], PackedModel], run: str | None = None, pictures: Pictures | None = None
 ) -> PackedModel:
-    """Train, and remember what came of it. What goes wrong with remembering is no reason not to train."""
+    """Train, and record the outcome. Train even if the records or MLflow can't be written."""
     began = datetime.now(UTC)
-    run = _begun(model, run)
+    run = _begin(model, run)
     try:
         packed = train()
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}".strip(": ")
-        _ended(run, training_runs.FAILED, reason)
-        _logged(model, began, run, training_runs.FAILED, reason)
+        _end(run, training_runs.FAILED, reason)
+        _log(model, began, run, training_runs.FAILED, reason)
         raise
     card = packed.card
     status = training_runs.PROMOTED if card.verdict.promoted else training_runs.REJECTED
     headline = card.headline
     scores = {headline.metric: headline.value, headline.baseline: headline.baseline_value}
-    _ended(run, status, card.verdict.reason, packed.tag, scores)
-    _logged(model, began, run, status, card.verdict.reason, packed, pictures)
+    _end(run, status, card.verdict.reason, packed.tag, scores)
+    _log(model, began, run, status, card.verdict.reason, packed, pictures)
     return packed
 
 
@@ -74,15 +74,15 @@ def _id(text: str) -> str:
     return text
 
 
-def _begun(model: str, run: str | None) -> str | None:
+def _begin(model: str, run: str | None) -> str | None:
     try:
         return training_runs.begin(database(), model, run)
     except Exception as error:
-        print(f"This run is not remembered: {error}")
+        print(f"This run is not recorded: {error}")
         return None
 
 
-def _ended(
+def _end(
     run: str | None, status: str, reason: str, tag: str | None = None, scores: dict[str, float] | None = None
 ) -> None:
     if run is None:
@@ -90,10 +90,10 @@ def _ended(
     try:
         training_runs.end(database(), run, status, reason, tag, scores)
     except Exception as error:
-        print(f"What came of this run is not remembered: {error}")
+        print(f"The outcome of this run is not recorded: {error}")
 
 
-def _logged(
+def _log(
     model: str,
     began: datetime,
     run: str | None,
@@ -102,13 +102,13 @@ def _logged(
     packed: PackedModel | None = None,
     pictures: Pictures | None = None,
 ) -> None:
-    """Log the run to MLflow, if there is one. Without it nothing of it is imported."""
+    """Log the run to MLflow if a server is configured. Import MLflow only then, as it is slow."""
     try:
-        named = settings().mlflow_uri.get_secret_value()
+        address = settings().mlflow_uri.get_secret_value()
     except BentoMLConfigException as error:
         print(f"This run is not logged to MLflow: {error}")
         return
-    if not named:
+    if not address:
         return
     from marmita.training.experiments import LoggedRun, log
 

@@ -1,4 +1,4 @@
-"""The table of scores and the pictures of the champions in the store."""
+"""The table of scores and the plots of the champions in the store."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ def champions() -> list[PackedModel]:
 
 
 def scores(cards: Sequence[Card]) -> str:
-    """Return the table of scores, and what is to be said of them."""
+    """Return the table of scores, and the models' remarks on their scores."""
     lines = [line for card in cards for line in discovery.training(card.model).score_lines(card)]
     remarks = [str(card.held_out["plainly"]) for card in cards if "plainly" in card.held_out]
     head = "| model | score | this model | baseline |\n| --- | --- | --- | --- |\n"
@@ -29,7 +29,7 @@ def scores(cards: Sequence[Card]) -> str:
 
 
 def draw(models: Iterable[PackedModel], folder: Path) -> Iterator[Path]:
-    """Draw what there is to see of each model into a folder."""
+    """Draw the plots of each model into a folder, and yield their paths."""
     for model in models:
         for name, figure in discovery.training(model.name).pictures(model).items():
             path = folder / f"{model.name}_{name}.png"

@@ -1,4 +1,4 @@
-"""Training a model of a table: the steps that classifiers and regressors have in common."""
+"""The training of a table model: the steps that classifiers and regressors have in common."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 
 class TableTraining(ABC, Generic[Truth]):
-    """How one model of a table is made.
+    """The training of one table model.
 
-    `read` gives the examples, `model` an unfitted estimator by its parameters, and `baselines` what it has to beat.
+    `read` returns the examples, `model` an unfitted estimator with the given parameters, and `baselines` the estimators
+    that it must beat.
     """
 
     metric: ClassVar[str]
@@ -38,7 +39,7 @@ class TableTraining(ABC, Generic[Truth]):
     shown: ClassVar[Sequence[str]]
     """The scores that are printed."""
     folds: ClassVar[Mapping[str, int]]
-    """How often is cross-validated, by the names of the parameters that say so."""
+    """The parameters of the cross-validation by their names, with their defaults."""
 
     def __init__(
         self,
@@ -106,11 +107,11 @@ class TableTraining(ABC, Generic[Truth]):
         )
 
     def read_with_labels(self) -> Examples[Truth]:
-        """Return the reference rows, and the rows of the records whose truth was told."""
+        """Return the reference rows and the labelled rows of the records."""
         return with_labels(self.read(), self.runner.evaluator, self.runner.contract, self.valid)
 
     def main(self) -> None:
-        """Be the script `python -m training.<model>`."""
+        """Run the script `python -m training.<model>`."""
 
         def run(seed: int, labels: bool) -> PackedModel:
             return self.train(self.read_with_labels() if labels else self.read(), seed=seed)
@@ -118,11 +119,11 @@ class TableTraining(ABC, Generic[Truth]):
         from_rows(self.name, inspect.getdoc(self.runner), run, self.pictures)
 
     def check(self, truths: npt.NDArray[Truth]) -> None:
-        """Raise `CannotTrainError` unless a model can learn from rows of which this is true."""
+        """Raise `CannotTrainError` unless a model can be trained on rows with these labels."""
 
     @abstractmethod
     def predict(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:
-        """Return what a fitted estimator says to rows."""
+        """Return the predictions of a fitted estimator."""
 
     @abstractmethod
     def scores(self, truths: npt.NDArray[Truth], predicted: Doubles) -> dict[str, Any]:
@@ -130,28 +131,28 @@ class TableTraining(ABC, Generic[Truth]):
 
     @abstractmethod
     def convert(self, fitted: Any) -> bytes:
-        """Return the ONNX graph of the fitted model. Its outputs are those of `outputs`."""
+        """Return the ONNX graph of the fitted model, with the same outputs as the method `outputs`."""
 
     @abstractmethod
     def valid(self, truths: Doubles) -> Mask:
-        """Tell which truths can be true at all."""
+        """Return the mask of the labels that are possible."""
 
     @abstractmethod
     def pictures(self, packed: PackedModel) -> dict[str, "Figure"]:
-        """Draw what there is to see of a model."""
+        """Draw the plots of a model, by name."""
 
     @abstractmethod
     def score_lines(self, card: Card) -> list[ScoreLine]:
-        """Return the lines of the table of scores."""
+        """Return the model's rows of the table in docs/models.md."""
 
     @abstractmethod
     def _splits(self, folds: Mapping[str, int], seed: int) -> list[Any]:
-        """Return how to fold the examples, once for each shuffling."""
+        """Return the cross-validation splitters, one for each shuffling."""
 
     @property
     @abstractmethod
     def _method(self) -> str:
-        """The method of an estimator by which folds are predicted."""
+        """The estimator's method that predicts."""
 
     @property
     @abstractmethod
@@ -161,15 +162,15 @@ class TableTraining(ABC, Generic[Truth]):
     def _reference(self, rows: npt.NDArray[Any], outputs: Doubles) -> dict[str, Any]: ...
 
     def native(self, fitted: Any) -> Any:
-        """Return what is packed as the native model."""
+        """Return the native model to pack."""
         return fitted
 
     def outputs(self, fitted: Any, rows: npt.NDArray[Any]) -> Doubles:
-        """Return what the packed model gives for rows."""
+        """Return the packed model's outputs for rows."""
         return self.predict(fitted, rows)
 
     def _predictions(self, outputs: Doubles) -> Doubles:
-        """Return the part of the outputs that is scored."""
+        """Return the predictions among the outputs."""
         return outputs
 
     def _more_scores(self, truths: npt.NDArray[Truth], outputs: Doubles) -> dict[str, Any]:  # noqa: ARG002
@@ -224,5 +225,5 @@ class TableTraining(ABC, Generic[Truth]):
 
 
 def _defaults(model: Callable[..., Any]) -> dict[str, Any]:
-    """Return the parameters of a model's function by their defaults: what is served."""
+    """Return the parameters of a model's function with their defaults."""
     return {name: one.default for name, one in inspect.signature(model).parameters.items()}

@@ -41,9 +41,9 @@ async def test_of_two_shepherds_one_works_and_the_other_takes_its_place(field: F
     holder = leases.look(field.database, leases.SHEPHERD)
     assert holder is not None
     at_work, waiting = pair if f"-{pair[0].pid}-" in holder.name else pair[::-1]
-    await until(lambda: f"waiting: {holder.name} is at work" in field.said(pair.index(waiting)))
+    await until(lambda: f"waiting for the lease: {holder.name} has held it" in field.said(pair.index(waiting)))
     assert field.once() == 0
-    assert f"nothing is to be done here: {holder.name} is at work" in field.said(2)
+    assert f"another shepherd holds the lease: {holder.name} has held it" in field.said(2)
     field.go_on()
     await until(lambda: [one.outcome for one in field.decided()] == [PROMOTED])
 
@@ -104,7 +104,7 @@ async def test_told_to_end_it_ends_its_training_and_says_what_became_of_it(field
     (decision,) = field.decided()
     (run,) = training_runs.latest(field.database)
     holder = leases.look(field.database, leases.SHEPHERD)
-    assert (decision.outcome, decision.detail) == (INTERRUPTED, "the shepherd was told to end")
+    assert (decision.outcome, decision.detail) == (INTERRUPTED, "the shepherd was shut down")
     assert run.status == training_runs.INTERRUPTED
     assert holder is not None
     assert not holder.holds

@@ -50,7 +50,7 @@ def test_one_that_waits_asks_again_and_again_and_says_so_once(
     assert len(waiting) == 1
     assert asked == waiting * 4
     said = [line.getMessage().partition(" since ")[0] for line in caplog.records]
-    assert said == [f"waiting: {holder.holder} is at work", f"at work as {waiting[0].holder}"]
+    assert said == [f"waiting for the lease: {holder.holder} has held it", f"took the lease as {waiting[0].holder}"]
     left = look(database, SHEPHERD)
     assert left is not None
     assert not left.holds

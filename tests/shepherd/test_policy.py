@@ -43,7 +43,7 @@ def test_a_model_with_which_nothing_is_wrong_is_left_as_it_is(material: Material
     action, reasons = decided(material)
 
     assert action == LEAVE
-    assert "nothing that it is asked has drifted, as far as 900 rows show" in reasons
+    assert "there is no drift in 900 rows" in reasons
     assert "the error on 500 labelled rows is 1.10 times the one on held-out rows" in reasons
 
 
@@ -51,7 +51,7 @@ def test_an_error_just_above_the_bound_is_told_with_the_digits_that_differ() -> 
     action, reasons = decided(MANY, error_ratio=1.504)
 
     assert action == RETRAIN
-    assert "is 1.504 times the one on held-out rows, and 1.500 times is the bound" in reasons
+    assert "is 1.504 times the one on held-out rows, and the limit is 1.500 times" in reasons
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_of_what_nobody_can_say_nothing_is_said() -> None:
     action, reasons = decided(error_ratio=None, labelled=0, watched=False, looked_at=12)
 
     assert action == LEAVE
-    assert "nobody can say whether what it is asked has drifted: 12 rows are too few" in reasons
-    assert "nobody can say whether it is wrong too often" in reasons
+    assert "its drift is unknown: 12 rows are too few" in reasons
+    assert "its error is unknown: 0 labelled rows are too few" in reasons
 
 
 def test_prices_that_are_much_newer_make_a_forecaster_stale() -> None:
@@ -117,7 +117,7 @@ def test_a_forecaster_that_is_wrong_is_retrained_if_there_are_newer_prices(champ
     for material, said in (
         (known, "it knows all prices of MSFT"),
         (nameless, "MARMITA_SHEPHERD_TICKER names no stock"),
-        (PriceMaterial("MSFT", None), "no prices of MSFT are kept"),
+        (PriceMaterial("MSFT", None), "no prices of MSFT are stored"),
     ):
         action, reasons = decided(material, **champion)
         assert action == LEAVE
@@ -132,7 +132,7 @@ def test_a_forecaster_that_has_seen_what_a_new_one_is_judged_by_is_left_as_it_is
     verdict, reasons = decided(material)
 
     assert verdict == action
-    assert ("judged on days from 2024-05-06 on, of which the champion has seen those before" in reasons) == (
+    assert ("scored on days from 2024-05-06 on, of which the champion has seen those before" in reasons) == (
         action == LEAVE
     )
 
@@ -144,7 +144,7 @@ def test_after_each_try_in_vain_the_next_one_waits_for_longer(tries: int, days: 
 
     action, reasons = decided(last_try=NOW - days * DAY + timedelta(minutes=1), **waits)
     assert action == LEAVE
-    assert "waits until 2026-03-04 12:01 UTC" in reasons
+    assert "lasts until 2026-03-04 12:01 UTC" in reasons
     assert decided(last_try=NOW - days * DAY, **waits)[0] == RETRAIN
 
 

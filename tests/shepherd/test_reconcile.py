@@ -105,7 +105,7 @@ def test_after_a_retraining_in_vain_the_next_one_waits(
     assert champion(WINE) == packed
     assert shepherd.run("promote")
     assert shepherd.decided()[0] == LEAVE
-    assert "a retraining since it was made brought no better one" in shepherd.decided()[2]
+    assert "a retraining since it was made promoted nothing" in shepherd.decided()[2]
 
     with shepherd.database.writing() as session:
         session.execute(update(Decision).values(ended_at=datetime.now(UTC) - timedelta(days=2)))

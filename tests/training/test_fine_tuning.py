@@ -38,7 +38,7 @@ def test_it_goes_on_from_the_champion_and_says_so_and_the_same_seed_gives_the_sa
     champion: PackedModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = fine_tuned()
-    assert f"going on from {champion.tag}" in capsys.readouterr().out
+    assert f"fine-tuning {champion.tag}" in capsys.readouterr().out
     promote(champion)  # the second one is to begin where the first one did
     second = fine_tuned()
 
@@ -99,12 +99,12 @@ def test_a_native_model_that_can_not_be_read_is_said(champion: PackedModel, dama
 def test_without_a_champion_the_script_ends_with_an_error(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--fine-tune"])
 
-    with pytest.raises(SystemExit, match=r"error: there is no champion to go on from\. Nothing was saved\."):
+    with pytest.raises(SystemExit, match=r"error: there is no champion to fine-tune\. Nothing was saved\."):
         train.main()
 
 
 def test_a_damaged_champion_is_none_to_go_on_from(champion: PackedModel) -> None:
     (champion.path / "card.json").write_text("half of it {")
 
-    with pytest.raises(CannotFineTuneError, match="can't be gone on from"):
+    with pytest.raises(CannotFineTuneError, match="can't be fine-tuned"):
         fine_tuned()

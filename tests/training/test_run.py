@@ -86,4 +86,4 @@ def test_a_database_that_is_down_is_no_reason_not_to_train(
     monkeypatch.setattr(run, "database", lambda: Database("sqlite:////proc/records.db"))
 
     assert remembered("wine_quality", lambda: champions["wine_quality"]).name == "wine_quality"
-    assert "not remembered" in capsys.readouterr().out
+    assert "not recorded" in capsys.readouterr().out

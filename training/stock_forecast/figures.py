@@ -1,4 +1,4 @@
-"""What there is to see of a forecaster, as pictures."""
+"""Plots of a forecaster's held-out results."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from training.stock_forecast.windows import Samples
 
 
 def forecast(model: PackedModel, unseen: Samples, examples: Sequence[int]) -> Figure:
-    """Paths with their intervals, and what came: of these of the windows that the model has not seen."""
+    """Draw forecasts with their intervals and the actual closes, for the given indices of the unseen windows."""
     horizon = unseen.future.shape[1]
     outputs = model.compiled()(unseen.closes.astype(np.float32))
     figure, axes = plt.subplots(1, len(examples), figsize=(11, 3.2), constrained_layout=True)
@@ -22,7 +22,7 @@ def forecast(model: PackedModel, unseen: Samples, examples: Sequence[int]) -> Fi
         axis.plot(past, unseen.closes[example, -30:], color=INK, linewidth=1.2)
         axis.fill_between(ahead, low, high, color=SOFT, label="90 % interval")
         axis.plot(ahead, close, color=ACCENT, label="forecast")
-        axis.plot(ahead, unseen.future[example], "o", color=INK, markersize=3, label="what came")
+        axis.plot(ahead, unseen.future[example], "o", color=INK, markersize=3, label="actual close")
         axis.set_xlabel("trading days")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("adjusted close, $")

@@ -1,4 +1,4 @@
-"""Going on from the champion's weights, when there is little that it has not learnt yet."""
+"""Fine-tuning: train from the champion's weights, for data that is mostly the same."""
 
 from dataclasses import replace
 
@@ -11,26 +11,26 @@ from training.stock_forecast.windows import Recipe
 
 
 class CannotFineTuneError(Exception):
-    """There is nothing to go on from."""
+    """The lack of a champion that can be fine-tuned with the recipe."""
 
 
 def gentle(recipe: Recipe) -> Recipe:
-    """Steps so small, and so few, that what was learnt is kept.
+    """Return the recipe for fine-tuning: few epochs with a low learning rate, so that the weights change little.
 
-    Measured on the reference data, with a champion that had seen four fifths of it: a fifth of the learning rate came
-    to the same score with either of two seeds, a little better than training from nothing; with the whole of it the
-    score was a matter of the seed.
+    Measured on the reference data, with a champion that had seen four fifths of it: with a fifth of the learning rate,
+    two seeds gave the same score, slightly better than training from nothing; with the full rate, the score depended
+    on the seed.
     """
     return replace(recipe, epochs=min(5, recipe.epochs), patience=2, learning_rate=recipe.learning_rate / 5)
 
 
 def champion() -> PackedModel:
-    """Today's champion, which is whole."""
+    """Return the current champion. Raise `CannotFineTuneError` if there is none, or if it is damaged."""
     try:
         found = champions.champion(NAME)
         if found is None:
-            raise CannotFineTuneError("there is no champion to go on from")
+            raise CannotFineTuneError("there is no champion to fine-tune")
         found.check()
     except BentoMLException as error:
-        raise CannotFineTuneError(f"the champion can't be gone on from: {error}") from None
+        raise CannotFineTuneError(f"the champion can't be fine-tuned: {error}") from None
     return found

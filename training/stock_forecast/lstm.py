@@ -1,7 +1,7 @@
 """The network of the stock forecaster: closes in, a path of closes with an interval out.
 
-Inside, it works on log returns divided by the window's own volatility: one trained network serves any price level and
-any currency. Keras has no types: hence the `Any`.
+The network works on log returns divided by the window's volatility, so that it serves any price level and currency.
+Keras has no type annotations: hence the `Any`.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import curl_cffi  # noqa: F401  loaded after TensorFlow, yfinance's client finds TensorFlow's curl in place of its own
+import curl_cffi  # noqa: F401  must be loaded before TensorFlow, or it finds TensorFlow's curl in place of its own
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -25,29 +25,29 @@ from training.stock_forecast.fine_tuning import CannotFineTuneError
 from training.stock_forecast.windows import COVERAGE, OUTPUTS, QUANTILES, VOLATILITY, Recipe, Samples, moves
 
 Weights = dict[str, list[npt.NDArray[np.float32]]]
-"""Of each layer that learns, by its name."""
+"""The weights of each trained layer, by its name."""
 
 NATIVE = "model.keras"
 LEARNING_LAYERS = ("memory", "middle", "below", "above")
 NORMAL_95 = 1.6449
-"""Where the upper 5 % of a normal distribution begin, in standard deviations."""
+"""The 95 % quantile of the standard normal distribution."""
 
 
 def train(fitting: Samples, calibration: Samples, recipe: Recipe, weights: Weights | None = None) -> Any:
-    """A model from closes to `close`, `low` and `high`, trained on one period and calibrated on the next.
+    """Train a model from closes to `close`, `low` and `high` on one period, and calibrate it on the next.
 
-    With `weights` it begins where another one has ended.
+    With `weights`, the training starts from them.
     """
-    _settle(recipe.seed)
+    _make_deterministic(recipe.seed)
     network = _build(recipe)
     for name, arrays in (weights or {}).items():
         network.get_layer(name).set_weights(arrays)
     _fit(network, fitting, calibration, recipe)
-    return _serving(network, _widen(network, calibration), recipe)
+    return _serving_model(network, _calibrate(network, calibration), recipe)
 
 
 def weights_of(packed: PackedModel, recipe: Recipe) -> Weights:
-    """The weights of a packed model, if they fit into the network of this recipe."""
+    """Return the weights of a packed model. Raise `CannotFineTuneError` unless they fit the recipe's network."""
     try:
         native = keras.saving.load_model(packed.path / NATIVE, compile=False, safe_mode=True)
         weights = {name: native.get_layer(name).get_weights() for name in LEARNING_LAYERS}
@@ -67,13 +67,13 @@ def _shapes(weights: Weights) -> dict[str, list[tuple[int, ...]]]:
 
 
 def predict(model: Any, closes: Doubles) -> Doubles:
-    """The native model's outputs, side by side as the compiled model gives them."""
+    """Return the native model's outputs side by side, in the layout of the ONNX model's."""
     answer = model.predict(closes.astype(np.float32), verbose=0)
     return np.hstack([np.asarray(answer[name], np.float64) for name in OUTPUTS])
 
 
 def compiled(model: Any) -> bytes:
-    """The same graph for ONNX Runtime."""
+    """Convert the model to ONNX."""
     signature = [keras.InputSpec(dtype="float32", shape=(None, model.input_shape[1]), name="closes")]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
@@ -88,8 +88,8 @@ def compiled(model: Any) -> bytes:
     return bytes(exported.SerializeToString())
 
 
-def _settle(seed: int) -> None:
-    """Make the same seed give the same weights in every process, whatever the number of cores."""
+def _make_deterministic(seed: int) -> None:
+    """Set Keras and TensorFlow up so that the same seed gives the same weights, whatever the number of cores."""
     keras.utils.set_random_seed(seed)
     tensorflow.config.experimental.enable_op_determinism()
     for name in ("absl", "tensorflow", "tf2onnx"):
@@ -97,10 +97,10 @@ def _settle(seed: int) -> None:
 
 
 def _build(recipe: Recipe) -> Any:
-    """Closes to [N, horizon, 3]: the middle move, and how far the interval reaches below and above it.
+    """Build the network from closes to [N, horizon, 3]: the middle move, and the interval's reach below and above it.
 
-    The last layers begin at zero. So training begins with persistence inside the interval of a random walk, and has
-    to earn every departure from it.
+    The last layers are initialized to zero, so that training starts from persistence with the interval of a random
+    walk.
     """
     closes = keras.Input((recipe.window,), name="closes")
     returns = _returns(closes)
@@ -130,7 +130,7 @@ def _reach(state: Any, recipe: Recipe, name: str) -> Any:
 
 
 def _returns(closes: Any) -> Any:
-    # Divided before the logarithm: a difference of single-precision logarithms loses small returns.
+    # Divide before the logarithm: a difference of single-precision logarithms loses small returns.
     return ops.log(closes[:, 1:] / closes[:, :-1])
 
 
@@ -139,7 +139,7 @@ def _volatility(returns: Any) -> Any:
 
 
 def _pinball(true: Any, predicted: Any) -> Any:
-    """Mean quantile loss of the lower end, the middle and the upper end."""
+    """Return the mean quantile loss of the lower end, the middle and the upper end."""
     middle, below, above = (predicted[..., index] for index in range(3))
     losses = []
     for quantile, edge in zip(QUANTILES, (middle - below, middle, middle + above), strict=True):
@@ -149,7 +149,7 @@ def _pinball(true: Any, predicted: Any) -> Any:
 
 
 def _fit(network: Any, fitting: Samples, calibration: Samples, recipe: Recipe) -> None:
-    """Train in place, and keep the weights of the epoch that did best on the calibration years."""
+    """Train in place, and restore the weights of the epoch with the lowest loss on the calibration years."""
 
     def follow(epoch: int, logs: Mapping[str, float]) -> None:
         print(f"  epoch {epoch + 1:2}  loss {logs['loss']:.4f}  calibration years {logs['val_loss']:.4f}", flush=True)
@@ -174,8 +174,8 @@ def _arrays(samples: Samples) -> tuple[Any, Any]:
     return samples.closes.astype(np.float32), moves(samples).astype(np.float32)
 
 
-def _widen(network: Any, calibration: Samples) -> Doubles:
-    """Split conformal: for each day the factor by which the interval's reach comes to 90 % coverage."""
+def _calibrate(network: Any, calibration: Samples) -> Doubles:
+    """Return for each day the factor that gives the interval 90 % coverage, by split conformal prediction."""
     predicted = np.asarray(network.predict(calibration.closes.astype(np.float32), verbose=0), np.float64)
     middle, below, above = np.moveaxis(predicted, -1, 0)
     error = moves(calibration) - middle
@@ -185,11 +185,11 @@ def _widen(network: Any, calibration: Samples) -> Doubles:
     return factors
 
 
-def _serving(network: Any, factors: Doubles, recipe: Recipe) -> Any:
-    """Closes in, closes out: the network with its factors as constants.
+def _serving_model(network: Any, factors: Doubles, recipe: Recipe) -> Any:
+    """Build the served model from closes to closes: the network with the calibration factors as constants.
 
-    Both ends are made from the close by factors on their side of one, so that their order is certain. The network's
-    tensors are taken, not the network itself: its loss would be saved with it, and loading would need our code.
+    The ends of the interval are the close times factors below and above one, so that low <= close <= high. The model
+    uses the network's tensors, not the network: its loss would be saved with it, and loading would need this module.
     """
     closes, predicted = network.input, network.output
     scale = _volatility(_returns(closes)) * np.sqrt(np.arange(1, recipe.horizon + 1)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""How good paths of closes are, beside those that assume that nothing changes, and what that is worth."""
+"""Scores of forecast paths, their baselines (persistence and a random walk), and what the scores mean."""
 
 from typing import Any
 
@@ -12,14 +12,14 @@ from training.stock_forecast.windows import COVERAGE, QUANTILES, Samples, moves,
 PERSISTENCE = "persistence"
 RANDOM_WALK = "random walk"
 TOLERANCE = 0.01
-"""A forecaster that is as good as a random walk but for this is worth serving: nobody has a better one."""
+"""How much worse than the best baseline a forecaster may be: daily closes leave little to gain over a random walk."""
 MAX_WORSE = 1.01
-"""How much larger than persistence's the error may be, on any day of the path."""
+"""The largest allowed ratio of the error to persistence's, on any day of the path."""
 COVERAGE_BOUNDS = (0.85, 0.95)
 
 
 def persistence(calibration: Samples, samples: Samples) -> Doubles:
-    """Tomorrow equals today, within the interval that the calibration years' returns had: in the model's own layout."""
+    """Return forecasts of no change, with the interval of the calibration years' returns, in the model's layout."""
     returns = np.log(calibration.future / calibration.last)
     low, high = (np.quantile(returns, quantile, axis=0) for quantile in (QUANTILES[0], QUANTILES[-1]))
     still = np.repeat(samples.last, samples.future.shape[1], axis=1)
@@ -27,8 +27,9 @@ def persistence(calibration: Samples, samples: Samples) -> Doubles:
 
 
 def random_walk(calibration: Samples, samples: Samples) -> Doubles:
-    """Tomorrow equals today, within an interval as wide as the window's own volatility says: all of the forecaster
-    but its network.
+    """Return forecasts of no change, with an interval from the window's volatility: the forecaster without its network.
+
+    The layout is the model's.
     """
     reach = np.quantile(np.abs(moves(calibration)), COVERAGE, axis=0)
     days = np.arange(1, samples.future.shape[1] + 1)
@@ -38,7 +39,7 @@ def random_walk(calibration: Samples, samples: Samples) -> Doubles:
 
 
 def pinball(outputs: Doubles, samples: Samples) -> float:
-    """Mean quantile loss of the whole path, interval included, in percent of the last close. Lower is better."""
+    """Return the mean quantile loss of the path with its interval, in percent of the last close. Lower is better."""
     close, low, high = np.split(outputs, 3, axis=1)
     errors = [(samples.future - edge) / samples.last * 100 for edge in (low, close, high)]
     losses = [np.maximum(q * error, (q - 1) * error).mean() for q, error in zip(QUANTILES, errors, strict=True)]
@@ -46,7 +47,7 @@ def pinball(outputs: Doubles, samples: Samples) -> float:
 
 
 def by_day(outputs: Doubles, samples: Samples, daily_change: float) -> list[dict[str, float]]:
-    """Scores of each day of the path."""
+    """Return the scores of each day of the path."""
     close, low, high = np.split(outputs, 3, axis=1)
     days = []
     for day in range(samples.future.shape[1]):
@@ -70,7 +71,7 @@ def by_day(outputs: Doubles, samples: Samples, daily_change: float) -> list[dict
 
 
 def flaw(days: list[dict[str, float]]) -> str | None:
-    """What disqualifies a model, however good its score."""
+    """Return the reason to reject a model whatever its score, if there is one."""
     worst = max(days, key=lambda day: day["mae_ratio"])
     if worst["mae_ratio"] > MAX_WORSE:
         return f"its error on day {worst['day']} is {worst['mae_ratio'] - 1:.1%} larger than persistence's"
@@ -114,7 +115,7 @@ def show(mine: dict[str, Any], baselines: dict[str, dict[str, Any]], verdict: st
 
 
 def score_lines(card: Card) -> list[ScoreLine]:
-    """Return the lines of the table of scores, and in a sentence what the forecaster is worth."""
+    """Return the forecaster's rows of the table in docs/models.md."""
     days, still, walk = card.held_out["days"], card.baselines["persistence"], card.baselines["random walk"]
     first, last = days[0], days[-1]
     return [

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import yfinance
 
-from marmita.records.prices import prices as kept
+from marmita.records.prices import prices as records
 from marmita.records.prices import yahoo
 from marmita.records.prices.bars import PricesError as PricesError
 from marmita.records.prices.ticker import ticker_of
@@ -19,7 +19,7 @@ from training import DATA
 
 @dataclass(frozen=True)
 class Closes:
-    """One close a day, oldest first."""
+    """A series of daily closes, oldest first, with its source."""
 
     values: Doubles
     days: pd.DatetimeIndex
@@ -29,13 +29,13 @@ class Closes:
 
 
 def read(path: Path = DATA / "msft_daily.csv") -> Closes:
-    """The reference file: MSFT, 2000 to 2013. Its `Close` halves when a share is split, its `Adj Close` does not."""
+    """Return the closes of the reference file: MSFT, 2000 to 2013, adjusted for splits (`Adj Close`)."""
     table = pd.read_csv(path, parse_dates=["Date"], index_col="Date")
     return _checked(table["Adj Close"], f"{path.name}: MSFT, Quandl WIKI", "public domain")
 
 
 def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
-    """From Yahoo Finance."""
+    """Return closes from Yahoo Finance."""
     session = session or yahoo.make_session()
     with yahoo.reasons() as why:
         table = yfinance.download(
@@ -56,16 +56,16 @@ def fetch(ticker: str, start: str, end: str, session: Any = None) -> Closes:
 
 
 def stored(ticker: str) -> Closes:
-    """Those that are kept in the database, in a row up to the newest day."""
+    """Return the closes in the database: the days without a gap up to the newest one."""
     try:
         ticker = ticker_of(ticker)
     except ValueError as error:
         raise PricesError(str(error)) from None
     with database().reading() as session:
-        found = kept.newest(session, ticker)
+        found = records.newest(session, ticker)
     if not found.days:
         raise PricesError(
-            f"no prices of {ticker} are kept: load them with `python -m marmita prices load {ticker} FIRST LAST`"
+            f"no prices of {ticker} are stored: load them with `python -m marmita prices load {ticker} FIRST LAST`"
         )
     source = f"Yahoo Finance, kept in the records: {ticker}, {found.days[0]} to {found.days[-1]}"
     return _checked(pd.Series(found.values, index=pd.DatetimeIndex(found.days)), source, "Yahoo's terms of use")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TimeSplit:
-    """Three periods that follow one another and share no day."""
+    """Three consecutive periods that share no day."""
 
     fitting: Doubles
     calibration: Doubles
@@ -47,7 +47,7 @@ class TimeSplit:
 
 
 def split(closes: prices.Closes) -> TimeSplit:
-    """Learn from the oldest years, calibrate on the next, judge on the latest."""
+    """Split closes by time: the oldest years for fitting, the next for calibration, the latest are held out."""
     first = int(len(closes.values) * TRAINING_SHARE)
     second = first_unseen(len(closes.values))
     periods = TimeSplit(*np.split(closes.values, [first, second]))
@@ -61,21 +61,21 @@ def split(closes: prices.Closes) -> TimeSplit:
 
 
 def train(recipe: Recipe | None = None, closes: prices.Closes | None = None, fine_tune: bool = False) -> PackedModel:
-    """Train, or go on from the champion, calibrate, score on the unseen years beside persistence, and pack."""
+    """Train, or fine-tune the champion, calibrate, score on the unseen years beside the baselines, and pack."""
     recipe, closes = recipe or Recipe(window=WINDOW, horizon=HORIZON), closes or prices.read()
     periods = split(closes)
     fitting, calibration, unseen = (
         windows(period, recipe) for period in (periods.fitting, periods.calibration, periods.unseen)
     )
-    beginning = fine_tuning.champion() if fine_tune else None
+    origin = fine_tuning.champion() if fine_tune else None
     recipe = fine_tuning.gentle(recipe) if fine_tune else recipe
     print(f"stock_forecast: {closes.source}, {len(closes.values)} closes, seed {recipe.seed}")
-    print(f"  {f'going on from {beginning.tag}' if beginning else 'learning'} from {closes.days[0]:%Y-%m-%d} on")
-    print(f"  judged from {closes.days[-len(periods.unseen)]:%Y-%m-%d} to {closes.days[-1]:%Y-%m-%d}")
+    print(f"  {f'fine-tuning {origin.tag}' if origin else 'training'} on closes from {closes.days[0]:%Y-%m-%d} on")
+    print(f"  held out: {closes.days[-len(periods.unseen)]:%Y-%m-%d} to {closes.days[-1]:%Y-%m-%d}")
 
     from training.stock_forecast import lstm
 
-    weights = lstm.weights_of(beginning, recipe) if beginning else None
+    weights = lstm.weights_of(origin, recipe) if origin else None
     model = lstm.train(fitting, calibration, recipe, weights)
 
     outputs = lstm.predict(model, unseen.closes)
@@ -105,7 +105,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None, fin
                 held_out_from=closes.days[-len(periods.unseen)].date(),
                 until=closes.days[-1].date(),
             ),
-            parameters=asdict(recipe) | ({"fine_tuned_from": beginning.tag} if beginning else {}),
+            parameters=asdict(recipe) | ({"fine_tuned_from": origin.tag} if origin else {}),
             libraries=("keras", "tensorflow-cpu", "tf2onnx", "onnx", "numpy"),
             module="",
             native=lambda folder: model.save(folder / lstm.NATIVE),
@@ -134,7 +134,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None, fin
             baselines=baselines,
             labels={"task": "forecast", "framework": "keras"},
             flaw=flaw(mine["days"]),
-            went_on_from=beginning,
+            went_on_from=origin,
         )
     )
 
@@ -155,12 +155,12 @@ def _options() -> argparse.Namespace:
         "--source",
         choices=["csv", "yfinance", "stored"],
         default="csv",
-        help="the reference file, Yahoo Finance, or the prices that are kept in the database",
+        help="where the prices come from: the reference file, Yahoo Finance, or the database",
     )
-    parser.add_argument("--ticker", help="the stock; for yfinance MSFT if none is given")
-    parser.add_argument("--start", help="for yfinance: the first day, as 2010-01-01")
+    parser.add_argument("--ticker", help="the stock (with yfinance: MSFT by default)")
+    parser.add_argument("--start", help="for yfinance: the first day, such as 2010-01-01")
     parser.add_argument("--end", help="for yfinance: the day after the last")
-    parser.add_argument("--fine-tune", action="store_true", help="begin with the champion's weights")
+    parser.add_argument("--fine-tune", action="store_true", help="start from the champion's weights")
     options = parser.parse_args()
     if options.source == "yfinance" and not (options.start and options.end):
         parser.error("--source yfinance needs --start and --end")
@@ -174,7 +174,7 @@ def _options() -> argparse.Namespace:
 
 
 def pictures(packed: PackedModel, closes: prices.Closes, recipe: Recipe) -> dict[str, "Figure"]:
-    """Draw what there is to see of a model."""
+    """Draw the plots of a model, by name."""
     from training.stock_forecast import figures
 
     unseen = windows(split(closes).unseen, recipe)
@@ -197,7 +197,7 @@ def main() -> None:
 
 
 class ForecasterTraining:
-    """How the forecaster is made, for those who know trainings only."""
+    """The forecaster's training, with the interface that all trainings have."""
 
     name = NAME
 

@@ -1,4 +1,4 @@
-"""Windows of closes and what followed them: what the stock forecaster is made from and judged by."""
+"""Samples for the stock forecaster: windows of closes, and the closes that followed them."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ OUTPUTS = ("close", "low", "high")
 QUANTILES = (0.05, 0.5, 0.95)
 COVERAGE = 0.90
 VOLATILITY = (1e-4, 0.5)
-"""The bounds of a window's volatility: a constant price has none, and one that jumps like mad is no stock."""
+"""The bounds to which a window's volatility is clipped: a constant price has none, and wild jumps are no stock's."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What can be turned. The defaults are what is served."""
+    """The hyperparameters. The defaults are those of the served model."""
 
     seed: int = SEED
     window: int = 60
@@ -42,20 +42,20 @@ class Samples:
 
 
 def windows(closes: Doubles, recipe: Recipe) -> Samples:
-    """All windows of one period. None reaches into another, and neither does its future."""
+    """Return all windows of one period. Neither a window nor its future reaches into another period."""
     cut = np.lib.stride_tricks.sliding_window_view(closes, recipe.window + recipe.horizon)
     return Samples(closes=cut[:, : recipe.window], future=cut[:, recipe.window :])
 
 
 def volatility(closes: Doubles) -> Doubles:
-    """Root mean square of the daily log returns, as the graph computes it."""
+    """Return the root mean square of the daily log returns, as the graph computes it."""
     returns = np.diff(np.log(closes), axis=1)
     clipped: Doubles = np.clip(np.sqrt(np.mean(returns**2, axis=1, keepdims=True)), *VOLATILITY)
     return clipped
 
 
 def moves(samples: Samples) -> Doubles:
-    """Future log returns in units of a random walk: the volatility times the root of the days."""
+    """Return the future log returns in units of a random walk: the volatility times the square root of the days."""
     days = np.arange(1, samples.future.shape[1] + 1)
     result: Doubles = np.log(samples.future / samples.last) / (volatility(samples.closes) * np.sqrt(days))
     return result

@@ -1,1 +1,1 @@
-"""The limit of what Python answers over HTTP."""
+"""The upper bounds of the benchmark: bare ASGI applications, and the model without HTTP."""

@@ -1,4 +1,4 @@
-"""The limit of the limit: an ASGI application that reads the request and always says the same."""
+"""The upper bound without a model: an ASGI application that reads the request and sends a constant response."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,7 @@
-"""The limit without HTTP: the model called in a loop. Speaks JSON lines: how many rows for how long in, figures out."""
+"""The upper bound without HTTP: the model called in a loop.
+
+It reads tasks as lines of JSON (batches and a duration), and writes the figures of each as a line of JSON.
+"""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The limit: a bare ASGI application that takes a tensor, runs the model and gives tensors back, and nothing else."""
+"""The upper bound over HTTP: a bare ASGI application that only reads a tensor, runs the model and sends tensors."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -26,7 +26,7 @@ class Request(msgspec.Struct):
 
 
 class Response(msgspec.Struct):
-    """An answer of the Open Inference Protocol."""
+    """A response of the Open Inference Protocol."""
 
     model_name: str
     outputs: list[Tensor]

@@ -1,1 +1,1 @@
-"""BentoML as its quickstart does it: native models, endpoints that are not async, defaults."""
+"""BentoML as its quickstart shows it: native models, synchronous endpoints, defaults."""

@@ -1,4 +1,4 @@
-"""BentoML as its quickstart does it, with Keras."""
+"""BentoML as its quickstart shows it, with Keras."""
 
 import os
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @bentoml.service
 class Forecasts:
-    """Forecasts stock closes."""
+    """A service that forecasts stock closes."""
 
     forecaster = bentoml.models.BentoModel(os.environ["BENCH_FORECASTER_TAG"])
 

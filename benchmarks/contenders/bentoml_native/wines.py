@@ -1,4 +1,4 @@
-"""BentoML as its quickstart does it, with scikit-learn."""
+"""BentoML as its quickstart shows it, with scikit-learn."""
 
 import os
 
@@ -8,7 +8,7 @@ import numpy as np
 
 @bentoml.service
 class WineScores:
-    """Scores wines."""
+    """A service that scores wines."""
 
     wine_model = bentoml.models.BentoModel(os.environ["BENCH_WINE_TAG"])
 

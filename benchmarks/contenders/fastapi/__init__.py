@@ -1,1 +1,1 @@
-"""FastAPI with what this service has, written by hand."""
+"""FastAPI with the features of this service, written by hand."""

@@ -1,4 +1,4 @@
-"""What this service takes and gives, written by hand for FastAPI: the same fields, the same bounds."""
+"""The contract of this service, written by hand for FastAPI: the same fields, the same bounds."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Strict(BaseModel):
-    """What comes in: unknown fields are rejected."""
+    """A part of a request. Unknown fields are rejected."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
@@ -39,7 +39,7 @@ class Wines(Strict):
 
 
 class Interval(BaseModel):
-    """Where the true score lies."""
+    """The interval of the true score."""
 
     low: float
     high: float

@@ -1,4 +1,4 @@
-"""Middleware of the FastAPI contenders: a request id, request metrics, and an access log in JSON."""
+"""The middleware of every request: a request id, metrics, and a line of JSON in the access log."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ access = logging.getLogger("access")
 
 
 class JsonFormatter(logging.Formatter):
-    """A record as one line of JSON, with the request's id."""
+    """A formatter that writes a record as one line of JSON, with the request's id."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -42,8 +42,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line | getattr(record, "fields", {}), default=str)
 
 
-class Door:
-    """An ASGI middleware."""
+class Telemetry:
+    """The ASGI middleware that identifies, measures and logs requests."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -85,7 +85,7 @@ class Door:
 
 
 def application() -> FastAPI:
-    """An application behind the door, with its metrics."""
+    """Return an application with the middleware and the route of the metrics."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     access.addHandler(handler)
@@ -93,5 +93,5 @@ def application() -> FastAPI:
     access.propagate = False
     app = FastAPI()
     app.mount("/metrics", make_asgi_app())
-    app.add_middleware(Door)
+    app.add_middleware(Telemetry)
     return app

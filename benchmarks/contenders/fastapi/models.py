@@ -1,4 +1,4 @@
-"""The compiled models, with the metrics that this service has of its own."""
+"""The compiled models, with the model metrics of this service."""
 
 import json
 import os
@@ -23,7 +23,7 @@ unusual_inputs = Counter("unusual_inputs_total", "Inputs outside the range seen 
 
 
 class Model:
-    """A packed model: its session on one thread, what it knows of its training, and its metrics."""
+    """A packed model: its session on one thread, its reference statistics, and its metrics."""
 
     def __init__(self, folder: str) -> None:
         path = Path(os.environ[folder])
@@ -52,7 +52,7 @@ class Model:
         return outputs
 
     def unusual(self, rows: Any) -> list[list[str]]:
-        """For each row the features outside the range seen in training."""
+        """Return for each row the features outside the range seen in training."""
         found: list[list[str]] = [[] for _ in rows]
         for row, feature in np.argwhere((rows < self._low) | (rows > self._high)):
             found[row].append(self._features[feature])

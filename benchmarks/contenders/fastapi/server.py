@@ -1,4 +1,4 @@
-"""FastAPI by hand with equal features: the contract of this service, the compiled models, metrics, ids and logs."""
+"""FastAPI with equal features, by hand: the contract of this service, compiled models, metrics, request ids, logs."""
 
 import numpy as np
 

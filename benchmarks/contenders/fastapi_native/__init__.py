@@ -1,1 +1,1 @@
-"""FastAPI with the native models, as tutorials do it."""
+"""FastAPI with the native models, as tutorials show it."""

@@ -1,4 +1,4 @@
-"""FastAPI as tutorials do it: an array into Keras' `predict`, in an endpoint that is not async."""
+"""FastAPI as tutorials show it: an array into Keras' `predict`, in a synchronous endpoint."""
 
 import os
 from pathlib import Path

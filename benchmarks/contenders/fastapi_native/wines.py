@@ -1,4 +1,4 @@
-"""FastAPI as tutorials do it: a data frame into scikit-learn's `predict`, in an endpoint that is not async."""
+"""FastAPI as tutorials show it: a data frame into scikit-learn's `predict`, in a synchronous endpoint."""
 
 import os
 from pathlib import Path

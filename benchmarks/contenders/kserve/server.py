@@ -11,7 +11,7 @@ from benchmarks.contenders.rows import WineModel
 
 
 class Wines(Model):
-    """Scores the rows of one tensor."""
+    """A model that scores the rows of one tensor."""
 
     def __init__(self) -> None:
         super().__init__("wine_quality")

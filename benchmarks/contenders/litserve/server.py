@@ -9,7 +9,7 @@ from benchmarks.contenders.rows import WineModel
 
 
 class Wines(litserve.LitAPI):
-    """Scores the rows of one request."""
+    """An API that scores the rows of one request."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002
         self.model = WineModel()

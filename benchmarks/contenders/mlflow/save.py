@@ -1,4 +1,4 @@
-"""Put the compiled wine model into MLflow's own format, which `mlflow models serve` takes."""
+"""Save the compiled wine model in MLflow's format, for `mlflow models serve`."""
 
 import os
 import sys

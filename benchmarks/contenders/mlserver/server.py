@@ -9,7 +9,7 @@ from benchmarks.contenders.rows import WineModel
 
 
 class Wines(MLModel):
-    """Scores the rows of one tensor."""
+    """A runtime that scores the rows of one tensor."""
 
     async def load(self) -> bool:
         self.model = WineModel()

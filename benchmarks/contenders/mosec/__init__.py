@@ -1,1 +1,1 @@
-"""mosec: a front in Rust, a worker in Python, dynamic batching."""
+"""mosec: an HTTP server in Rust, a worker in Python, dynamic batching."""

@@ -8,11 +8,11 @@ from benchmarks.contenders.rows import OUTPUTS, WineModel
 
 MAX_BATCH = 64
 MAX_WAIT_MS = 2
-"""Its default is 10 ms, which a lone caller would wait for every answer."""
+"""mosec's default is 10 ms, for which a single caller would wait at every request."""
 
 
 class Wines(Worker):
-    """Scores the rows of all callers of a batch together."""
+    """A worker that scores the rows of all callers in a batch together."""
 
     def __init__(self) -> None:
         super().__init__()

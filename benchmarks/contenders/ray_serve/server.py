@@ -11,7 +11,7 @@ from benchmarks.contenders.rows import WineModel
 
 
 class Wines:
-    """Scores the rows of one request."""
+    """A replica that scores the rows of one request."""
 
     def __init__(self) -> None:
         self.model = WineModel()

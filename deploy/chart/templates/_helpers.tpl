@@ -2,21 +2,21 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of what belongs to the release. It leaves room for what comes behind it: together they have 63 characters. */}}
+{{/* The base name of the release's objects. Its 47 characters leave room for a suffix: a name may have 63. */}}
 {{- define "marmita.fullname" -}}
 {{- $name := include "marmita.name" . -}}
 {{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
 {{- default $both .Values.fullnameOverride | trunc 47 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of what belongs to one model, from a list: the context, and the model. A long one ends in a hash. */}}
+{{/* The name of one model's objects, from a list: the context, and the model. A long name ends in a hash. */}}
 {{- define "marmita.modelName" -}}
 {{- $name := printf "%s-%s" (include "marmita.fullname" (first .)) (last .) -}}
 {{- $short := printf "%s-%s" (trunc 54 $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
 {{- gt (len $name) 63 | ternary $short $name -}}
 {{- end -}}
 
-{{/* What selects all pods of the release. Together with the component, those of one deployment. */}}
+{{/* The labels that select all pods of the release. With the component, they select the pods of one deployment. */}}
 {{- define "marmita.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "marmita.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -34,7 +34,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- default $own .Values.serviceAccount.name -}}
 {{- end -}}
 
-{{/* An image, from a list: where in the values it stands, and what stands there. */}}
+{{/* An image reference, from a list: the key in the values, and its value. */}}
 {{- define "marmita.image" -}}
 {{- $missing := printf "%s.tag is missing: the version of the Bento, as `bentoml list` shows it" (first .) -}}
 {{- $image := last . -}}
@@ -60,7 +60,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toYaml $deployments -}}
 {{- end -}}
 
-{{/* A variable from a secret of the user's, from a list: its name, and what the values say of the secret. */}}
+{{/* An environment variable from a Secret, from a list: the variable's name, and the values about the Secret. */}}
 {{- define "marmita.secret" -}}
 {{- $secret := last . -}}
 {{- if $secret.existingSecret -}}
@@ -72,7 +72,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ end -}}
 {{- end -}}
 
-{{/* What every pod is told about records: each has models that make some. */}}
+{{/* The environment variables about records, which every pod of a model needs. */}}
 {{- define "marmita.recording" -}}
 {{- with .Values.records -}}
 {{- if and (ne .mode "off") (not $.Values.database.existingSecret) -}}
@@ -98,7 +98,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
-{{/* The deprecated values that are set. They are read for one release, over the new ones. */}}
+{{/* A warning for each deprecated value that is set. It is read for one release, and overrides the new one. */}}
 {{- define "marmita.deprecated" -}}
 {{- $renamed := dict "records.share" "sampleRate" "records.days" "retention" "quality.everySeconds" "interval" -}}
 {{- $renamed = merge $renamed (dict "shepherd.every" "interval" "shepherd.retrain.pause" "backoff") -}}
@@ -111,7 +111,7 @@ WARNING: {{ $old }} is deprecated: use {{ $new }} in its place.
 {{- end -}}
 {{- end -}}
 
-{{/* What every pod may do: nothing but its work. */}}
+{{/* The security settings of every pod: no more rights than it needs. */}}
 {{- define "marmita.pod" -}}
 serviceAccountName: {{ include "marmita.serviceAccountName" . }}
 automountServiceAccountToken: false
@@ -136,7 +136,7 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* Where pods may run. */}}
+{{/* The placement of pods on nodes. */}}
 {{- define "marmita.placement" -}}
 {{- with pick .Values "nodeSelector" "tolerations" "affinity" -}}
 {{- range $key, $value := . -}}
@@ -148,8 +148,8 @@ capabilities:
 {{- end -}}
 {{- end -}}
 
-{{/* The volume that the shepherd writes its models to, and the service reads them from. It is not claimed read-only: of
-     an empty one, Kubernetes has to make the folder of the models. */}}
+{{/* The volume of the model store, which the shepherd writes and the service reads. It is not claimed read-only, so
+     that Kubernetes can create the folder of the models on an empty volume. */}}
 {{- define "marmita.store" -}}
 {{- with .Values.store.existingClaim -}}
 - name: store

@@ -49,7 +49,7 @@ class PendingForecast(NamedTuple):
     record: "Record"
 
     def last(self, inputs: bytes) -> float:
-        """The last close that it was made from, as the record has it."""
+        """Return the last close that the forecast was made from, as the record has it."""
         end = (self.row + 1) * (len(inputs) // self.record.rows)
         return (
             float(unpack_from("<f", inputs, end - NUMBERS.itemsize)[0])
@@ -67,7 +67,7 @@ class Record(NamedTuple):
 
 
 def next_day(session: Session, ticker: str, after: date) -> date | None:
-    """The next day with forecasts that wait, before the last day that is kept."""
+    """Return the next day with pending forecasts, before the last day with a stored price."""
     waits = Forecast.ticker == ticker, Forecast.next_step.is_not(None)
     days = Forecast.as_of > after, Forecast.as_of < (prices.last_day(session, ticker) or date.min)
     query = select(Forecast.as_of).where(*waits, *days).order_by(Forecast.as_of).limit(1)
@@ -75,7 +75,7 @@ def next_day(session: Session, ticker: str, after: date) -> date | None:
 
 
 def closes_since(session: Session, ticker: str, as_of: date) -> list[float]:
-    """The closes after a day, as multiples of the close from which a forecast of that day was made.
+    """Return the closes after a day, as multiples of the close from which a forecast of that day was made.
 
     On the scale of a forecast's own closes they can be compared: a stock may have been split since, and who asked may
     have another currency.
@@ -88,7 +88,7 @@ def closes_since(session: Session, ticker: str, as_of: date) -> list[float]:
 
 
 def pending(session: Session, ticker: str, as_of: date, known: int, after: Place) -> list[PendingForecast]:
-    """The next forecasts of a day that lack closes of which so many are known."""
+    """Return the next forecasts of a day that lack closes, if `known` closes after that day are stored."""
     found = session.execute(
         select(*_PLACE)
         .where(Forecast.ticker == ticker, Forecast.as_of == as_of, Forecast.next_step <= known)
@@ -113,7 +113,7 @@ def _records(session: Session, ids: Collection[str]) -> dict[str, Record]:
 
 
 def due_labels(session: Session, forecasts: Iterable[PendingForecast], known: int) -> Iterator[DueLabels]:
-    """What is known of these forecasts' days and not labelled yet, if so many closes that followed are known."""
+    """Yield the labels that are due: those of steps whose closes are stored, and that have none yet."""
     of = defaultdict[str, list[PendingForecast]](list)
     for forecast in forecasts:
         of[forecast.prediction_id].append(forecast)
