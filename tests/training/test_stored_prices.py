@@ -52,7 +52,7 @@ def test_days_before_a_gap_are_left_out(records: Database) -> None:
     assert early[-1].day < late[0].day - DAY
 
 
-@pytest.mark.parametrize(("ticker", "why"), [("NONE", "no prices of NONE are kept"), ("no ticker", "a ticker has")])
+@pytest.mark.parametrize(("ticker", "why"), [("NONE", "no prices of NONE are stored"), ("no ticker", "a ticker has")])
 def test_prices_that_are_not_there_end_the_script(
     records: Database, monkeypatch: pytest.MonkeyPatch, ticker: str, why: str
 ) -> None:
