@@ -51,7 +51,7 @@ def test_an_address_at_which_nothing_can_listen_is_told(host: str, port: int) ->
     "command",
     [
         [sys.executable, "-m", "marmita", "serve", "--port", "{port}"],
-        ["make", "--assume-old=.venv/train", "serve", "PORT={port}"],
+        ["make", "--no-print-directory", "--assume-old=.venv/train", "serve", "PORT={port}"],
     ],
 )
 def test_a_taken_port_is_one_line_before_anything_is_trained(taken: int, tmp_path: Path, command: list[str]) -> None:

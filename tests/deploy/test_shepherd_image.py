@@ -44,7 +44,12 @@ def test_what_goes_into_it_exists_and_nothing_else_is_sent() -> None:
     assert IGNORED[0] == "*"
     assert [name for name in SENT if not (ROOT / name).exists()] == []
     assert set(FOLDERS) == {"bentos", "marmita", "training"}
-    assert set(SENT) - set(FOLDERS) == {"configuration.yaml", "requirements/train.txt", "requirements/uv.txt"}
+    assert set(SENT) - set(FOLDERS) == {
+        "LICENSE",
+        "configuration.yaml",
+        "requirements/train.txt",
+        "requirements/uv.txt",
+    }
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -137,7 +137,7 @@ async def test_a_version_that_is_not_fit_is_refused_and_the_old_one_stays(
                 await until(lambda: not is_refused(), within_s=30)
 
                 assert answer["model"] == champions[NAME].tag
-                assert f"{NAME}:{version} is not taken up" in server.log.read_text()
+                assert f"champion {NAME}:{version} rejected" in server.log.read_text()
 
     assert set(counts) == {200}
 
