@@ -91,9 +91,14 @@ class Runner(ABC):
     async def predict(self, rows: Floats) -> Predicted:
         """Run the model on these rows, and count the answers in the metrics as the typed routes do."""
         predicted = await self.run(rows)
+        self._count(rows, predicted)
+        return predicted
+
+    def _count(self, rows: Floats, predicted: Predicted) -> list[list[str]]:
+        """Count the answers. Return the features of each row that are outside the range seen in training."""
         unusual = predicted.by.unusual(rows)
         predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
-        return predicted
+        return unusual
 
     @abstractmethod
     def outcomes(self, rows: Floats, outputs: Floats) -> Iterable[str]:

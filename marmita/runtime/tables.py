@@ -13,7 +13,6 @@ from marmita.contract.rows import Floats, Row, RowsReader, describe, example, fe
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import Endpoint, api
-from marmita.runtime.loaded_model import flatten
 from marmita.runtime.runner import Predicted, Runner, model_name
 
 _DIGITS = {"probability": 6, "value": 4}
@@ -34,8 +33,7 @@ class TableRunner(Runner):
     async def answer_rows(self, rows: Floats) -> list[dict[str, Any]]:
         """Answer each row, and name its features that are outside the range seen in training."""
         predicted = await self.run(rows)
-        unusual = predicted.by.unusual(rows)
-        predicted.by.metrics.answered(len(rows), self.outcomes(rows, predicted.outputs), flatten(unusual))
+        unusual = self._count(rows, predicted)
         return predicted.identify(self._answers(predicted, unusual))
 
     @abstractmethod
