@@ -20,6 +20,7 @@ FETAL_HEALTH, WINE_QUALITY = SMALL["fetal_health"], SMALL["wine_quality"]
 STOCK_FORECAST = Recipe(**SMALL["stock_forecast"])
 
 CLASSIFY, SCORE, FORECAST = "/fetal-health/classify", "/wine-quality/score", "/stock-forecast/forecast"
+INFER = "/v2/models/wine_quality/infer"
 
 
 @cache
@@ -43,6 +44,14 @@ def exams(count: int, start: int = 0) -> dict[str, Any]:
 
 def wines(count: int, start: int = 0) -> dict[str, Any]:
     return {"wines": [dict(row) for row in _wines()[start : start + count]]}
+
+
+def wine_tensors(count: int, **top: Any) -> dict[str, Any]:
+    """The same wines for the Open Inference Protocol."""
+    rows = [list(wine.values()) for wine in wines(count)["wines"]]
+    values = [value for row in rows for value in row]
+    tensor = {"name": "features", "shape": [count, len(rows[0])], "datatype": "FP32", "data": values}
+    return {"inputs": [tensor], **top}
 
 
 def series(count: int, start: int = 0, horizon: int = 5) -> dict[str, Any]:

@@ -30,9 +30,9 @@ from tests.deploy.monitoring import (
     RUNBOOKS,
     expressions,
 )
-from tests.deploy.watching import INFER, LABELS, MODEL_OF, Watching, label_predictions, send_traffic, within
+from tests.deploy.watching import LABELS, MODEL_OF, Watching, label_predictions, send_traffic, within
 from tests.e2e.server import ROOT, Server, free_port, home, serve
-from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
+from tests.samples import CLASSIFY, FORECAST, INFER, REQUESTS, SCORE
 
 LOAD = "/prices/load"
 RECORDS = (LABELS, LOAD)

@@ -11,10 +11,10 @@ import httpx
 from marmita import discovery
 from marmita.runtime.endpoints import endpoints_of
 from tests.e2e.server import Server
-from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
+from tests.samples import CLASSIFY, FORECAST, INFER, REQUESTS, SCORE, exams, wine_tensors, wines
 
 MODEL_OF = {route: name for name in discovery.names() for route in endpoints_of(discovery.runner(name))}
-INFER, LABELS = "/v2/models/wine_quality/infer", "/labels"
+LABELS = "/labels"
 TRUTHS: dict[str, Any] = {CLASSIFY: "normal", SCORE: 5, FORECAST: [30.0, 31.0, 30.5]}
 """A label for each row of a route, right or wrong."""
 
@@ -54,9 +54,7 @@ def send_traffic(server: Server) -> None:
     for route, request in REQUESTS.items():
         for count in (1, 5):
             assert httpx.post(f"{server.url}{route}", json=request(count), timeout=30).status_code == 200
-    row = list(wines(1)["wines"][0].values())
-    tensors = {"inputs": [{"name": "features", "shape": [1, 11], "datatype": "FP32", "data": row}]}
-    assert httpx.post(f"{server.url}{INFER}", json=tensors, timeout=30).status_code == 200
+    assert httpx.post(f"{server.url}{INFER}", json=wine_tensors(1), timeout=30).status_code == 200
     assert httpx.get(f"{server.url}/v2/health/ready", timeout=30).status_code == 200
     strange_wines, strange_exams = wines(1), exams(1)
     strange_wines["wines"][0]["alcohol"] = 90.0

@@ -3,17 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import Server, home, serve
-from tests.samples import CLASSIFY, FORECAST, SCORE, wines
+from tests.samples import CLASSIFY, FORECAST, INFER, SCORE, wine_tensors, wines
 
 ORIGIN, OTHER = "https://page.example", "https://other.example"
-INFER = "/v2/models/wine_quality/infer"
 POSTS = (CLASSIFY, SCORE, FORECAST, INFER, "/labels", "/prices/load")
 GETS = ("/", "/models", "/docs.json", "/v2", "/v2/models/wine_quality", "/livez", "/metrics", "/schema.json")
 ALLOWED, EXPOSED = "access-control-allow-origin", "access-control-expose-headers"
@@ -41,11 +39,6 @@ def preflight(
 ) -> httpx.Response:
     asked = {"access-control-request-method": method, "access-control-request-headers": headers or "content-type"}
     return httpx.options(f"{server.url}{path}", headers={"origin": origin} | asked, timeout=30)
-
-
-def tensor(**more: Any) -> dict[str, Any]:
-    values = list(wines(1)["wines"][0].values())
-    return {"inputs": [{"name": "features", "shape": [1, 11], "datatype": "FP32", "data": values}], **more}
 
 
 def check(answer: httpx.Response, status: int) -> None:
@@ -82,8 +75,8 @@ def test_requests_are_answered_for_the_origin(opened: Server) -> None:
         for path in GETS:
             check(asking.get(path), 200)
         check(asking.post(SCORE, json=wines(1)), 200)
-        check(asking.post(INFER, json=tensor()), 200)
-        binary = asking.post(INFER, json=tensor(parameters={"binary_data_output": True}))
+        check(asking.post(INFER, json=wine_tensors(1)), 200)
+        binary = asking.post(INFER, json=wine_tensors(1, parameters={"binary_data_output": True}))
         check(binary, 200)
         assert int(binary.headers["inference-header-content-length"]) < len(binary.content)
 

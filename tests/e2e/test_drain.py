@@ -13,9 +13,7 @@ import pytest
 
 from tests.e2e.crowd import LOST, REFUSED, crowd
 from tests.e2e.server import Server, metric_samples, readiness, serve, until
-from tests.samples import SCORE, wines
-
-INFER = "/v2/models/wine_quality/infer"
+from tests.samples import INFER, SCORE, wine_tensors, wines
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -40,12 +38,10 @@ async def replaced(server: Server, worker: psutil.Process) -> None:
 @pytest.mark.parametrize("rows", [1, 1_000])
 @pytest.mark.parametrize("topology", ["colocated", "split"])
 async def test_told_to_end_under_load_it_answers_all_that_it_took(own_home: Path, topology: str, rows: int) -> None:
-    values = [value for wine in wines(rows)["wines"] for value in wine.values()]
-    tensor = {"name": "features", "shape": [rows, len(values) // rows], "datatype": "FP32", "data": values}
     with serve(own_home, MARMITA_TOPOLOGY=topology) as server:
         async with (
             crowd(server.url, SCORE, wines(rows)) as typed,
-            crowd(server.url, INFER, {"inputs": [tensor]}) as tensors,
+            crowd(server.url, INFER, wine_tensors(rows)) as tensors,
         ):
             await answers(typed, more=25)
             await answers(tensors, more=25)

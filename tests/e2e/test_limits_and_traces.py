@@ -19,9 +19,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.e2e.server import BENTOML, ROOT, environment, readiness, serve
 from tests.e2e.volley import volley
-from tests.samples import REQUESTS, SCORE, wines
-
-INFER = "/v2/models/wine_quality/infer"
+from tests.samples import INFER, REQUESTS, SCORE, wine_tensors, wines
 
 
 def overrides(**service: object) -> str:
@@ -116,8 +114,7 @@ TRACED = (("POST", SCORE), ("POST", INFER), ("GET", "/models"))
 def test_an_endpoint_has_each_request_traced(own_home: Path, topology: str) -> None:
     """Typed, tensors and the API, as parts of their callers' traces. In split, runners' spans are parts of the
     front's."""
-    tensor = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": list(wines(1)["wines"][0].values())}
-    bodies = {SCORE: wines(1), INFER: {"inputs": [tensor]}}
+    bodies = {SCORE: wines(1), INFER: wine_tensors(1)}
     traces = {route: bytes([number + 1] * 16) for number, (_, route) in enumerate(TRACED)}
     inside = [SCORE, INFER] if topology == "split" else []
 

@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.crowd import LOST, REFUSED, crowd
 from tests.e2e.server import Server, metric_samples, serve, until
 from tests.records.postgres import Postgres
-from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, wines
+from tests.samples import CLASSIFY, FORECAST, INFER, REQUESTS, SCORE, exams, wine_tensors, wines
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -88,8 +88,7 @@ def test_each_route_says_by_which_id_its_rows_can_be_labelled(own_home: Path, to
             (id, place), (same, next_place) = (answer["id"].split("-") for answer in (first, second))
             assert (same, int(next_place)) == (id, int(place) + 1)
             assert label(server, {first["id"]: truth, second["id"]: truth}).status_code == 200
-        tensor = {"name": "features", "shape": [1, 11], "datatype": "FP32", "data": list(wines(1)["wines"][0].values())}
-        answer = ask(server, "/v2/models/wine_quality/infer", {"inputs": [tensor]})
+        answer = ask(server, INFER, wine_tensors(1))
         assert label(server, {answer["parameters"]["prediction_id"]: 5}).status_code == 200
 
 

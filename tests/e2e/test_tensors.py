@@ -24,7 +24,7 @@ from tests.e2e.server import Server, serve, wait_until_ready
 from tests.e2e.test_limits_and_traces import overrides
 from tests.e2e.test_serving import log_lines, metric
 from tests.e2e.volley import volley
-from tests.samples import CLASSIFY, FORECAST, SCORE, exams, series, wines
+from tests.samples import CLASSIFY, FORECAST, INFER, SCORE, exams, series, wines
 
 INPUTS = {"fetal_health": ("features", 21), "wine_quality": ("features", 11), "stock_forecast": ("closes", 60)}
 OUTPUTS = {
@@ -32,7 +32,6 @@ OUTPUTS = {
     "wine_quality": {"quality": 1, "low": 1, "high": 1},
     "stock_forecast": {"close": 10, "low": 10, "high": 10},
 }
-INFER = "/v2/models/wine_quality/infer"
 NUMBERS = {"FP32": np.float32, "FP64": np.float64}
 
 
