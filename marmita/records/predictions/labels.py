@@ -23,7 +23,7 @@ from marmita.records.quality.evaluators import Evaluator
 
 _ID = re.compile(r"([0-9a-f]{32})-(0|[1-9][0-9]{0,8})")
 _TOGETHER = 1000
-"""So many are asked for or written in one statement."""
+"""The most labels that one statement reads or writes."""
 _ADD_ROWS = """
 INSERT INTO labels (prediction_id, row, step, value, at)
 WITH followed (step, ratio) AS (VALUES {}), due (id, row, scale, first, last, at) AS (VALUES (?, ?, ?, ?, ?, ?))
@@ -59,7 +59,7 @@ WHERE prediction_id = run.id AND row BETWEEN run.first AND run.last AND next_ste
 """
 
 BUDGET_S = 60.0
-"""So long labelling takes at a time."""
+"""The longest time of one labelling. The next one goes on where it ended."""
 
 Key = tuple[str, int, int]
 """Prediction, row and step: where a label belongs."""

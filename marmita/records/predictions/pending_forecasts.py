@@ -16,11 +16,11 @@ from marmita.records.predictions.bundles import NUMBERS
 from marmita.records.prices import prices
 
 _TOGETHER = 1000
-"""So many forecasts are labelled in one transaction: who wants to write waits for no more than these."""
+"""The most forecasts of one transaction: other writers wait for its end."""
 _BYTES_TOGETHER = 8_000_000
-"""So much of the records is read in one statement."""
+"""The most bytes of records that one statement reads."""
 _FARTHEST = 366
-"""So many days after its own a forecast is labelled at most."""
+"""The farthest day after its own that a forecast is labelled for."""
 _PLACE = (Forecast.next_step, Forecast.prediction_id, Forecast.row)
 
 Place = tuple[int, str, int]
