@@ -40,7 +40,7 @@ async def test_a_full_service_answers_429_at_once(own_home: Path) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
-    with serve(own_home, BENTOML_CONFIG_OVERRIDES=overrides(workers=1, traffic={"timeout": 0.02})) as server:
+    with serve(own_home, BENTOML_CONFIG_OVERRIDES=overrides(workers=1, traffic={"timeout": 0.002})) as server:
         for _ in range(10):  # on a busy machine an answer may be ready before its delay is noticed: then it is given
             late = httpx.post(f"{server.url}{SCORE}", json={"wines": wines(1)["wines"] * 10_000}, timeout=30)
             if late.status_code != 200:
