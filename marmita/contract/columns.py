@@ -1,0 +1,113 @@
+"""Columns: the kinds of a table's columns, and how a value of each becomes a number in the model's input.
+
+Every input is one matrix of single-precision numbers. A category is its place among the categories of the training, a
+word that the training had not seen is `UNSEEN`, and a gap is NaN. So rows are batched, recorded and compared in one
+way, whatever they hold.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from math import isnan
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+UNSEEN = -1.0
+"""The number of a category that the training had not seen."""
+UNSEEN_WORD = "\0"
+"""The word for a category that the training had not seen, where the word itself is unknown. No contract has it."""
+MAX_WORD = 1_000
+"""The most characters of a category."""
+
+Floats = npt.NDArray[np.float32]
+Cell = float | bool | str | None
+"""A value of a row in a request. None is a gap."""
+
+
+class Kind(StrEnum):
+    """The kind of a column's values."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    CATEGORY = "category"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table: its values, and what the model does with a gap and with a word that it has not seen."""
+
+    name: str
+    kind: Kind = Kind.NUMBER
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    description: str = ""
+    categories: tuple[str, ...] = ()
+    gaps: bool = False
+    """Whether a value may be missing."""
+    unseen: bool = False
+    """Whether a category may be one that the training had not seen."""
+    example: Cell = None
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Column":
+        """Return the column that a contract describes."""
+        known = {key: described[key] for key in cls.__dataclass_fields__ if key in described}
+        known["kind"] = Kind(known.get("kind", Kind.NUMBER))
+        known["categories"] = tuple(known.get("categories", ()))
+        return cls(**known)
+
+    @cached_property
+    def numbers(self) -> Mapping[Cell, float]:
+        """The number of each category. An empty word is a gap."""
+        return {None: np.nan, "": np.nan} | {word: float(place) for place, word in enumerate(self.categories)}
+
+    def encode(self, values: Sequence[Cell]) -> Sequence[Any]:
+        """Return the numbers of valid values. None may stand for NaN: NumPy reads it as such."""
+        if self.kind is Kind.CATEGORY:
+            find = self.numbers.get
+            return [find(value, UNSEEN) for value in values]
+        return values
+
+    def decode(self, values: Sequence[float]) -> list[Cell]:
+        """Return the values of numbers."""
+        return [None if isnan(value) else self._decoded(value) for value in values]
+
+    def _decoded(self, value: float) -> Cell:
+        match self.kind:
+            case Kind.CATEGORY:
+                return self.categories[int(value)] if value != UNSEEN else UNSEEN_WORD
+            case Kind.BOOLEAN:
+                return bool(value)
+            case Kind.INTEGER:
+                return int(value)
+            case Kind.NUMBER:
+                return value
+
+
+def columns_of(contract: Mapping[str, Any]) -> list[Column]:
+    """Return the columns of a contract, in the model's order."""
+    return [Column.of(one) for one in contract["features"]]
+
+
+def encoder(columns: Sequence[Column]) -> Callable[[Sequence[Sequence[Cell]]], Floats]:
+    """Return the function that turns columns of valid values into the input of a model."""
+
+    def encode(values: Sequence[Sequence[Cell]]) -> Floats:
+        encoded = np.empty((len(values[0]), len(columns)), np.float32)
+        for place, (column, each) in enumerate(zip(columns, values, strict=True)):
+            encoded[:, place] = column.encode(each)
+        return encoded
+
+    return encode
+
+
+def translate(rows: Floats, given: Sequence[Column], wanted: Sequence[Column]) -> Floats:
+    """Return rows of one contract as rows of another one with the same columns, whose categories may differ."""
+    places = {column.name: place for place, column in enumerate(given)}
+    values = {name: given[place].decode(rows[:, place].tolist()) for name, place in places.items()}
+    return encoder(wanted)([values[column.name] for column in wanted])
