@@ -2,30 +2,32 @@
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import bentoml
-from bentoml.exceptions import BentoMLConfigException
 from starlette.types import ASGIApp
 
 from marmita.api import index, labels, openapi, prices, quality, shepherd
 from marmita.api import models as models_api
+from marmita.api import tables as tables_api
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api, Operation
 from marmita.contract.openapi import Inference
-from marmita.contract.replies import Route
 from marmita.hooks import LifespanHook
 from marmita.internals.bentoml import cross_origin, hold_runner_sockets, tracer
 from marmita.internals.bentoml_app import application as bentoml_application
-from marmita.oip.routes import server_routes
+from marmita.oip.routes import server_routes, table_templates
 from marmita.registry.startup import follows
+from marmita.registry.tables import TableStore
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
 from marmita.runtime.recording import RecorderShutdown, database
 from marmita.runtime.runner import Runner, model_name
-from marmita.runtime.slot import new_slot, slot_for
+from marmita.runtime.slot import ModelSlot, ServedVersion, new_slot, slot_for
+from marmita.runtime.table_models import TableModels
 from marmita.settings import settings
 from marmita.telemetry import logs, metrics
 from marmita.telemetry.catalogue import with_deprecated_names
@@ -35,7 +37,7 @@ from marmita.web.cross_origin import allow_origins
 from marmita.web.front import Front, RunnerFront, paths
 from marmita.web.lane import Lane
 from marmita.web.ready_line import ReadyLine
-from marmita.web.topology import Models
+from marmita.web.topology import Models, readiness_probe
 
 _A_DAY_S = 86_400.0
 
@@ -47,31 +49,35 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     service.inject_config()
     if is_main:
         hold_runner_sockets()
-    runners = runners_of(service)
     if not hasattr(service.inner, "__metrics__"):  # BentoML's hook for the text of /metrics
         service.inner.__metrics__ = staticmethod(with_deprecated_names)
+    runners = runners_of(service)
     bentoml_app, app = bentoml_application(service, is_main)
-    slots, keys = [new_slot(runner) for runner in runners.values()], ApiKeys(settings().keys)
-    versions = {slot.packed.name: slot.version for slot in slots}
+    slots = [new_slot(runner) for runner in runners.values()]
     spans = make_spans(tracer())
     models = Models(service, runners, spans)
-    routes = models.routes()
-    if is_main:
-        routes |= server_routes(service.name.lower(), _version(service), models.are_ready)
-        routes |= {"/readyz": Route("GET", models.ready)}
-        operations = {
-            path: route for one in _operations(service, runners, keys) for path, route in one.routes().items()
-        }
-        if clash := routes.keys() & operations.keys():
-            raise BentoMLConfigException(f"a model has the route {min(clash)}, which is one of the API's")
-        routes |= operations
-    lane = Lane(routes, versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
+    versions = {slot.packed.name: slot.version for slot in slots}
+    lane = Lane(models.routes(), versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
     hooks: list[LifespanHook] = [RecorderShutdown()]
     if follows():
         hooks.append(ChampionWatcher(slots))
     if not is_main:
         return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
-    hooks += [MaintenanceJobs(slots, database(), settings()), ReadyLine(service.name, slots, models.are_ready)]
+
+    keys, tables = ApiKeys(settings().keys), TableModels(table_store(service), settings().tables_loaded)
+
+    async def are_ready() -> bool:
+        return await tables.are_ready() and await models.are_ready()
+
+    lane.add(server_routes(service.name.lower(), _version(service), are_ready), table_templates(tables))
+    lane.add({"/readyz": readiness_probe(are_ready)}, tables_api.templates(tables))
+    for operation in _operations(service, runners, tables.store, keys):
+        lane.add(operation.routes(), operation.templates())
+    hooks += [
+        tables,
+        MaintenanceJobs(lambda: _current(slots, tables.store), database(), settings()),
+        ReadyLine(service.name, slots, are_ready),
+    ]
     most = bentoml_app.max_concurrency or math.inf
     front = Front(app, paths(app.routes), settings(), lane, most, hooks, keys.warn_if_open)
     origins = cross_origin()
@@ -80,15 +86,21 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
 
 def document(service: "bentoml.Service[Any]") -> Any:
     """Return the OpenAPI document of a service."""
-    runners = runners_of(service)
-    about, operations = _about(service), _operations(service, runners, ApiKeys(settings().keys))
-    return openapi.build(about.name, about.about, about.version, _inferences(runners), operations)
+    runners, tables = runners_of(service), table_store(service)
+    about, operations = _about(service), _operations(service, runners, tables, ApiKeys(settings().keys))
+    inferences = [*_inferences(runners), *tables_api.inferences(tables)]
+    return openapi.build(about.name, about.about, about.version, inferences, operations)
 
 
 def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:
     """Return the runner classes of a service's models, by the models' names."""
     runners = [one.inner for one in service.all_services().values() if issubclass(one.inner, Runner)]
     return {model_name(runner): runner for runner in runners}
+
+
+def table_store(service: "bentoml.Service[Any]") -> TableStore:
+    """Return the table models of a service. That of a single model with code has none."""
+    return TableStore(runners_of(service), serves=not issubclass(service.inner, Runner))
 
 
 def _inferences(runners: Mapping[str, type[Runner]]) -> list[Inference]:
@@ -99,13 +111,26 @@ def _inferences(runners: Mapping[str, type[Runner]]) -> list[Inference]:
     ]
 
 
-def _operations(service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], keys: ApiKeys) -> list[Operation]:
+def _operations(
+    service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], tables: TableStore, keys: ApiKeys
+) -> list[Operation]:
     resources: list[Any] = [models_api, labels, quality, shepherd]
     if any(runner.needs_prices for runner in runners.values()):
         resources.append(prices)
-    api = Api(list(runners), lambda name: slot_for(runners[name]), database, keys)
+    models = {name: partial(_current_of, runner) for name, runner in runners.items()}
+    api = Api(models, tables, database, keys)
     operations = [operation for resource in resources for operation in resource.operations(api)]
     return [index.operation(api, _about(service), _inferences(runners)), *operations]
+
+
+def _current_of(runner: type[Runner]) -> ServedVersion:
+    return slot_for(runner).current
+
+
+def _current(slots: Sequence[ModelSlot], tables: TableStore) -> list[ServedVersion]:
+    """Return all versions that are served now."""
+    packed = [tables.champion(name) for name in tables.names()]
+    return [*(slot.current for slot in slots), *(ServedVersion.of_table(one) for one in packed if one)]
 
 
 def _about(service: "bentoml.Service[Any]") -> index.ServiceInfo:

@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     """Inside a Bento: serve the champions of the model store in BentoML's home, and load new champions while running,
     instead of the models that the Bento was built with."""
 
+    tables_loaded: int = Field(default=32, gt=0)
+    """How many table models each worker keeps in memory. They are loaded on first use; the least recently used one is
+    dropped for another one."""
+
     otlp_endpoint: str = ""
     """The OTLP endpoint that traces are sent to, such as `http://collector:4318/v1/traces`, unless
     `configuration.yaml` names one. Empty: no traces are sent."""

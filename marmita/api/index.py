@@ -78,7 +78,7 @@ def operation(api: Api, about: ServiceInfo, inferences: Sequence[Inference]) -> 
 
     async def show(call: Call) -> Reply:
         index = ServiceIndex(
-            **about._asdict(), models=[_indexed(api, name, inferences) for name in api.models], links=[*LINKS]
+            **about._asdict(), models=[_indexed(api, name, inferences) for name in api.names()], links=[*LINKS]
         )
         if _wants_json(call):
             return Reply(HTTPStatus.OK, index.model_dump_json().encode(), JSON, _VARY)
@@ -98,7 +98,7 @@ def operation(api: Api, about: ServiceInfo, inferences: Sequence[Inference]) -> 
 
 
 def _indexed(api: Api, name: str, inferences: Sequence[Inference]) -> IndexedModel:
-    packed = api.slot(name).packed
+    packed = api.find(name).packed
     routes = [one.path for one in inferences if one.model == name]
     return IndexedModel(
         name=name, tag=packed.tag, about=packed.card.about, routes=[*routes, f"/v2/models/{name}/infer"]

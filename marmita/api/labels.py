@@ -1,7 +1,7 @@
 """`POST /labels`: labels, the true values of predicted rows."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -51,11 +51,31 @@ class LabelsAdded(Answer):
     unknown: list[str] = Field(description="Ids without a stored prediction: their labels were dropped")
 
 
+class _Evaluators(Mapping[str, Evaluator]):
+    """The evaluators of all models by name, each read when it is needed."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def __getitem__(self, name: str) -> Evaluator:
+        try:
+            return self._api.find(name).evaluator
+        except RequestError:
+            raise KeyError(name) from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._api.names())
+
+    def __len__(self) -> int:
+        return len(self._api.names())
+
+
 def operations(api: Api) -> list[Operation]:
     async def add(call: Call) -> Answer:
         asked = Labels.model_validate_json(call.body)
-        evaluators = {name: api.slot(name).evaluator for name in api.models}
-        added = await run_in_threadpool(_label, api.database, evaluators, [(one.id, one.truth) for one in asked.labels])
+        added = await run_in_threadpool(
+            _label, api.database, _Evaluators(api), [(one.id, one.truth) for one in asked.labels]
+        )
         if len(added.unknown) == len(asked.labels):
             raise RequestError(ErrorCode.PREDICTION_NOT_FOUND, f"no prediction is kept under {added.unknown[0]}")
         return LabelsAdded(stored=added.stored, unchanged=added.unchanged, unknown=added.unknown)

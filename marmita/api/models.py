@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from marmita.api.operations import Api, Operation, OperationHandler, name_parameter
+from marmita.api.operations import NAME_PARAMETER, Api, Operation, OperationHandler
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call
 from marmita.registry.card import Card, Headline
@@ -36,11 +36,11 @@ class ServedModelInFull(ServedModel):
 
 def operations(api: Api) -> list[Operation]:
     async def list_all(_: Call) -> Answer:
-        return ServedModels(models=[_in_short(api.slot(name).packed) for name in api.models])
+        return ServedModels(models=[_in_short(api.find(name).packed) for name in api.names()])
 
     def show(name: str) -> OperationHandler:
         async def one(_: Call) -> Answer:
-            packed = api.slot(name).packed
+            packed = api.find(name).packed
             return ServedModelInFull(**dict(_in_short(packed)), card=packed.card, contract=packed.contract)
 
         return one
@@ -63,7 +63,8 @@ def operations(api: Api) -> list[Operation]:
             about="One model with its card and its contract",
             answer=ServedModelInFull,
             handlers={f"/models/{name}": show(name) for name in api.models},
-            parameters=[name_parameter(api.models)],
+            handler_of=show,
+            parameters=[NAME_PARAMETER],
             errors={HTTPStatus.NOT_FOUND: "No such model is served."},
         ),
     ]

@@ -90,17 +90,25 @@ def _inference(inference: Inference) -> dict[str, Any]:
         "tags": ["models"],
         "summary": inference.about.partition("\n")[0],
         "description": inference.about,
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": reference(inference.request), "example": example(inference.request)}
-            },
-        },
+        "requestBody": {"required": True, "content": _bodies(inference)},
         "responses": {
-            "200": json_of(about, answer),
+            "200": _with_csv(inference, json_of(about, answer)),
             **errors(ERRORS, Error.__name__),
         },
     }
+
+
+def _bodies(inference: Inference) -> dict[str, Any]:
+    bodies = {"application/json": {"schema": reference(inference.request), "example": example(inference.request)}}
+    if inference.csv:
+        bodies["text/csv"] = {"schema": {"type": "string"}, "example": inference.csv}
+    return bodies
+
+
+def _with_csv(inference: Inference, response: dict[str, Any]) -> dict[str, Any]:
+    if inference.csv:
+        response["content"]["text/csv"] = {"schema": {"type": "string"}}
+    return response
 
 
 def _probe(path: str, about: str) -> dict[str, Any]:

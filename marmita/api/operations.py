@@ -13,10 +13,11 @@ from marmita.api.auth import ApiKeys
 from marmita.contract.answers import Answer, Error
 from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.openapi import errors, example, json_of, reference
-from marmita.contract.replies import Call, Handler, Reply, Route
+from marmita.contract.replies import Call, Handler, Reply, Route, RouteTemplate
 from marmita.contract.requests import RequestBody
 from marmita.records.database.database import Database, DatabaseDownError
-from marmita.runtime.slot import ModelSlot
+from marmita.registry.tables import NAME, NAMES, TableStore
+from marmita.runtime.slot import ServedVersion
 
 OperationHandler = Callable[[Call], Awaitable[Answer | Reply]]
 """A function that handles a call, and returns an answer or a finished reply."""
@@ -38,11 +39,24 @@ log = logging.getLogger(__name__)
 class Api:
     """The dependencies of all operations."""
 
-    models: Sequence[str]
-    slot: Callable[[str], ModelSlot]
-    """Returns a model's slot in this process."""
+    models: Mapping[str, Callable[[], ServedVersion]]
+    """The models with code: each with a function that returns the version that is served now."""
+    tables: TableStore
     database: Callable[[], Database]
     keys: ApiKeys
+
+    def names(self) -> list[str]:
+        """Return the names of all models that are served now."""
+        return [*self.models, *self.tables.names()]
+
+    def find(self, name: str) -> ServedVersion:
+        """Return the served version of a model. Raise an error if there is no such model."""
+        if name in self.models:
+            return self.models[name]()
+        packed = self.tables.champion(name)
+        if packed is None:
+            raise RequestError(ErrorCode.MODEL_NOT_FOUND, f"there is no model {name}")
+        return ServedVersion.of_table(packed)
 
 
 @dataclass(frozen=True)
@@ -58,6 +72,8 @@ class Operation:
     answer: type[BaseModel]
     handlers: Mapping[str, OperationHandler]
     """The handler at each path. The number of paths is fixed, which bounds the number of metric labels."""
+    handler_of: Callable[..., OperationHandler] | None = None
+    """Returns the handler for the names in the path, if it has names: those of table models come and go."""
     request: type[RequestBody] | None = None
     parameters: Sequence[Mapping[str, Any]] = ()
     errors: dict[HTTPStatus, str] = field(default_factory=dict)
@@ -68,6 +84,13 @@ class Operation:
 
     def routes(self) -> dict[str, Route]:
         return {path: Route(self.method, self._handler(handler)) for path, handler in self.handlers.items()}
+
+    def templates(self) -> list[RouteTemplate]:
+        """Return the operation's routes for table models, if it has any."""
+        handler_of = self.handler_of
+        if handler_of is None:
+            return []
+        return [RouteTemplate(self.path, NAMES, lambda **names: Route(self.method, self._handler(handler_of(**names))))]
 
     def document(self) -> dict[str, Any]:
         """Return the operation object of OpenAPI."""
@@ -118,8 +141,7 @@ def _check_media_type(call: Call) -> None:
         raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the Content-Type is missing: send application/json")
 
 
-def name_parameter(models: Sequence[str]) -> dict[str, Any]:
-    return {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "enum": list(models)}}
+NAME_PARAMETER = {"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{NAME}$"}}
 
 
 def query_parameter(name: str, about: str, example: str, *, required: bool = True, **schema: Any) -> dict[str, Any]:

@@ -15,16 +15,16 @@ from starlette.concurrency import run_in_threadpool
 
 from marmita.api.operations import (
     INVALID,
+    NAME_PARAMETER,
     Api,
     Operation,
     OperationHandler,
-    name_parameter,
     query,
     query_parameter,
 )
 from marmita.contract.answers import Answer
 from marmita.contract.replies import Call, Reply
-from marmita.runtime.slot import ModelSlot
+from marmita.runtime.slot import ServedVersion
 from marmita.settings import duration, settings
 
 CACHE_S = 5.0
@@ -97,8 +97,9 @@ def operations(api: Api) -> list[Operation]:
             about="A model's live scores and the drift of its inputs",
             answer=ModelQuality,
             handlers={f"/quality/{name}": measurements.of(name) for name in api.models},
-            parameters=[name_parameter(api.models), window],
-            errors=INVALID | BUSY,
+            handler_of=measurements.of,
+            parameters=[NAME_PARAMETER, window],
+            errors=INVALID | BUSY | {HTTPStatus.NOT_FOUND: "No such model is served."},
         )
     ]
 
@@ -118,7 +119,7 @@ class Measurements:
 
     def of(self, name: str) -> OperationHandler:
         async def show(call: Call) -> Reply:
-            model = self._api.slot(name)
+            model = self._api.find(name)
             window = query(call, "window", duration, settings().quality_window)
             asked = model.packed.tag, window
             at, figures = self._cache.get(asked, (-math.inf, b""))
@@ -128,7 +129,7 @@ class Measurements:
 
         return show
 
-    def _begin(self, asked: MeasurementKey, model: ModelSlot) -> asyncio.Task[bytes]:
+    def _begin(self, asked: MeasurementKey, model: ServedVersion) -> asyncio.Task[bytes]:
         if len(self._pending) >= MAX_PENDING:
             raise ServiceUnavailable("too many measurements are under way: try again in a moment")
         # Several requests share it, so it must not log the id of one of them.
@@ -137,7 +138,7 @@ class Measurements:
         begun.add_done_callback(partial(self._finish, asked))
         return begun
 
-    async def _measure(self, asked: MeasurementKey, model: ModelSlot) -> bytes:
+    async def _measure(self, asked: MeasurementKey, model: ServedVersion) -> bytes:
         _, window = asked
         async with self._running:
             measured = await run_in_threadpool(model.measure, self._api.database(), window)

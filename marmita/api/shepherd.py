@@ -49,12 +49,11 @@ class ShepherdState(Answer):
 
 def operations(api: Api) -> list[Operation]:
     async def show(call: Call) -> Answer:
-        model = query(call, "model", _one_of(api.models)) if "model" in parameters(call) else None
+        model = query(call, "model", _one_of(api.names())) if "model" in parameters(call) else None
         limit = query(call, "limit", _limit, DEFAULT_LIMIT)
         return await run_in_threadpool(_state, api.database(), model, limit)
 
-    which = query_parameter("model", "Only decisions about this model", api.models[0], required=False)
-    which["schema"]["enum"] = list(api.models)
+    which = query_parameter("model", "Only decisions about this model", next(iter(api.models), ""), required=False)
     limit = query_parameter(
         "limit",
         "The number of decisions, newest first",

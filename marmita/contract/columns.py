@@ -19,6 +19,8 @@ UNSEEN = -1.0
 """The number of a category that the training had not seen."""
 UNSEEN_WORD = "\0"
 """The word for a category that the training had not seen, where the word itself is unknown. No contract has it."""
+LARGEST = float(np.finfo(np.float32).max)
+"""The largest number that a model's input can hold."""
 MAX_WORD = 1_000
 """The most characters of a category."""
 
@@ -61,17 +63,30 @@ class Column:
         known["categories"] = tuple(known.get("categories", ()))
         return cls(**known)
 
+    @property
+    def least(self) -> float:
+        return -LARGEST if self.low is None else float(self.low)
+
+    @property
+    def most(self) -> float:
+        return LARGEST if self.high is None else float(self.high)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The valid words of a column without unseen ones. An empty word is a gap."""
+        return (*self.categories, "") if self.gaps else self.categories
+
     @cached_property
     def numbers(self) -> Mapping[Cell, float]:
-        """The number of each category. An empty word is a gap."""
+        """The number of each category."""
         return {None: np.nan, "": np.nan} | {word: float(place) for place, word in enumerate(self.categories)}
 
-    def encode(self, values: Sequence[Cell]) -> Sequence[Any]:
-        """Return the numbers of valid values. None may stand for NaN: NumPy reads it as such."""
+    def encode(self, values: Sequence[Cell]) -> Floats:
+        """Return the numbers of valid values."""
         if self.kind is Kind.CATEGORY:
             find = self.numbers.get
-            return [find(value, UNSEEN) for value in values]
-        return values
+            return np.array([find(value, UNSEEN) for value in values], np.float32)
+        return np.array(values, np.float32)  # None becomes NaN
 
     def decode(self, values: Sequence[float]) -> list[Cell]:
         """Return the values of numbers."""

@@ -36,6 +36,7 @@ class ErrorCode(StrEnum):
     NOT_ENOUGH_HISTORY = "not_enough_history", HTTPStatus.BAD_REQUEST
     UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED
     NOT_FOUND = "not_found", HTTPStatus.NOT_FOUND
+    MODEL_NOT_FOUND = "model_not_found", HTTPStatus.NOT_FOUND
     PREDICTION_NOT_FOUND = "prediction_not_found", HTTPStatus.NOT_FOUND
     PRICES_NOT_FOUND = "prices_not_found", HTTPStatus.NOT_FOUND
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED

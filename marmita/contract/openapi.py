@@ -1,6 +1,6 @@
 """Building blocks of the OpenAPI document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -31,6 +31,10 @@ class Inference:
     answer: type[BaseModel]
     many: bool = True
     """Whether the route returns an answer for each row, or one for the request."""
+    csv: str = ""
+    """An example of the rows in CSV, if the route takes it."""
+    tensors: Sequence[Mapping[str, Any]] = ()
+    """An example of the rows as tensors; empty if it follows from that of the request."""
 
 
 def example(request: type[BaseModel]) -> Any:

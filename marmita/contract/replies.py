@@ -1,5 +1,6 @@
 """Calls, replies, handlers and routes: the types of the request path."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
@@ -45,6 +46,23 @@ class Route(NamedTuple):
 
     def allows(self, method: str) -> bool:
         return method == self.method or (method == "HEAD" and self.method == "GET")
+
+
+class RouteTemplate:
+    """Routes with names in their path, such as `/models/{name}/predict`."""
+
+    def __init__(self, template: str, patterns: Mapping[str, str], route_of: Callable[..., Route]) -> None:
+        self.template = template
+        self._route_of = route_of
+        pattern = re.escape(template).replace(r"\{", "{").replace(r"\}", "}")
+        for name, one in patterns.items():
+            pattern = pattern.replace(f"{{{name}}}", f"(?P<{name}>{one})")
+        self._match = re.compile(pattern).fullmatch
+
+    def find(self, path: str) -> Route | None:
+        """Return the route at a path, made with the names in it."""
+        found = self._match(path)
+        return self._route_of(**found.groupdict()) if found else None
 
 
 def json_reply(content: object, status: HTTPStatus = HTTPStatus.OK) -> Reply:

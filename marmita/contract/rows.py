@@ -4,20 +4,18 @@ The contract is the single definition of a model's features, with their units, r
 its validation from it, OpenAPI its descriptions, and training its columns.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import chain
-from operator import attrgetter
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 from pydantic import AliasChoices, AliasGenerator, BaseModel, Field, create_model
 
-from marmita.contract.requests import MAX_ROWS, RequestBody, Rows, Strict, most_keys
-
-Floats = npt.NDArray[np.float32]
-"""The input rows or the outputs of a model, always in two dimensions."""
+from marmita.contract.columns import Column, columns_of, encoder
+from marmita.contract.columns import Floats as Floats
+from marmita.contract.decoding import rows_decoder
+from marmita.contract.requests import RequestBody, Rows, Strict, most_keys
 
 
 class Row(Strict):
@@ -86,39 +84,50 @@ def _interface(contract: Mapping[str, Any], without: Set[str]) -> dict[str, Any]
     return {**compared, "features": [(feature["name"], feature["unit"]) for feature in contract.get("features", [])]}
 
 
-def to_array(rows: Sequence[BaseModel], names: Sequence[str]) -> Floats:
-    """Return validated rows as the input array of a model."""
-    values = attrgetter(*names)
-    return np.array([values(row) for row in rows], dtype=np.float32).reshape(len(rows), len(names))
-
-
 class RowsReader:
     """A decoder of request bodies with rows, `{"<field>": [{...}, ...]}`, to one array.
 
-    Nearly all rows are plain numbers within their bounds. msgspec decodes those, without a pydantic model for each row.
-    Any other body goes to the request's class, which validates it or raises the errors.
+    Nearly all rows are valid. msgspec decodes those, without a pydantic model for each row. Any other body goes to the
+    request's class, which validates it or raises the errors.
     """
 
-    def __init__(self, row: type[Row], request: type[RequestBody], field: str) -> None:
-        self._names = features(row)
+    def __init__(
+        self,
+        row: type[Row],
+        request: type[RequestBody],
+        field: str,
+        columns: Sequence[Column] = (),
+        *,
+        extra: bool = False,
+    ) -> None:
+        self._columns = columns or columns_of({"features": describe(row)})
+        self._attributes = tuple(row.model_fields)
         self._field = field
         self._request = request
-        self._decode = _decoder(row, field) if _is_plain(row) else None
+        self._encode = encoder(self._columns)
+        is_plain = bool(columns) or _is_plain(row)
+        self._decode = rows_decoder(self._columns, field, extra=extra) if is_plain else None
+        self._all_numbers = not any(column.gaps or column.categories for column in self._columns)
 
     def __call__(self, body: bytes) -> Floats:
         if self._decode is not None:
             try:
-                rows = getattr(self._decode(body), self._field)
-                values = chain.from_iterable(map(_values, rows))
-                width = len(self._names)
-                return np.fromiter(values, np.float32, len(rows) * width).reshape(-1, width)
+                return self._array([*map(_values, self._decode(body))])
             except (msgspec.DecodeError, ValueError, RecursionError):
                 pass  # the request's class reports the errors
         return self.validated(self._request.model_validate_json(body))
 
     def validated(self, request: RequestBody) -> Floats:
         """Return the rows of a validated request as an array."""
-        return to_array(getattr(request, self._field), self._names)
+        return self._array(
+            [tuple(getattr(row, name) for name in self._attributes) for row in getattr(request, self._field)]
+        )
+
+    def _array(self, rows: Sequence[tuple[Any, ...]]) -> Floats:
+        if self._all_numbers:
+            width = len(self._columns)
+            return np.fromiter(chain.from_iterable(rows), np.float32, len(rows) * width).reshape(-1, width)
+        return self._encode([*zip(*rows, strict=True)])
 
 
 _values = msgspec.structs.astuple
@@ -135,18 +144,6 @@ def _is_plain(row: type[Row]) -> bool:
     )
     bounds = [(described["low"], described["high"]) for described in describe(row)]
     return not any(checks) and all(None not in pair for pair in bounds)
-
-
-def _decoder(row: type[Row], field: str) -> Callable[[bytes], Any]:
-    """Return a decoder of requests with plain rows, which raises an error if the body violates the contract."""
-    numbers = [
-        (one["name"], Annotated[float, msgspec.Meta(ge=float(one["low"]), le=float(one["high"]))])
-        for one in describe(row)
-    ]
-    one: Any = msgspec.defstruct(row.__name__, numbers, forbid_unknown_fields=True, gc=False)
-    rows = Annotated[list[one], msgspec.Meta(min_length=1, max_length=MAX_ROWS)]
-    request = msgspec.defstruct("Request", [(field, rows)], forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(request).decode
 
 
 def rows_request(row: type[Row], field: str) -> type[RequestBody]:

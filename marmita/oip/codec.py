@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
+from marmita.oip import columns
 from marmita.runtime.signature import DATATYPE, TYPES, Numbers, Signature
 
 _NUMBERS = frozenset({int, float})
@@ -45,8 +46,10 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> InferenceR
     except ValueError as error:
         raise _invalid(f"the request is not JSON: {error}") from None
     match request:
-        case {"inputs": [{"name": signature.input} as tensor]}:
+        case {"inputs": [{"name": signature.input} as tensor]} if not signature.has_words:
             rows = _rows(tensor, b"" if json_size is None else body[json_size:], signature)
+        case {"inputs": [_, *_] as tensors} if signature.table:
+            rows = columns.read(tensors, b"" if json_size is None else body[json_size:], signature.table)
         case {"inputs": [{"name": str(name)}]}:
             raise _invalid(f"the input is {signature.input!r}, not {shown(name)}")
         case _:
@@ -55,6 +58,19 @@ def read(body: bytes, json_size: int | None, signature: Signature) -> InferenceR
     if not (id is None or isinstance(id, str)):
         raise _invalid("id must be a string")
     return InferenceRequest(rows, id, _requested_outputs(request, signature))
+
+
+def describe(signature: Signature) -> dict[str, Any]:
+    """Return the metadata of a model."""
+    rows = {"name": signature.input, "datatype": DATATYPE, "shape": [-1, signature.width]}
+    outputs = signature.outputs.items()
+    return {
+        "name": signature.model,
+        "versions": [signature.version],
+        "platform": "onnxruntime_onnx",
+        "inputs": columns.describe(signature.table) if signature.has_words else [rows],
+        "outputs": [{"name": name, "datatype": DATATYPE, "shape": [-1, width]} for name, width in outputs],
+    }
 
 
 def write(

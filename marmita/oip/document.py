@@ -23,8 +23,10 @@ def _list(items: dict[str, Any], **bounds: int) -> dict[str, Any]:
 
 _STRING, _BOOLEAN, _INTEGER = {"type": "string"}, {"type": "boolean"}, {"type": "integer"}
 _SIZE = {"parameters": _object("The encoding of a tensor.", {"binary_data_size": _INTEGER})}
-_VALUES = _list({"type": "number"}) | {"description": "Row by row. Absent if the values follow the JSON as raw bytes."}
-_SHAPE = _list(_INTEGER, minItems=2, maxItems=2) | {"description": "Rows and columns"}
+_VALUES = _list({}) | {
+    "description": "Numbers, words or booleans, row by row. Absent if the values follow the JSON as raw bytes."
+}
+_SHAPE = _list(_INTEGER, minItems=1, maxItems=2) | {"description": "Rows and columns"}
 SCHEMAS = {
     "TensorError": _object("An error of the tensor routes.", error=_STRING),
     "TensorServer": _object("The server.", name=_STRING, version=_STRING, extensions=_list(_STRING)),
@@ -46,7 +48,7 @@ SCHEMAS = {
         {"data": _VALUES, **_SIZE},
         name=_STRING,
         shape=_SHAPE,
-        datatype={"type": "string", "enum": ["FP32", "FP64"]},
+        datatype={"type": "string", "enum": ["FP32", "FP64", "INT64", "BOOL", "BYTES"]},
     ),
     "AskedOutput": _object(
         "A requested output.",
@@ -60,7 +62,7 @@ SCHEMAS = {
             "outputs": _list(schema("AskedOutput")),
             "parameters": _object("The encoding of the outputs.", {"binary_data_output": _BOOLEAN}),
         },
-        inputs=_list(schema("InputTensor"), minItems=1, maxItems=1),
+        inputs=_list(schema("InputTensor"), minItems=1),
     ),
     "OutputTensor": _object(
         "An output of a model for each row.", {"data": _VALUES, **_SIZE}, name=_STRING, shape=_SHAPE, datatype=_STRING
@@ -119,7 +121,9 @@ def _infer(model: str, inference: Inference) -> dict[str, Any]:
 
 
 def _example(inference: Inference) -> dict[str, Any]:
-    """Return the example of a model's typed route as a tensor: its list of values, or all features in order."""
+    """Return the example of a model's typed route as tensors: its list of values, or all features in order."""
+    if inference.tensors:
+        return {"inputs": list(inference.tensors)}
     ((row,),) = example(inference.request).values()
     lists = [(name, value) for name, value in row.items() if isinstance(value, list)]
     name, values = lists[0] if lists else ("features", list(row.values()))

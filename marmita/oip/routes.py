@@ -1,12 +1,29 @@
 """The routes of the Open Inference Protocol: `/v2` and below."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
+from typing import Any, Protocol
 
 from marmita.contract.errors import ErrorCode, RequestError
-from marmita.contract.replies import BYTES, JSON, JSON_OR_BYTES, Call, Handler, Reply, Route, json_reply
-from marmita.oip.codec import read, write
+from marmita.contract.replies import (
+    BYTES,
+    JSON,
+    JSON_ONLY,
+    JSON_OR_BYTES,
+    Call,
+    Handler,
+    Reply,
+    Route,
+    RouteTemplate,
+    json_reply,
+)
+from marmita.contract.rows import Floats
+from marmita.oip.codec import describe, read, write
+from marmita.registry.tables import NAMES
+from marmita.runtime.loaded_model import LoadedModel, Predicted
 from marmita.runtime.runner import Runner
+from marmita.runtime.table_models import TableModels
 
 JSON_SIZE = b"inference-header-content-length"
 """The header with the number of bytes of a body that are JSON. Raw tensors follow them."""
@@ -62,22 +79,53 @@ def server_routes(service: str, version: str, ready: Callable[[], Awaitable[bool
 def handlers(model: str, runner: Runner) -> Mapping[str, Handler]:
     """Return the handlers of a local model's routes."""
 
-    async def describe(_: Call) -> Reply:
-        return json_reply(runner.served.signature.describe())
+    async def show(_: Call) -> Reply:
+        return json_reply(describe(runner.served.signature))
 
     async def ready(_: Call) -> Reply:
         return readiness(await runner.__is_ready__(), name=model)
 
-    async def infer(call: Call) -> Reply:
-        asked = read(call.body, json_size(call.headers, len(call.body)), runner.served.signature)
-        predicted = await runner.predict(asked.rows)
-        content, size = write(asked, predicted.outputs, predicted.by.signature, predicted.kept)
-        if size is None:
-            return Reply(HTTPStatus.OK, content)
-        return Reply(HTTPStatus.OK, content, BYTES, ((JSON_SIZE, b"%d" % size),))
-
     path = model_path(model)
-    return {path: describe, f"{path}/ready": ready, f"{path}/infer": infer}
+    return {path: show, f"{path}/ready": ready, f"{path}/infer": partial(infer, runner)}
+
+
+class InferenceModel(Protocol):
+    """A model with code or a table model, as the protocol's inference route uses it."""
+
+    @property
+    def served(self) -> LoadedModel: ...
+    async def predict(self, rows: Floats) -> Predicted: ...
+
+
+async def infer(model: InferenceModel, call: Call) -> Reply:
+    """Answer an inference request."""
+    asked = read(call.body, json_size(call.headers, len(call.body)), model.served.signature)
+    predicted = await model.predict(asked.rows)
+    content, size = write(asked, predicted.outputs, predicted.by.signature, predicted.kept)
+    if size is None:
+        return Reply(HTTPStatus.OK, content)
+    return Reply(HTTPStatus.OK, content, BYTES, ((JSON_SIZE, b"%d" % size),))
+
+
+def table_templates(models: TableModels) -> list[RouteTemplate]:
+    """Return the routes of table models: of their champions, and of single versions."""
+
+    async def show(name: str, version: str, _: Call) -> Reply:
+        return json_reply(describe((await models.get(name, version)).served.signature))
+
+    async def ready(name: str, version: str, _: Call) -> Reply:
+        await models.get(name, version)
+        return readiness(True, name=name)
+
+    async def answer(name: str, version: str, call: Call) -> Reply:
+        return await infer(await models.get(name, version), call)
+
+    def route(method: str, handle: Callable[..., Awaitable[Reply]], types: tuple[bytes, ...] = JSON_ONLY) -> Any:
+        return lambda name, version="": Route(method, partial(handle, name, version), types)
+
+    path, of_version = model_path("{name}"), f"{model_path('{name}')}/versions/{{version}}"
+    routes = {"": route("GET", show), "/ready": route("GET", ready), "/infer": route("POST", answer, JSON_OR_BYTES)}
+    return [RouteTemplate(f"{one}{end}", NAMES, make) for one in (path, of_version) for end, make in routes.items()]
 
 
 def json_size(headers: Mapping[bytes, bytes], body: int) -> int | None:

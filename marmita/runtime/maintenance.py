@@ -19,7 +19,7 @@ from marmita.records.operations import decisions
 from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
 from marmita.runtime.recording import uses_database
-from marmita.runtime.slot import ModelSlot
+from marmita.runtime.slot import ServedVersion
 from marmita.settings import Settings, format_duration
 
 SAVE_INTERVAL_S = 600.0
@@ -48,16 +48,15 @@ class MaintenanceJobs(LifespanHook):
     are recorded; old records are always deleted.
     """
 
-    def __init__(self, models: Sequence[ModelSlot], database: Database, settings: Settings) -> None:
+    def __init__(self, models: Callable[[], Sequence[ServedVersion]], database: Database, settings: Settings) -> None:
+        self._models = models
+        self._records = settings.record != "off"
         self._database = database
         self._window = settings.quality_window
         self._retention = settings.record_retention
         self._measured: dict[str, quality.Quality] = {}
         self._down = False
-        self._names = [model.packed.name for model in models]
-        measured = models if settings.record != "off" else []
         self._jobs = [
-            *(MaintenanceJob(f"quality of {model.packed.name}", partial(self._measure, model)) for model in measured),
             MaintenanceJob("shepherd metrics", self._show_shepherd),
             MaintenanceJob("quality history", self._save, SAVE_INTERVAL_S),
             MaintenanceJob("labelling", self._label, LABEL_INTERVAL_S),
@@ -74,9 +73,14 @@ class MaintenanceJobs(LifespanHook):
     def _run_due(self) -> None:
         if not uses_database() or not self._is_elected():
             return
-        for job in self._jobs:
+        for job in [*self._measurements(), *self._jobs]:
             if monotonic() >= job.due and self._run_job(job):
                 job.due = monotonic() + job.interval_s
+
+    def _measurements(self) -> list[MaintenanceJob]:
+        """Return a job for each model that is served now."""
+        models = self._models() if self._records else []
+        return [MaintenanceJob(f"quality of {one.packed.name}", partial(self._measure, one)) for one in models]
 
     def _is_elected(self) -> bool:
         """Tell whether this worker runs the jobs. The worker that has the lock keeps it until its process ends."""
@@ -105,18 +109,19 @@ class MaintenanceJobs(LifespanHook):
         self._down = False
         return True
 
-    def _measure(self, model: ModelSlot) -> None:
+    def _measure(self, model: ServedVersion) -> None:
         measured = model.measure(self._database, self._window)
         metrics.show_quality(measured)
         self._measured[measured.model] = measured
 
     def _show_shepherd(self) -> None:
-        failures = decisions.failures(self._database, self._names)
+        failures = decisions.failures(self._database, [one.packed.name for one in self._models()])
         metrics.show_shepherd(decisions.last_made(self._database), failures)
 
     def _save(self) -> None:
         for measured in self._measured.values():
             quality.save(self._database, measured)
+        self._measured.clear()
 
     def _label(self) -> None:
         if count := labels.label_all(self._database):

@@ -6,44 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
-from time import perf_counter
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import msgspec
 import numpy as np
 from bentoml.models import BentoModel
 
-from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.rows import Floats
-from marmita.records.predictions.bundles import PredictionRequest, Subject
-from marmita.records.predictions.recorder import Kept
+from marmita.records.predictions.bundles import Subject
 from marmita.records.quality.evaluators import Evaluator
 from marmita.runtime.endpoints import Endpoint, endpoints_of
-from marmita.runtime.loaded_model import LoadedModel, flatten
-from marmita.runtime.recording import recorder
+from marmita.runtime.loaded_model import LoadedModel, Predicted, flatten
 from marmita.runtime.slot import slot_for_new_runner
-from marmita.telemetry import logs
 
 PATIENCE_S = 2.0
 """The time limit of the readiness check."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-class Predicted(NamedTuple):
-    """A model's outputs, the loaded model that returned them, and where they are recorded, if they are."""
-
-    by: LoadedModel
-    outputs: Floats
-    kept: Kept | None = None
-
-    def identify(self, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Add to each answer the id for labelling its row, and return the answers."""
-        if self.kept is not None:
-            id, first = self.kept
-            for row, answer in enumerate(answers, start=first):
-                answer["id"] = f"{id}-{row}"
-        return answers
 
 
 class Runner(ABC):
@@ -63,7 +42,6 @@ class Runner(ABC):
     def __init__(self) -> None:
         self._slot = slot_for_new_runner(type(self))
         self._slot.load()
-        self._recorder = recorder()
 
     @property
     def served(self) -> LoadedModel:
@@ -79,14 +57,7 @@ class Runner(ABC):
 
     async def run(self, rows: Floats, subjects: Sequence[Subject | None] = ()) -> Predicted:
         """Run the model on these rows, and record the prediction if recording is on."""
-        served = self.served
-        start = perf_counter()
-        outputs = await served.run(rows)
-        _check_finite(outputs)
-        if self._recorder is None:
-            return Predicted(served, outputs)
-        request = PredictionRequest(logs.request_id.get(), rows, outputs, perf_counter() - start, subjects)
-        return Predicted(served, outputs, self._recorder.record(served.name, served.version, request))
+        return await self.served.predict(rows, subjects)
 
     async def predict(self, rows: Floats) -> Predicted:
         """Run the model on these rows, and count the answers in the metrics as the typed routes do."""
@@ -118,13 +89,6 @@ class Runner(ABC):
     def _probe(self) -> ThreadPoolExecutor:
         """The thread of the readiness check, as large batches may occupy all shared threads."""
         return ThreadPoolExecutor(1, "readiness")
-
-
-def _check_finite(outputs: Floats) -> None:
-    """Raise if an output is not finite, before the prediction is recorded, counted or returned."""
-    if np.count_nonzero(np.isfinite(outputs)) != outputs.size:  # for few rows twice as fast as all()
-        row = int(np.argwhere(~np.isfinite(outputs))[0][0])
-        raise RequestError(ErrorCode.INVALID_REQUEST, f"the model has no answer to row {row}: are its values possible?")
 
 
 def model_name(service_class: type) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from marmita.contract.columns import Column, Kind
 from marmita.contract.errors import ErrorCode, RequestError
 
 DATATYPE = "FP32"
@@ -26,6 +27,8 @@ class ValueBounds:
         low, high = np.fmax(low, single_precision.min), np.fmin(high, single_precision.max)
         single = low.astype(np.float32), high.astype(np.float32)
         self._names = [one["name"] for one in features]
+        gaps = [bool(one.get("gaps")) for one in features]
+        self._gaps = np.array(gaps) if any(gaps) else None
         # A client may send a bound that it rounded to single precision as a double.
         self._bounds: dict[Any, tuple[Numbers, Numbers]] = {
             TYPES["FP32"]: single,
@@ -36,6 +39,8 @@ class ValueBounds:
         """Raise for the first value that is out of bounds or not finite. Comparisons with NaN are false."""
         low, high = self._bounds[rows.dtype]
         within = (rows >= low) & (rows <= high)
+        if self._gaps is not None:
+            within |= np.isnan(rows) & self._gaps
         if np.count_nonzero(within) == within.size:
             return
         row, column = np.argwhere(~within)[0].tolist()
@@ -56,22 +61,19 @@ class Signature:
     outputs: Mapping[str, int]
     """The number of columns of each output, in their order."""
     bounds: ValueBounds
+    table: Sequence[Column] = ()
+    """The columns of a table model, which may also be tensors of their own."""
+
+    @cached_property
+    def has_words(self) -> bool:
+        """Whether a column has words, so that its rows can't be one tensor of numbers."""
+        return any(column.kind is Kind.CATEGORY for column in self.table)
 
     @cached_property
     def columns(self) -> Mapping[str, slice]:
         """The columns of each output."""
         starts = [0, *accumulate(self.outputs.values())]
         return {name: slice(*ends) for name, ends in zip(self.outputs, pairwise(starts), strict=True)}
-
-    def describe(self) -> dict[str, Any]:
-        """Return a model's metadata in the Open Inference Protocol."""
-        return {
-            "name": self.model,
-            "versions": [self.version],
-            "platform": "onnxruntime_onnx",
-            "inputs": [{"name": self.input, "datatype": DATATYPE, "shape": [-1, self.width]}],
-            "outputs": [{"name": n, "datatype": DATATYPE, "shape": [-1, width]} for n, width in self.outputs.items()],
-        }
 
 
 def _invalid(error: str) -> RequestError:

@@ -1,6 +1,7 @@
 """Model slots: each holds the version of a model that this process serves, and can replace it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,13 +10,38 @@ import numpy as np
 from marmita.contract.rows import Floats
 from marmita.records.database.database import Database
 from marmita.records.quality import quality
-from marmita.records.quality.evaluators import Evaluator
+from marmita.records.quality.evaluators import Evaluator, table_evaluator
 from marmita.registry.fitness import NotServableError, check_servable
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.batching import Batching
 from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.loaded_model import LoadedModel
 from marmita.telemetry import metrics
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    """A version that is served, with the evaluator of its records."""
+
+    packed: PackedModel
+    evaluator: Evaluator
+
+    @classmethod
+    def of_table(cls, packed: PackedModel) -> "ServedVersion":
+        return cls(packed, table_evaluator(packed.name, packed.contract))
+
+    def measure(self, database: Database, window: timedelta) -> quality.Quality:
+        """Measure the quality of this version over a window that ends now."""
+        held_out: Mapping[str, Any] = self.packed.card.held_out
+        return quality.measure(
+            database,
+            self.evaluator,
+            version=self.packed.version,
+            reference=self.packed.reference,
+            held_out=held_out,
+            window=window,
+            now=datetime.now(UTC),
+        )
 
 
 class ModelSlot:
@@ -61,23 +87,9 @@ class ModelSlot:
             self.served = served
             metrics.serves(self.packed.name, self.packed.version, self.packed.card.made, no_more=before.version)
 
-    def measure(self, database: Database, window: timedelta) -> quality.Quality:
-        """Measure the quality of the served version over a window that ends now."""
-        return measure(self.packed, self.evaluator, database, window)
-
-
-def measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> quality.Quality:
-    """Measure the quality of a version over a window that ends now."""
-    held_out: Mapping[str, Any] = packed.card.held_out
-    return quality.measure(
-        database,
-        evaluator,
-        version=packed.version,
-        reference=packed.reference,
-        held_out=held_out,
-        window=window,
-        now=datetime.now(UTC),
-    )
+    @property
+    def current(self) -> ServedVersion:
+        return ServedVersion(self.packed, self.evaluator)
 
 
 _slots: dict[type, ModelSlot] = {}

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field, create_model
+from pydantic_core import to_json
 
 from marmita.contract.answers import Answer, Interval, PredictionId
-from marmita.contract.rows import Floats, Row, RowsReader, describe, example, features, rows_request, to_array
+from marmita.contract.rows import Floats, Row, RowsReader, describe, example, features, rows_request
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import Endpoint, api
@@ -148,8 +149,8 @@ def serves(row: type[Row], *, route: str, rows: str, operation: str = "") -> Cal
         service_class.contract = contract = {"features": describe(row), **service_class.answer_contract()}
         service_class.model = StartupModel(model, contract)
         service_class.evaluator = service_class.make_evaluator(model)
-        service_class.sample = to_array([row.model_validate(example(row))], features(row))
         endpoint = _endpoint(service_class, route, rows, operation or f"{_last_word(route)}_{model}")
+        service_class.sample = endpoint.read(to_json({rows: [example(row)]}))
         setattr(service_class, endpoint.operation, api(endpoint))
         return service_class
 

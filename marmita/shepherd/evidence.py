@@ -14,7 +14,7 @@ from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.records.quality.quality import Quality
 from marmita.registry.fitness import NotServableError, servable_champion
 from marmita.registry.packed_model import PackedModel
-from marmita.runtime.slot import measure
+from marmita.runtime.slot import ServedVersion
 from marmita.shepherd.material import Material, TableMaterial
 from marmita.shepherd.price_material import PriceMaterial
 
@@ -76,7 +76,7 @@ def _find_servable(model: str, contract: Mapping[str, Any]) -> tuple[PackedModel
 
 
 def _measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
-    quality: Quality = measure(packed, evaluator, database, window)
+    quality: Quality = ServedVersion(packed, evaluator).measure(database, window)
     made = packed.card.made
     tries = decisions.fruitless(database, packed.name, packed.tag, made)
     return ChampionEvidence(

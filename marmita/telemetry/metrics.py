@@ -167,10 +167,15 @@ def rejected(status: int) -> None:
 def serves(model: str, version: str, trained: datetime, no_more: str | None = None) -> None:
     """Set the served version of a model and the time of its training. `no_more` is the version that it replaces."""
     if no_more is not None:
-        _served.labels(model, no_more).set(0)
-        _trained.labels(model, no_more).set(math.nan)
+        serves_no_more(model, no_more)
     _served.labels(model, version).set(1)
     _trained.labels(model, version).set(trained.timestamp())
+
+
+def serves_no_more(model: str, version: str) -> None:
+    """Set that a version was removed, and that no other one replaces it."""
+    _served.labels(model, version).set(0)
+    _trained.labels(model, version).set(math.nan)
 
 
 def answers_at(model: str, endpoints: Iterable[str]) -> None:

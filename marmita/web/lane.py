@@ -4,13 +4,15 @@ Typed routes, the Open Inference Protocol and the API all take it. The lane give
 where traces are exported, a span. BentoML's own request metrics include these requests.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from time import perf_counter
 from typing import NamedTuple
 
+from bentoml.exceptions import BentoMLConfigException
+
 from marmita.contract.errors import ErrorCode, RequestError, error_reply
-from marmita.contract.replies import Call, Reply, Route
+from marmita.contract.replies import Call, Reply, Route, RouteTemplate
 from marmita.oip.routes import canonical, has_error_details
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import Spans
@@ -18,7 +20,7 @@ from marmita.timeouts import Deadline, DeadlineError
 
 
 class RouteMatch(NamedTuple):
-    """A route, with its name in metrics: its path without a version."""
+    """A route, with its name in metrics: its path without a version, or its template."""
 
     endpoint: str
     route: Route
@@ -35,18 +37,33 @@ class Lane:
         spans: Spans,
         timeout_s: float,
     ) -> None:
-        self._routes = {path: RouteMatch(path, route) for path, route in routes.items()}
+        self._routes: dict[str, RouteMatch] = {}
+        self._templates: list[RouteTemplate] = []
         self._versions = versions
         self._metrics = metrics
         self._spans = spans
         self._deadline = Deadline(timeout_s)
+        self.add(routes)
+
+    def add(self, routes: Mapping[str, Route], templates: Iterable[RouteTemplate] = ()) -> None:
+        """Add routes. Raise an error if a path is taken."""
+        if clash := routes.keys() & self._routes.keys():
+            raise BentoMLConfigException(f"there are two routes {min(clash)}: a model has one of the API's")
+        self._routes |= {path: RouteMatch(path, route) for path, route in routes.items()}
+        self._templates += templates
 
     def find(self, path: str) -> RouteMatch | None:
         """Return the route at a path. The paths of the served version lead to the routes of its model."""
         found = self._routes.get(path)
         if found is None and (of_model := canonical(path, self._versions)) is not None:
             return self._routes.get(of_model)
-        return found
+        return found or self._find_template(path)
+
+    def _find_template(self, path: str) -> RouteMatch | None:
+        for one in self._templates:
+            if (route := one.find(path)) is not None:
+                return RouteMatch(one.template, route)
+        return None
 
     async def answer(self, found: RouteMatch, call: Call) -> Reply:
         """Answer a call, errors included, and count it."""

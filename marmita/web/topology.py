@@ -1,7 +1,7 @@
 """Topology: local models, whose runners live in this process, and remote models, whose runners have their own."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import cached_property, partial
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -110,12 +110,6 @@ class Models:
     async def are_ready(self) -> bool:
         return all(await asyncio.gather(*(model.is_ready() for model in self._models.values())))
 
-    async def ready(self, _: Call) -> Reply:
-        """Answer the readiness probe: ready if all models are."""
-        if not await self.are_ready():
-            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "the models are not ready: try again in a moment")
-        return Reply(HTTPStatus.OK, b"\n", b"text/plain; charset=utf-8")
-
     async def _is_ready(self, name: str, _: Call) -> Reply:
         return oip.readiness(await self._models[name].is_ready(), name=name)
 
@@ -146,6 +140,17 @@ def _relay_to(address: str) -> Relay:
         return Relay(path=path)
     found = urlsplit(address)
     return Relay(host=found.hostname or "", port=found.port or 0)
+
+
+def readiness_probe(are_ready: Callable[[], Awaitable[bool]]) -> Route:
+    """Return the route of the readiness probe."""
+
+    async def answer(_: Call) -> Reply:
+        if not await are_ready():
+            raise RequestError(ErrorCode.MODEL_UNAVAILABLE, "the models are not ready: try again in a moment")
+        return Reply(HTTPStatus.OK, b"\n", b"text/plain; charset=utf-8")
+
+    return Route("GET", answer)
 
 
 async def _answer_typed(answer: Callable[[bytes], Any], call: Call) -> Reply:
