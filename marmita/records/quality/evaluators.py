@@ -13,6 +13,10 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.intp]
 
+HIGHEST_VALUE = float(np.finfo(np.float32).max)
+"""The greatest number that a model can return."""
+VALUE = "value"
+"""The name of a table model's predicted number."""
 ALL = "all"
 """The part of a score over all rows, classes or days."""
 
@@ -82,7 +86,10 @@ class Evaluator(ABC):
 
     @abstractmethod
     def inputs(self, rows: Floats) -> dict[str, Doubles]:
-        """Return the figures of the inputs to watch for drift, by their names in the reference statistics."""
+        """Return the figures of the inputs to watch for drift, by their names in the reference statistics.
+
+        Gaps are left out.
+        """
 
     @abstractmethod
     def predictions(self, rows: Floats, outputs: Floats) -> dict[str, Doubles]:
@@ -131,7 +138,7 @@ class ClassEvaluator(Evaluator):
         return len(self.classes)
 
     def inputs(self, rows: Floats) -> dict[str, Doubles]:
-        return _columns(self.features, rows)
+        return {name: values[~np.isnan(values)] for name, values in _columns(self.features, rows).items()}
 
     def predictions(self, rows: Floats, outputs: Floats) -> dict[str, Doubles]:  # noqa: ARG002
         return _columns(self.classes, outputs)
@@ -183,7 +190,7 @@ class ValueEvaluator(Evaluator):
         return 3
 
     def inputs(self, rows: Floats) -> dict[str, Doubles]:
-        return _columns(self.features, rows)
+        return {name: values[~np.isnan(values)] for name, values in _columns(self.features, rows).items()}
 
     def predictions(self, rows: Floats, outputs: Floats) -> dict[str, Doubles]:  # noqa: ARG002
         return _columns([self.target], outputs[:, :1])
@@ -199,6 +206,14 @@ class ValueEvaluator(Evaluator):
     def error_ratio(self, answered: LabelledAnswers, held_out: Mapping[str, Any]) -> float | None:
         errors = np.abs(answered.outputs[:, :1] - answered.truths)
         return ratio(mean(errors[answered.known]), float(held_out["mae"]))
+
+
+def table_evaluator(model: str, contract: Mapping[str, Any]) -> Evaluator:
+    """Return the evaluator of a table model, from its contract."""
+    features = [feature["name"] for feature in contract["features"]]
+    if "classes" in contract:
+        return ClassEvaluator(model, features, contract["classes"])
+    return ValueEvaluator(model, features, VALUE, -HIGHEST_VALUE, HIGHEST_VALUE)
 
 
 def keys(rows: npt.NDArray[Any]) -> list[bytes]:

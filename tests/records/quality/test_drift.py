@@ -185,3 +185,14 @@ def test_a_packed_model_that_is_asked_what_it_was_made_for_raises_no_alarm(
     assert len(found) == evaluator.width + (3 if evaluator is EXAMS else 1)
     assert [one.feature for one in found if one.alarm] == []
     assert all(one.statistic is not None and one.statistic < 0.01 for one in found if one.kind == "prediction")
+
+
+def test_gaps_neither_break_nor_raise_the_drift_of_a_column(reds: Floats) -> None:
+    gappy = reds.copy()
+    gappy[::2, 0], gappy[:, 1] = np.nan, np.nan
+
+    found = watch(gappy, statistics(reds))
+
+    assert not found["fixed_acidity"].alarm
+    assert found["fixed_acidity"].rows == np.isfinite(gappy[:, 0]).sum()
+    assert (found["volatile_acidity"].rows, found["volatile_acidity"].psi) == (0, None)

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from marmita import discovery
-from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, LabelledAnswers, ValueEvaluator
+from marmita.records.quality.evaluators import (
+    ClassEvaluator,
+    Evaluator,
+    LabelledAnswers,
+    ValueEvaluator,
+    table_evaluator,
+)
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.registry.packed_model import PackedModel
 
@@ -276,3 +282,30 @@ def test_of_very_many_windows_some_are_enough() -> None:
     rows = np.random.default_rng(1).uniform(10, 20, size=(3000, STOCKS.window)).astype(np.float32)
 
     assert len(STOCKS.independent(rows)) == 2000
+
+
+def test_the_evaluator_of_a_table_classifier_has_its_columns_and_classes() -> None:
+    contract = {"task": "classification", "features": [{"name": "a b"}, {"name": "preço R$"}], "classes": ["0", "1"]}
+
+    assert table_evaluator("churn", contract) == ClassEvaluator("churn", ["a b", "preço R$"], ["0", "1"])
+
+
+@pytest.mark.parametrize(("truth", "valid"), [(-3e38, True), (0.5, True), (3.5e38, False), ("1", False)])
+def test_the_evaluator_of_a_table_regressor_takes_every_number_that_a_model_can_return(
+    truth: object, valid: bool
+) -> None:
+    evaluator = table_evaluator("rent", {"task": "regression", "features": [{"name": "x"}]})
+
+    if valid:
+        assert evaluator.read(truth) == [(0, truth)]
+    else:
+        with pytest.raises(ValueError, match="must be a number"):
+            evaluator.read(truth)
+
+
+def test_gaps_are_no_values_to_watch() -> None:
+    rows = np.array([[1, np.nan], [np.nan, np.nan], [3, 2]], dtype=np.float32)
+
+    found = ClassEvaluator("two", ("x", "y"), ("no", "yes")).inputs(rows)
+
+    assert {name: values.tolist() for name, values in found.items()} == {"x": [1.0, 3.0], "y": [2.0]}
