@@ -40,6 +40,7 @@ from marmita.registry.champions import champion, promote  # noqa: E402
 from marmita.registry.packed_model import PackedModel  # noqa: E402
 from tests import samples, sharing  # noqa: E402
 from tests.records.postgres import CannotStartError, Postgres  # noqa: E402
+from tests.stores import using_store  # noqa: E402
 
 
 def pytest_unconfigure() -> None:
@@ -108,14 +109,7 @@ def postgresql_url(postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def empty_store(tmp_path: Path) -> Iterator[Path]:
     """A store with nothing in it, in the place of the run's own."""
-    from bentoml._internal.configuration.containers import BentoMLContainer
-    from bentoml._internal.models import ModelStore
-
-    before = BentoMLContainer.model_store_dir.get(), BentoMLContainer.model_store.get()
     folder = tmp_path / "home" / "models"
     folder.mkdir(parents=True)
-    BentoMLContainer.model_store_dir.set(str(folder))
-    BentoMLContainer.model_store.set(ModelStore(folder))
-    yield folder
-    BentoMLContainer.model_store_dir.set(before[0])
-    BentoMLContainer.model_store.set(before[1])
+    with using_store(folder):
+        yield folder

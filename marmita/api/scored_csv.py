@@ -30,7 +30,7 @@ class CsvRows(NamedTuple):
     def read(cls, table: CsvTable, columns: Sequence[Column], *, ignore_extra: bool) -> "CsvRows":
         """Find the columns by name, and parse their cells."""
         places = _places(table.header, columns, ignore_extra=ignore_extra)
-        parsed = [_parse(row, len(table.header), columns, places) for row in table.rows]
+        parsed = [_parse(row, table, columns, places) for row in table.rows]
         valid = [row for row in parsed if not isinstance(row, str)]
         return cls(
             [list(cells) for cells in zip(*valid, strict=True)], [r if isinstance(r, str) else "" for r in parsed]
@@ -88,13 +88,15 @@ def _places(header: Sequence[str], columns: Sequence[Column], *, ignore_extra: b
     return [found.get(column.name) for column in columns]
 
 
-def _parse(row: Sequence[str], width: int, columns: Sequence[Column], places: Sequence[int | None]) -> list[Cell] | str:
-    if len(row) != width:
-        return f"the row has {len(row)} cells, and the header {width}"
+def _parse(
+    row: Sequence[str], table: CsvTable, columns: Sequence[Column], places: Sequence[int | None]
+) -> list[Cell] | str:
+    if len(row) != len(table.header):
+        return f"the row has {len(row)} cells, and the header {len(table.header)}"
     cells = []
     for column, place in zip(columns, places, strict=True):
         try:
-            cells.append(parse(column, row[place] if place is not None else ""))
+            cells.append(parse(column, row[place] if place is not None else "", table.decimal))
         except ValueError as error:
             return f"{_short(column.name)}: {error}"
     return cells

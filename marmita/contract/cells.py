@@ -15,7 +15,7 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MAX_SHOWN = 40
 
 
-def parse(column: Column, text: str) -> Cell:
+def parse(column: Column, text: str, decimal: str = ".") -> Cell:
     """Return the value that a text stands for. Raise a ValueError if it is not valid."""
     if column.kind is Kind.CATEGORY:
         return check(column, text if text in column.numbers else _without_gap(text))
@@ -26,9 +26,10 @@ def parse(column: Column, text: str) -> Cell:
         if (found := _BOOLEANS.get(stripped.lower())) is None:
             raise ValueError(f"must be true or false, not {shown(text)}")
         return found
-    if not _NUMBER.fullmatch(stripped):
+    plain = stripped.replace(decimal, ".", 1)
+    if not _NUMBER.fullmatch(plain):
         raise ValueError(f"must be a number, not {shown(text)}")
-    return check(column, float(stripped))
+    return check(column, float(plain))
 
 
 def check(column: Column, value: Cell) -> Cell:

@@ -24,6 +24,11 @@ class CsvTable(NamedTuple):
     rows: list[list[str]]
     delimiter: str
 
+    @property
+    def decimal(self) -> str:
+        """The decimal mark. Files with a comma for it are separated by semicolons."""
+        return "," if self.delimiter == ";" else "."
+
 
 def read(body: bytes, most_rows: int = MAX_ROWS) -> CsvTable:
     """Read a table whose first line is the header. Empty lines are skipped."""
