@@ -9,7 +9,9 @@ from marmita.records.operations import decisions
 from marmita.registry import champions, packed_model, tracking
 from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
+from marmita.registry.tables import is_table
 from marmita.runtime.recording import database
+from marmita.runtime.table_model import TableModel
 
 
 def promote(options: argparse.Namespace) -> None:
@@ -76,6 +78,8 @@ def _check(packed: PackedModel) -> None:
     """Raise unless this code can serve a version: a service would fail to start with it."""
     if packed.name in discovery.names():
         check_servable(packed, discovery.runner(packed.name).contract)
+    elif is_table(packed):
+        TableModel.load(packed)
     else:
         packed.check()
 

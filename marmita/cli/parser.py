@@ -54,8 +54,9 @@ def _add_models(commands: Any) -> None:
     serve.add_argument("--port", type=_port, default=3000, help="the port to listen on")
     serve.set_defaults(run=_lazy("serve"))
 
-    bento = commands.add_parser("bento", help="build the Bento of all models, or of one")
-    bento.add_argument("model", nargs="?", choices=names)
+    bento = commands.add_parser("bento", help="build the Bento of all models with code, or of one model")
+    bento.add_argument("model", nargs="?", help="a model with code, or a table model in the store")
+    bento.add_argument("--tables", nargs="+", metavar="MODEL", help="table models to add to the models with code")
     bento.set_defaults(run=_lazy("bento"))
 
     chart = commands.add_parser("chart", help="write the models into the values of the Helm chart")

@@ -1,7 +1,6 @@
 """Cells: single values of a table, checked against their column, or parsed from text."""
 
 import re
-from math import isfinite
 
 from marmita.contract.columns import MAX_WORD, Cell, Column, Kind
 
@@ -64,7 +63,7 @@ def _check_word(column: Column, word: str) -> None:
 
 
 def _check_number(column: Column, number: float) -> None:
-    if not isfinite(number) or not column.least <= number <= column.most:
+    if not column.least <= number <= column.most:  # false for NaN, too
         raise ValueError(f"must be a number from {column.least:g} to {column.most:g}, not {shown(number)}")
     if column.kind is Kind.INTEGER and number % 1:
         raise ValueError(f"must be a whole number, not {shown(number)}")

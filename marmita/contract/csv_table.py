@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from marmita.contract.cells import shown
 from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.requests import MAX_ROWS
 
@@ -95,7 +96,7 @@ def _check_header(header: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in header:
         if name in seen:
-            raise _invalid(f"two columns are called {name!r}")
+            raise _invalid(f"two columns are called {shown(name)}")
         seen.add(name)
 
 

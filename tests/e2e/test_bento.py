@@ -11,8 +11,10 @@ import pytest
 import yaml
 
 from marmita.registry.packed_model import PackedModel
-from tests.e2e.server import BENTOML, ROOT, environment, home, metric_samples, serve, until
+from tests.e2e.server import BENTOML, ROOT, Server, environment, home, metric_samples, serve, until
+from tests.packed_tables import NUMBERS, pack_table
 from tests.samples import REQUESTS, SCORE, wines
+from tests.stores import using_store
 
 
 def bentoml(*arguments: str, home: Path, cwd: Path = ROOT) -> str:
@@ -225,3 +227,42 @@ def test_a_bento_without_a_champion_names_the_model_and_is_not_built(tmp_path: P
         assert f"python -m training.{model[0] if model else 'fetal_health'}" in done.stderr
         assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("bentos/*/*"))
+
+
+@pytest.fixture
+def with_tables(champions: dict[str, PackedModel], tmp_path: Path) -> Path:
+    """A home whose store has two table models beside the champions."""
+    store = tmp_path / "home" / "models"
+    store.mkdir(parents=True)
+    for packed in champions.values():
+        (store / packed.name).symlink_to(packed.path.parent)
+    with using_store(store):
+        pack_table("churn", NUMBERS)
+        pack_table("price", NUMBERS)
+    return store.parent
+
+
+def ask_table(server: Server, name: str) -> httpx.Response:
+    return httpx.post(f"{server.url}/models/{name}/predict", json={"rows": [{"x": 1, "y": 2}]})
+
+
+def test_a_table_model_has_a_bento_of_its_own(with_tables: Path, tmp_path: Path) -> None:
+    tag, bento = marmita_bento(with_tables, "churn")
+    assert tag.startswith("churn:")
+    assert not [file for file in code_of(bento) if file.startswith("bentos/") and file != "bentos/__init__.py"]
+
+    elsewhere = tmp_path / "elsewhere"
+    bentoml("export", tag, f"{tmp_path}/churn.bento", home=with_tables)
+    bentoml("import", f"{tmp_path}/churn.bento", home=elsewhere)
+    with serve(elsewhere, "churn:latest", cwd=tmp_path) as server:
+        assert ask_table(server, "churn").json()[0]["value"] == 3
+        assert ask_table(server, "price").status_code == 404
+        assert [one["name"] for one in httpx.get(f"{server.url}/models").json()["models"]] == ["churn"]
+
+
+def test_table_models_are_packed_beside_those_with_code(with_tables: Path, tmp_path: Path) -> None:
+    tag, _ = marmita_bento(with_tables, "--tables", "price")
+    with serve(with_tables, tag, cwd=tmp_path) as server:
+        assert ask_table(server, "price").json()[0]["value"] == 3
+        assert ask_table(server, "churn").status_code == 404
+        assert len(httpx.get(f"{server.url}/models").json()["models"]) == 4
