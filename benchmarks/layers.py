@@ -44,7 +44,7 @@ class Layers:
         import bentoml
 
         from bentos.wine_quality import HEADERS, Wine
-        from marmita.contract.rows import features, to_array
+        from marmita.contract.rows import features
         from marmita.runtime.endpoints import endpoints_of
         from marmita.training.rows import read_rows
         from training import DATA
@@ -53,8 +53,8 @@ class Layers:
         service: Any = bentoml.get_current_service()
         self._runner: Any = service.wine_quality
         self._endpoint = endpoints_of(self._runner.__class__)[SCORE]
-        self._array = to_array([Wine.model_validate(one) for one in found], features(Wine))
         self._json = json.dumps({"wines": found}).encode()
+        self._array = self._endpoint.read(self._json)
         tensor = {"name": self._runner.served.signature.input, "shape": list(self._array.shape), "datatype": "FP32"}
         self._tensors = json.dumps({"inputs": [tensor | {"data": self._array.ravel().tolist()}]}).encode()
         self._front = app

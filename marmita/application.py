@@ -89,7 +89,7 @@ def document(service: "bentoml.Service[Any]") -> Any:
     runners, tables = runners_of(service), table_store(service)
     about, operations = _about(service), _operations(service, runners, tables, ApiKeys(settings().keys))
     inferences = [*_inferences(runners), *tables_api.inferences(tables)]
-    return openapi.build(about.name, about.about, about.version, inferences, operations)
+    return openapi.build(about.name, about.about, about.version, inferences, operations, serves_tables=tables.serves)
 
 
 def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:

@@ -14,6 +14,7 @@ from bentoml.exceptions import BentoMLConfigException
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from marmita.api import tables
 from marmita.api.operations import KEY, Operation
 from marmita.contract.answers import Error
 from marmita.contract.openapi import ERRORS, Inference, errors, example, json_of, reference
@@ -41,13 +42,21 @@ yaml.add_representer(Document, lambda dumper, document: dumper.represent_dict(do
 
 
 def build(
-    title: str, about: str, version: str, inferences: Sequence[Inference], operations: Sequence[Operation]
+    title: str,
+    about: str,
+    version: str,
+    inferences: Sequence[Inference],
+    operations: Sequence[Operation],
+    *,
+    serves_tables: bool = False,
 ) -> Document:
     """Build the OpenAPI document of a service with these routes."""
     requests: set[type[BaseModel]] = {one.request for one in inferences} | {
         one.request for one in operations if one.request
     }
     answers: set[type[BaseModel]] = {Error, *(one.answer for one in inferences), *(one.answer for one in operations)}
+    if serves_tables:
+        answers.update(tables.ANSWERS)
     models = sorted(requests | answers, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
         [(model, "validation" if model in requests else "serialization") for model in models],
@@ -55,7 +64,8 @@ def build(
         ref_template="#/components/schemas/{model}",
     )
     _check_names(models, schemas["$defs"])
-    paths: dict[str, Any] = {inference.path: {"post": _inference(inference)} for inference in inferences}
+    paths: dict[str, Any] = tables.document() if serves_tables else {}
+    paths |= {inference.path: {"post": _inference(inference)} for inference in inferences}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = operation.document()
     paths |= document.paths({one.model: one for one in inferences if one.many})

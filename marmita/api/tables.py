@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
-from marmita.api.operations import parameters
+from marmita.api.operations import parameters, query_parameter
 from marmita.api.scored_csv import CsvRows, write_scored
 from marmita.contract import csv_table
+from marmita.contract.answers import Error
 from marmita.contract.columns import columns_of
 from marmita.contract.errors import ErrorCode, RequestError
-from marmita.contract.openapi import Inference
+from marmita.contract.openapi import ERRORS, Inference, errors, reference
 from marmita.contract.replies import JSON, Call, Handler, Reply, Route, RouteTemplate
 from marmita.contract.tables import ROWS, TableClass, TableValue, example_of, request_class, row_class
 from marmita.oip.columns import example_tensors
@@ -24,6 +26,10 @@ from marmita.runtime.table_models import TableModels
 
 CSV = b"text/csv"
 JSON_OR_CSV = (JSON, CSV)
+ANSWERS = (TableClass, TableValue)
+EXTRA = query_parameter(
+    "extra", "What to do with columns that the model does not need", "ignore", required=False, enum=["error", "ignore"]
+)
 PREDICT = "/models/{name}/predict"
 PREDICT_VERSION = "/models/{name}/versions/{version}/predict"
 
@@ -59,6 +65,40 @@ def inferences(store: TableStore) -> list[Inference]:
     """Return the typed routes of all table models for OpenAPI."""
     found = (store.champion(name) for name in store.names())
     return [_inference(packed) for packed in found if packed]
+
+
+def document() -> dict[str, Any]:
+    """Return the path items of OpenAPI for any table model. Those that are served have items of their own, too."""
+    rows = {"type": "array", "items": {"type": "object"}, "description": "Values by column"}
+    json = {"schema": {"type": "object", "properties": {ROWS: rows}, "required": [ROWS]}}
+    csv: dict[str, Any] = {"schema": {"type": "string"}}
+    answers = {"anyOf": [{"type": "array", "items": reference(answer)} for answer in ANSWERS]}
+    content = {"application/json": {"schema": answers}, "text/csv": csv}
+    operation = {
+        "tags": ["models"],
+        "requestBody": {"required": True, "content": {"application/json": json, "text/csv": csv}},
+        "responses": {
+            "200": {"description": "One answer for each row, in the rows' order.", "content": content},
+            **errors(ERRORS | {HTTPStatus.NOT_FOUND: "There is no such table model."}, Error.__name__),
+        },
+    }
+    about = {PREDICT: "Predict with a table model", PREDICT_VERSION: "Predict with one version of a table model"}
+    names = {PREDICT: "predict", PREDICT_VERSION: "predict_version"}
+    return {
+        path: {
+            "post": operation
+            | {"operationId": names[path], "summary": summary, "parameters": [*_path_parameters(path), EXTRA]}
+        }
+        for path, summary in about.items()
+    }
+
+
+def _path_parameters(path: str) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "pattern": f"^{pattern}$"}}
+        for name, pattern in NAMES.items()
+        if f"{{{name}}}" in path
+    ]
 
 
 def _predictor(models: TableModels, name: str, version: str) -> Handler:

@@ -19,7 +19,8 @@ from marmita.api.operations import Api
 from marmita.api.quality import MAX_PENDING, MAX_RUNNING
 from marmita.contract.replies import Reply
 from marmita.records.database.database import Database
-from marmita.runtime.slot import measure
+from marmita.registry.tables import TableStore
+from marmita.runtime.slot import ServedVersion
 from tests.records.grades import GRADES, REFERENCE
 from tests.web.fronts import call, lane
 
@@ -44,7 +45,7 @@ class SlowSlot:
             self.most_at_work = max(self.at_work, self.most_at_work)
         try:
             assert self.go.wait(30)
-            return measure(self.packed, GRADES, database, window)
+            return ServedVersion(self.packed, GRADES).measure(database, window)
         finally:
             with self.lock:
                 self.at_work -= 1
@@ -59,7 +60,7 @@ def slot() -> SlowSlot:
 def ask(slot: SlowSlot, tmp_path: Path) -> Iterator[Ask]:
     """Asks for a window, within a deadline."""
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    api = Api(["a"], lambda _: slot, lambda: database, ApiKeys([]))  # type: ignore[arg-type, return-value]
+    api = Api({"a": lambda: slot}, TableStore([]), lambda: database, ApiKeys([]))  # type: ignore[dict-item, return-value]
     (operation,) = quality.operations(api)
     routes = operation.routes()
     hurried, patient = lane(routes, timeout_s=DEADLINE_S), lane(routes, timeout_s=30)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from bentos.fetal_health import Exam
 from bentos.wine_quality import Wine
 from marmita import discovery
-from marmita.contract.rows import describe, example, features, to_array
+from marmita.contract.rows import RowsReader, describe, example, features, rows_request
 from marmita.runtime.endpoints import endpoints_of
 
 NAMES = ["fetal_health", "wine_quality", "stock_forecast"]
@@ -38,9 +38,10 @@ def test_each_feature_is_described_with_unit_and_range(row: type[BaseModel]) -> 
 
 
 def test_rows_become_columns_in_the_contracts_order() -> None:
-    wines = [Wine(**example(Wine)), Wine(**(example(Wine) | {"alcohol": 12.5}))]
+    request = rows_request(Wine, "wines")
+    wines = [example(Wine), example(Wine) | {"alcohol": 12.5}]
 
-    array = to_array(wines, features(Wine))
+    array = RowsReader(Wine, request, "wines").validated(request.model_validate({"wines": wines}))
 
     assert array.shape == (2, 11)
     assert array[1, features(Wine).index("alcohol")] == 12.5

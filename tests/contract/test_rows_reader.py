@@ -14,7 +14,7 @@ import pytest
 from pydantic import ConfigDict, ValidationError
 
 from marmita.contract.requests import MAX_ROWS
-from marmita.contract.rows import Row, RowsReader, also_known_as, feature, features, rows_request, to_array
+from marmita.contract.rows import Row, RowsReader, also_known_as, feature, features, rows_request
 
 
 class Leaf(Row):
@@ -176,7 +176,8 @@ def said_by_class(request: Any, body: bytes) -> Any:
     except ValidationError as error:
         return error.errors(include_url=False, include_input=False, include_context=False)
     (field,) = request.model_fields
-    return to_array(getattr(validated, field), features(ROWS[request]))
+    names = features(ROWS[request])
+    return np.array([[getattr(row, name) for name in names] for row in getattr(validated, field)], np.float32)
 
 
 def said_by_reader(request: Any, body: bytes) -> Any:

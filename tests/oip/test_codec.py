@@ -15,7 +15,7 @@ import pytest
 from marmita.contract.errors import RequestError
 from marmita.contract.requests import MAX_ROWS
 from marmita.contract.rows import Floats
-from marmita.oip.codec import InferenceRequest, read, write
+from marmita.oip.codec import InferenceRequest, describe, read, write
 from marmita.runtime.signature import Signature, ValueBounds
 
 ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
@@ -444,3 +444,18 @@ def test_whatever_is_sent_is_answered_or_refused(seed: int) -> None:
             answers += 1
 
     assert 100 < answers < 1900
+
+
+def test_a_signature_describes_itself_in_the_protocol_s_words() -> None:
+    signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, ANYTHING)
+
+    assert describe(signature) == {
+        "name": "trees",
+        "versions": ["v1"],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}],
+        "outputs": [
+            {"name": "middle", "datatype": "FP32", "shape": [-1, 1]},
+            {"name": "ends", "datatype": "FP32", "shape": [-1, 2]},
+        ],
+    }

@@ -15,6 +15,7 @@ from marmita.contract.errors import RequestError
 from marmita.contract.rows import Floats
 from marmita.registry.onnx_model import OnnxModel
 from marmita.runtime import runner
+from marmita.runtime.loaded_model import LoadedModel
 from marmita.runtime.runner import Runner, model_name
 
 
@@ -39,19 +40,28 @@ class Metrics:
         self.counted.append(given)
 
 
+class DoublingModel(LoadedModel):
+    """A loaded model without a packed one."""
+
+    def __init__(self, metrics: Any, recorder: Any, model: Any) -> None:
+        self.name, self.version = "doubling", "v1"
+        self.metrics, self._recorder, self.model = metrics, recorder, model
+        self.run: Any = self._double
+
+    async def _double(self, rows: Floats) -> Floats:
+        return rows * 2
+
+    def unusual(self, rows: Floats) -> list[list[str]]:
+        return [[] for _ in rows]
+
+
 class Doubling(Runner):
     """Doubles its rows, which the third of them does not survive."""
 
     def __init__(self, recorder: Recorder | None, model: Any = None) -> None:
         self.metrics = Metrics()
-        served = SimpleNamespace(
-            name="doubling", version="v1", run=self._double, metrics=self.metrics, unusual=lambda _: [], model=model
-        )
+        served = DoublingModel(self.metrics, recorder, model)
         self._slot: Any = SimpleNamespace(load=lambda: served)
-        self._recorder: Any = recorder
-
-    async def _double(self, rows: Floats) -> Floats:
-        return rows * 2
 
     def outcomes(self, _rows: Floats, _outputs: Floats) -> Iterable[str]:
         return []

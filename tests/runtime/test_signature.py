@@ -52,18 +52,3 @@ def test_outputs_lie_side_by_side_in_their_order() -> None:
     signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, BOUNDS)
 
     assert signature.columns == {"middle": slice(0, 1), "ends": slice(1, 3)}
-
-
-def test_a_signature_describes_itself_in_the_protocol_s_words() -> None:
-    signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, BOUNDS)
-
-    assert signature.describe() == {
-        "name": "trees",
-        "versions": ["v1"],
-        "platform": "onnxruntime_onnx",
-        "inputs": [{"name": "features", "datatype": "FP32", "shape": [-1, 3]}],
-        "outputs": [
-            {"name": "middle", "datatype": "FP32", "shape": [-1, 1]},
-            {"name": "ends", "datatype": "FP32", "shape": [-1, 2]},
-        ],
-    }
