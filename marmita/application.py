@@ -88,8 +88,14 @@ def document(service: "bentoml.Service[Any]") -> Any:
     """Return the OpenAPI document of a service."""
     runners, tables = runners_of(service), table_store(service)
     about, operations = _about(service), _operations(service, runners, tables, ApiKeys(settings().keys))
-    inferences = [*_inferences(runners), *tables_api.inferences(tables)]
-    return openapi.build(about.name, about.about, about.version, inferences, operations, serves_tables=tables.serves)
+    return openapi.build(
+        about.name,
+        about.about,
+        about.version,
+        _inferences(runners, tables),
+        operations,
+        serves_tables=tables.serves,
+    )
 
 
 def runners_of(service: "bentoml.Service[Any]") -> dict[str, type[Runner]]:
@@ -103,12 +109,14 @@ def table_store(service: "bentoml.Service[Any]") -> TableStore:
     return TableStore(runners_of(service), serves=not issubclass(service.inner, Runner))
 
 
-def _inferences(runners: Mapping[str, type[Runner]]) -> list[Inference]:
-    return [
+def _inferences(runners: Mapping[str, type[Runner]], tables: TableStore) -> list[Inference]:
+    """Return the typed routes of all models that are served now."""
+    with_code = [
         Inference(model_name(runner), one.path, one.operation, one.about, one.request, one.answer, one.many)
         for runner in runners.values()
         for one in endpoints_of(runner).values()
     ]
+    return [*with_code, *tables_api.inferences(tables)]
 
 
 def _operations(
@@ -120,7 +128,7 @@ def _operations(
     models = {name: partial(_current_of, runner) for name, runner in runners.items()}
     api = Api(models, tables, database, keys)
     operations = [operation for resource in resources for operation in resource.operations(api)]
-    return [index.operation(api, _about(service), _inferences(runners)), *operations]
+    return [index.operation(api, _about(service), partial(_inferences, runners, tables)), *operations]
 
 
 def _current_of(runner: type[Runner]) -> ServedVersion:

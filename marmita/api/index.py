@@ -6,7 +6,7 @@ The page is one document without scripts or external resources.
 import base64
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from html import escape
 from http import HTTPStatus
@@ -73,10 +73,11 @@ class ServiceIndex(Answer):
     links: list[str] = Field(description="The paths of the document, the models, the metrics and the readiness probe")
 
 
-def operation(api: Api, about: ServiceInfo, inferences: Sequence[Inference]) -> Operation:
-    """Return the operation that shows the index."""
+def operation(api: Api, about: ServiceInfo, served: Callable[[], Sequence[Inference]]) -> Operation:
+    """Return the operation that shows the index of the routes that `served` returns."""
 
     async def show(call: Call) -> Reply:
+        inferences = served()
         index = ServiceIndex(
             **about._asdict(), models=[_indexed(api, name, inferences) for name in api.names()], links=[*LINKS]
         )
@@ -121,6 +122,8 @@ def _curl(origin: str, inferences: Sequence[Inference]) -> str:
     Routes that give one answer for all rows are left out, as they may need stored records.
     """
     examples = {one.path: to_json(example(one.request)).decode() for one in inferences if one.many}
+    if not examples:
+        return f"curl {origin}/models"
     path = min(examples, key=lambda one: len(examples[one]))
     return f"curl {origin}{path} -H 'Content-Type: application/json' -d {shlex.quote(examples[path])}"
 
