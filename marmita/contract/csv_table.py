@@ -61,7 +61,14 @@ def write(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: st
 
 def delimiter_of(line: str) -> str:
     """Return the delimiter of a file, from its first line: the one that gives the most columns."""
-    return max(DELIMITERS, key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
+    return max(DELIMITERS, key=lambda one: _width(line, one))
+
+
+def _width(line: str, delimiter: str) -> int:
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter), []))
+    except csv.Error:  # with this delimiter, a cell is too long
+        return 0
 
 
 def _escape(value: object) -> object:
