@@ -14,11 +14,12 @@ from typing import Any, ClassVar
 from pydantic import AliasChoices, TypeAdapter, ValidationError
 
 from marmita import discovery
+from marmita.contract.csv_dialect import delimiter_of
 from marmita.contract.rows import Row, example, features
 from marmita.runtime.endpoints import Endpoint, endpoints_of
 from marmita.runtime.runner import Runner
 from marmita.runtime.tables import Classifier, Regressor, TableRunner
-from marmita.training.rows import delimiter_of, read_rows, unseen
+from marmita.training.rows import read_rows, unseen
 
 VARIED_ROWS = 200
 SPREAD = 0.2

@@ -7,9 +7,10 @@ import pytest
 from pydantic import ConfigDict
 
 from marmita import discovery
+from marmita.contract.csv_dialect import DELIMITERS
 from marmita.contract.rows import Row, also_known_as, example, feature, features
 from marmita.traffic import SPREAD, every_traffic, unseen_rows, varied_rows
-from marmita.training.rows import DELIMITERS, is_held_out
+from marmita.training.rows import is_held_out
 
 HEADERS = {"petal_length": "Petal.Length"}
 

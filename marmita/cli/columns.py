@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from marmita.contract.csv_dialect import delimiter_of
 from marmita.contract.rows import Row
-from marmita.training.rows import delimiter_of
 
 MOST_CLASSES = 100
 FEW_VALUES = 10

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from marmita.contract.cells import shown
+from marmita.contract.csv_dialect import delimiter_of
 from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.requests import MAX_ROWS
 
-DELIMITERS = ",;\t|"
 MAX_COLUMNS = 10_000
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
@@ -57,18 +57,6 @@ def write(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: st
     writer.writerow(map(_escape, header))
     writer.writerows(map(_escape, row) for row in rows)
     return out.getvalue().encode()
-
-
-def delimiter_of(line: str) -> str:
-    """Return the delimiter of a file, from its first line: the one that gives the most columns."""
-    return max(DELIMITERS, key=lambda one: _width(line, one))
-
-
-def _width(line: str, delimiter: str) -> int:
-    try:
-        return len(next(csv.reader([line], delimiter=delimiter), []))
-    except csv.Error:  # with this delimiter, a cell is too long
-        return 0
 
 
 def _escape(value: object) -> object:

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-DELIMITERS = ",;\t"
 HELD_OUT_PERCENT = 20
 
 Row = dict[str, float]
@@ -24,11 +23,6 @@ def read_rows(
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, delimiter=delimiter)
         return [{name: float(row[column]) for name, column in columns.items()} for row in reader]
-
-
-def delimiter_of(line: str) -> str:
-    """Return the delimiter of a file, from its first line: the one that gives the most columns."""
-    return max(DELIMITERS, key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
 
 
 def unseen(rows: Iterable[Row]) -> list[Row]:

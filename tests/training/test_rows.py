@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from marmita.training.examples import Doubles
-from marmita.training.rows import Row, delimiter_of, unseen
+from marmita.training.rows import Row, unseen
 from tests import samples
 from training import fetal_health, wine_quality
 
@@ -33,14 +32,6 @@ def test_unseen_wines_are_those_that_training_holds_out() -> None:
 
     assert np.array_equal(found.astype(np.float32), wines.features[wines.held_out])
     assert len(found) == 275
-
-
-@pytest.mark.parametrize(
-    ("line", "delimiter"),
-    [("a,b", ","), ("a;b", ";"), ("a\tb", "\t"), ("a", ","), ('"a;b;c",d', ","), ("a,5;b;c", ";"), ("", ",")],
-)
-def test_a_delimiter_is_what_makes_most_columns(line: str, delimiter: str) -> None:
-    assert delimiter_of(line) == delimiter
 
 
 def test_reading_rows_takes_nothing_that_only_training_needs() -> None:
