@@ -83,7 +83,7 @@ def failures(database: Database, models: Collection[str]) -> dict[str, int]:
     return {model: _count_failures(database, model) for model in models}
 
 
-def fruitless(database: Database, model: str, champion: str, since: datetime) -> Sequence[Decision]:
+def without_promotion(database: Database, model: str, champion: str, since: datetime) -> Sequence[Decision]:
     """Return the closed retrainings since the champion was made that did not produce it, oldest first.
 
     They include one whose champion was rolled back, as it would have the same result again.

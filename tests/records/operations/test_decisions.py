@@ -76,19 +76,19 @@ def test_failures_are_counted_until_a_training_went_through(database: Database) 
     assert decisions.failures(database, ["a"]) == {"a": 0}
 
 
-def test_what_did_not_make_the_champion_was_of_no_use(database: Database) -> None:
+def test_retrainings_that_did_not_make_the_champion_are_without_promotion(database: Database) -> None:
     retrained(database, REJECTED, "b")
     before = retrained(database, REJECTED)
     made = datetime.now(UTC)
-    of_no_use = [retrained(database, outcome) for outcome in (REJECTED, FAILED, INTERRUPTED)]
+    in_vain = [retrained(database, outcome) for outcome in (REJECTED, FAILED, INTERRUPTED)]
     taken_back = retrained(database, PROMOTED, tag="a:v2")
     decisions.begin(database, "a", LEAVE, [], {})
     decisions.begin(database, "a", RETRAIN, [], {})
 
-    found = [one.id for one in decisions.fruitless(database, "a", "a:v1", since=made)]
-    assert found == [*of_no_use, taken_back]
-    found = [one.id for one in decisions.fruitless(database, "a", "a:v2", since=LONG_AGO)]
-    assert found == [before, *of_no_use]
+    found = [one.id for one in decisions.without_promotion(database, "a", "a:v1", since=made)]
+    assert found == [*in_vain, taken_back]
+    found = [one.id for one in decisions.without_promotion(database, "a", "a:v2", since=LONG_AGO)]
+    assert found == [before, *in_vain]
 
 
 def test_they_are_kept_for_a_year_and_longer_if_all_is(database: Database) -> None:
