@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from marmita.cli.parser import parser
 from marmita.cli.templates import quoted
 from tests.e2e.server import ROOT
+from tests.messages import mentions
 
 FLOWERS = ["sepal length", "Petal.Length", "species"]
 NASTY = [
@@ -191,35 +193,35 @@ GOOD = "a,b,kind\n1,2,x\n3,4,y\n"
 
 
 @pytest.mark.parametrize(
-    ("content", "arguments", "said"),
+    ("content", "arguments", "named"),
     [
-        (GOOD, ["--target", "sort"], "has no column sort: it has a, b, kind"),
-        (GOOD, ["--target", "kind", "--drop", "c"], "has no column c"),
-        (GOOD, ["--target", "kind", "--unit", "c=cm"], "has no column c"),
-        (GOOD, ["--target", "kind", "--unit", "a"], "write COLUMN=UNIT"),
-        (GOOD, ["--target", "kind", "--drop", "a", "--drop", "b"], "no column is left"),
-        (GOOD, ["--target", "kind", "--kind", "regressor"], "line 2: the column kind is 'x', not a number"),
-        (GOOD, ["--target", "a", "--drop", "b"], "line 2: the column kind is 'x', not a number. Mend it, or leave"),
-        ("a,b\n1,x\n,y\n", ["--target", "b"], "line 3: the column a is empty"),
-        ("a,b\n1,x\nnan,y\n", ["--target", "b"], "line 3: the column a is 'nan', not a number"),
-        ("a,b\n1,x\n1e39,y\n", ["--target", "b"], "line 3: the column a is '1e39', not a number"),
-        ("a,b\n1,x\n1_0,y\n", ["--target", "b"], "line 3: the column a is '1_0', not a number"),
-        ("a,b\n1,x\n2,\n", ["--target", "b"], "line 3: the class in the column b is empty"),
-        ("a,b\n1,x\n2,_y\n", ["--target", "b"], "line 3: the class in the column b begins with _"),
-        ("a,b\n1,x\n2,x\n", ["--target", "b"], "has 1 classes"),
-        ("a,b\n1,2\n\n1,2,3\n", ["--target", "b"], "line 4: 3 columns, and the first line has 2"),
-        ('"a\nb",c\n1,2\n1\n', ["--target", "c"], "line 4: 1 columns, and the first line has 2"),
-        ("a,a,b\n1,2,x\n", ["--target", "b"], "has the column a twice"),
-        ("a b,A.B,c\n1,2,x\n3,4,y\n", ["--target", "c"], "the columns a b and A.B would both be called a_b"),
-        ("a,b\n", ["--target", "b"], "has no rows"),
-        ("", ["--target", "b"], "has no rows"),
-        ("a,b\n1,é\n2,x\n".encode("latin-1"), ["--target", "b"], "can't be read as a CSV in UTF-8"),
-        (b"a,b\n1,\x00\n", ["--target", "b"], ""),
-        (GOOD, [], "--target is missing"),
+        (GOOD, ["--target", "sort"], ["sort", "a, b, kind"]),
+        (GOOD, ["--target", "kind", "--drop", "c"], ["c", "a, b, kind"]),
+        (GOOD, ["--target", "kind", "--unit", "c=cm"], ["c", "a, b, kind"]),
+        (GOOD, ["--target", "kind", "--unit", "a"], ["--unit a", "COLUMN=UNIT"]),
+        (GOOD, ["--target", "kind", "--drop", "a", "--drop", "b"], ["no column"]),
+        (GOOD, ["--target", "kind", "--kind", "regressor"], ["line 2", "kind", "'x'"]),
+        (GOOD, ["--target", "a", "--drop", "b"], ["line 2", "kind", "'x'", "--drop 'kind'"]),
+        ("a,b\n1,x\n,y\n", ["--target", "b"], ["line 3", "a", "empty"]),
+        ("a,b\n1,x\nnan,y\n", ["--target", "b"], ["line 3", "a", "'nan'"]),
+        ("a,b\n1,x\n1e39,y\n", ["--target", "b"], ["line 3", "a", "'1e39'"]),
+        ("a,b\n1,x\n1_0,y\n", ["--target", "b"], ["line 3", "a", "'1_0'"]),
+        ("a,b\n1,x\n2,\n", ["--target", "b"], ["line 3", "b", "empty"]),
+        ("a,b\n1,x\n2,_y\n", ["--target", "b"], ["line 3", "b", "_"]),
+        ("a,b\n1,x\n2,x\n", ["--target", "b"], ["b", "1 classes"]),
+        ("a,b\n1,2\n\n1,2,3\n", ["--target", "b"], ["line 4", 3, 2]),
+        ('"a\nb",c\n1,2\n1\n', ["--target", "c"], ["line 4", 1, 2]),
+        ("a,a,b\n1,2,x\n", ["--target", "b"], ["column a", "twice"]),
+        ("a b,A.B,c\n1,2,x\n3,4,y\n", ["--target", "c"], ["a b", "A.B", "a_b"]),
+        ("a,b\n", ["--target", "b"], ["data.csv", "no rows"]),
+        ("", ["--target", "b"], ["data.csv", "no rows"]),
+        ("a,b\n1,é\n2,x\n".encode("latin-1"), ["--target", "b"], ["data.csv", "UTF-8"]),
+        (b"a,b\n1,\x00\n", ["--target", "b"], []),
+        (GOOD, [], ["--target"]),
     ],
 )
 def test_what_is_wrong_is_told_and_nothing_is_left_behind(
-    project: Path, new_model: New, tmp_path: Path, content: str | bytes, arguments: list[str], said: str
+    project: Path, new_model: New, tmp_path: Path, content: str | bytes, arguments: list[str], named: list[object]
 ) -> None:
     file = tmp_path / "data.csv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -228,7 +230,7 @@ def test_what_is_wrong_is_told_and_nothing_is_left_behind(
     with pytest.raises(ValueError, match=r".") as error:
         new_model("thing", "--csv", file, *arguments)
 
-    assert said in str(error.value)
+    assert mentions(str(error.value), *named)
     assert sorted(project.rglob("*")) == before
 
 
@@ -238,7 +240,7 @@ def test_what_is_wrong_is_told_and_nothing_is_left_behind(
 def test_a_name_that_is_none_is_told(project: Path, new_model: New, tmp_path: Path, name: str) -> None:
     before = sorted(project.rglob("*"))
 
-    with pytest.raises(ValueError, match=r"can't be a model's name|NAME is missing"):
+    with pytest.raises(ValueError, match=re.escape(name) or "NAME"):
         new_model(name, "--csv", flowers(tmp_path), "--target", "species")
 
     assert sorted(project.rglob("*")) == before
@@ -251,7 +253,7 @@ def test_what_is_there_is_not_overwritten(project: Path, new_model: New, tmp_pat
     (project / there).parent.mkdir(exist_ok=True)
     (project / there).write_text("mine")
 
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match=there.removesuffix("/__init__.py")):
         new_model("iris", "--csv", flowers(tmp_path), "--target", "species")
 
     assert (project / there).read_text() == "mine"
@@ -260,14 +262,14 @@ def test_what_is_there_is_not_overwritten(project: Path, new_model: New, tmp_pat
 
 @pytest.mark.parametrize("file", ["there-is-none.csv", "."])
 def test_a_file_that_can_not_be_read_is_told(new_model: New, tmp_path: Path, file: str) -> None:
-    with pytest.raises(ValueError, match="can't be read"):
+    with pytest.raises(ValueError, match=str(tmp_path / file)):
         new_model("iris", "--csv", tmp_path / file, "--target", "species")
 
 
 def test_outside_of_a_project_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ValueError, match="run this in the project"):
+    with pytest.raises(ValueError, match="bentos/ and training/"):
         run_new("iris", "--csv", flowers(tmp_path), "--target", "species")
 
 
@@ -275,7 +277,7 @@ def test_where_writing_fails_nothing_is_left_behind(project: Path, new_model: Ne
     (project / "training" / "data").write_text("no folder")
     before = sorted(project.rglob("*"))
 
-    with pytest.raises(ValueError, match="nothing was written"):
+    with pytest.raises(ValueError, match="training/data"):
         new_model("iris", "--csv", flowers(tmp_path), "--target", "species")
 
     assert sorted(project.rglob("*")) == before
@@ -300,7 +302,7 @@ def test_a_column_without_a_name_is_left_out_and_a_mark_of_byte_order_is_none(
 
     new_model("thing", "--csv", file, "--target", "kind", "--unit", "length=cm")
 
-    assert "Left out: a column without a name" in capsys.readouterr().out
+    assert [line for line in capsys.readouterr().out.splitlines() if line.startswith("Left out: ")] != []
     written = (project / "bentos" / "thing.py").read_text()
     assert 'length: float = feature("Length", unit="cm", low=0, high=5, example=1.5)' in written
     assert '"length": "length ",' in written
@@ -317,7 +319,8 @@ def test_a_column_that_numbers_the_rows_is_left_out(
 
     new_model("thing", "--csv", write(tmp_path / "data.csv", [header, "a", "kind"], rows), "--target", "kind")
 
-    assert f"Left out: the column {header}, which numbers the rows" in capsys.readouterr().out
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Left out: ")]
+    assert mentions(line, header)
     written = (project / "bentos" / "thing.py").read_text()
     assert written.count(" = feature(") == 1
     assert "    a: float = feature(" in written
@@ -379,7 +382,7 @@ def test_few_whole_numbers_may_be_classes(new_model: New, tmp_path: Path, capsys
 
     said = capsys.readouterr().out
     assert "--kind classifier" in said
-    assert "a regressor of sold" in said
+    assert mentions(said, "regressor", "sold")
 
 
 def test_at_a_terminal_it_asks_for_what_is_missing(project: Path, tmp_path: Path) -> None:
@@ -399,7 +402,7 @@ def test_at_a_terminal_it_asks_for_what_is_missing(project: Path, tmp_path: Path
     os.close(theirs)
 
     assert process.returncode == 0, said
-    assert "The column that is predicted, one of a, sold" in said
+    assert mentions(said, "a, sold")
     assert 'classes = ("0", "1")' in (project / "bentos" / "thing.py").read_text()
 
 
@@ -407,8 +410,9 @@ def test_an_error_is_one_line(project: Path) -> None:
     done = python(project, "-m", "marmita", "new", "thing", "--csv", "none.csv", "--target", "x")
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: none.csv can't be read")
-    assert len(done.stderr.splitlines()) == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert mentions(line, "none.csv")
 
 
 def test_any_text_is_quoted_as_python_reads_it() -> None:

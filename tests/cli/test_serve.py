@@ -18,6 +18,7 @@ import pytest
 from marmita.cli import serve
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT, environment, free_port, home
+from tests.messages import mentions
 
 
 @pytest.fixture
@@ -30,8 +31,10 @@ def taken() -> Iterator[int]:
 
 
 def test_a_taken_port_is_told_with_what_to_do(taken: int) -> None:
-    with pytest.raises(ValueError, match=rf"^port {taken} of 127\.0\.0\.1 is taken: .*make serve PORT={taken + 1}"):
+    with pytest.raises(ValueError, match=str(taken)) as raised:
         serve.check_free("127.0.0.1", taken)
+
+    assert mentions(str(raised.value), taken, "127.0.0.1", f"make serve PORT={taken + 1}")
 
 
 def test_a_free_port_is_free_and_stays_it() -> None:
@@ -43,8 +46,11 @@ def test_a_free_port_is_free_and_stays_it() -> None:
 
 @pytest.mark.parametrize(("host", "port"), [("192.0.2.1", 3000), ("no host", 3000)])
 def test_an_address_at_which_nothing_can_listen_is_told(host: str, port: int) -> None:
-    with pytest.raises(ValueError, match=f"nothing can listen at port {port} of {host}"):
+    with pytest.raises(ValueError, match=host) as raised:
         serve.check_free(host, port)
+
+    assert mentions(str(raised.value), port, host)
+    assert f"PORT={port + 1}" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +73,8 @@ def test_a_taken_port_is_one_line_before_anything_is_trained(taken: int, tmp_pat
 
     assert done.returncode != 0
     first, *others = done.stderr.splitlines()
-    assert first.startswith(f"error: port {taken} of 127.0.0.1 is taken")
+    assert first.startswith("error: ")
+    assert mentions(first, taken, "127.0.0.1", f"PORT={taken + 1}")
     assert all(re.match(r"make(\[\d+\])?: ", line) for line in others)
     assert done.stdout == ""
     assert not (tmp_path / "models").exists()
@@ -101,7 +108,7 @@ def test_it_listens_where_it_says_and_says_when_it_is_ready(
     assert listening == {address}
     assert answer.status_code == 200
     shown = f"http://{'localhost' if address == '0.0.0.0' else address}:{port}"
-    assert 0 <= said.index(f"Serving on {shown}: ") < said.index(f'"ready at {shown}: ')
+    assert 0 <= said.index(shown) < said.index(f'"ready at {shown}: ')
     (line,) = [line for line in said.splitlines() if '"ready at ' in line]
     assert all(packed.tag in line for packed in champions.values())
 
