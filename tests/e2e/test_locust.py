@@ -26,6 +26,7 @@ from bentos.stock_forecast.contract import WINDOW
 from marmita.records.prices.time_split import first_unseen
 from marmita.training.rows import is_held_out, read_rows
 from tests.e2e.server import ROOT, Server, free_port
+from tests.messages import mentions
 from tests.samples import CLASSIFY, FORECAST, SCORE, exams, series, wines
 from training import DATA
 
@@ -134,8 +135,8 @@ def verdicts() -> dict[str, str | None]:
 @pytest.mark.parametrize("route", USERS)
 def test_a_right_answer_is_fine_and_one_for_each_row(verdicts: dict[str, str | None], route: str) -> None:
     assert verdicts[json.dumps([route, [RIGHT[route]]])] is None
-    assert verdicts[json.dumps([route, []])] == "not as many answers as rows"
-    assert verdicts[json.dumps([route, [RIGHT[route]] * 2])] == "not as many answers as rows"
+    for answers in ([], [RIGHT[route]] * 2):
+        assert mentions(str(verdicts[json.dumps([route, answers])]), "answers", "rows")
     assert verdicts[json.dumps([route, "fine"])]
 
 
@@ -149,7 +150,9 @@ def test_an_answer_that_can_not_be_right_is_noticed(
 def test_a_value_that_can_not_be_is_noticed_within_its_interval() -> None:
     best = RIGHT[SCORE] | {"quality": 11.0, "interval": {"low": 9.0, "high": 12.0, "coverage": 0.9}}
 
-    assert within_locustfile(EVALUATOR, [(SCORE, ASKED[SCORE], [best])]) == ["the quality is none that there can be"]
+    (verdict,) = within_locustfile(EVALUATOR, [(SCORE, ASKED[SCORE], [best])])
+
+    assert mentions(verdict, "quality")
 
 
 def test_users_ask_as_real_ones_do_with_rows_that_no_model_was_trained_on() -> None:
@@ -278,7 +281,7 @@ def test_a_missed_objective_fails_and_is_told(colocated: Server) -> None:
     )
 
     assert done.returncode != 0
-    missed = re.findall(r"(\S+) missed its objective: p95 is \d+ ms, not 0.001 ms or less", done.stdout + done.stderr)
+    missed = re.findall(r"(\S+) missed .*?\bp95\b.*?\b0\.001 ms", done.stdout + done.stderr)
     assert sorted(missed) == sorted(USERS)
 
 
@@ -287,8 +290,7 @@ def test_wrong_answers_are_failures(tmp_path: Path) -> None:
         status, said = headless(url, "--csv", str(tmp_path / "load"), seconds=5)
 
     assert status == 1
-    assert "the status is not the most probable one" in said
-    assert "quality: Field required" in said
+    assert mentions(said, "the status", "quality: Field required")
     assert counts(tmp_path / "load").keys() == USERS.keys()
     assert counts(tmp_path / "load") == counts(tmp_path / "load", "Failure Count")
 
@@ -306,8 +308,8 @@ def test_a_service_that_is_full_fails_unless_that_is_meant(tmp_path: Path) -> No
     assert counts(tmp_path / "not-meant", "Failure Count").keys() == {CLASSIFY}
     assert counts(tmp_path / "not-meant", "Failure Count")[CLASSIFY] > 0
     assert counts(tmp_path / "meant", "Failure Count") == {f"{CLASSIFY} (full)": 0}
-    assert "was answered" not in said
-    assert f"No request to {CLASSIFY} was answered" in meant_said
+    assert f"No request to {CLASSIFY}" in meant_said
+    assert "No request" not in said
     assert (status, meant_status) == (1, 1)
 
 
@@ -317,7 +319,7 @@ def test_where_nobody_answers_it_says_so_and_ends() -> None:
     status, said = headless(host)
 
     assert status == 1
-    assert f"No answer from {host}" in said
+    assert mentions(said, host)
     assert "Traceback" not in said
 
 
@@ -326,7 +328,7 @@ def test_a_service_that_is_not_ready_is_not_asked() -> None:
         status, said = headless(url)
 
     assert status == 1
-    assert "is not ready" in said
+    assert mentions(said, url, "/readyz", 503)
 
 
 def test_each_shape_runs(colocated: Server) -> None:
@@ -370,7 +372,7 @@ def test_workers_ask_and_their_master_counts(colocated: Server, tmp_path: Path) 
     assert all(counts(tmp_path / "load")[route] > 0 for route in USERS)
     assert not any(counts(tmp_path / "load", "Failure Count").values()), said
     assert status == 1
-    assert f"{CLASSIFY} missed its objective" in said
+    assert f"{CLASSIFY} missed " in said
     assert worker_status == 0, worker_said
 
 

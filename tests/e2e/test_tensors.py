@@ -24,6 +24,7 @@ from tests.e2e.server import Server, serve, wait_until_ready
 from tests.e2e.test_limits_and_traces import overrides
 from tests.e2e.test_serving import log_lines, metric
 from tests.e2e.volley import volley
+from tests.messages import mentions
 from tests.samples import CLASSIFY, FORECAST, INFER, SCORE, exams, series, wines
 
 INPUTS = {"fetal_health": ("features", 21), "wine_quality": ("features", 11), "stock_forecast": ("closes", 60)}
@@ -81,10 +82,14 @@ def body(rows: Floats, **top: Any) -> dict[str, Any]:
     return {"inputs": [values], **top}
 
 
-def refusal(triton: InferenceServerClient, model: str, asked: InferInput, **more: Any) -> tuple[str, str]:
+def is_refused(
+    triton: InferenceServerClient, model: str, asked: InferInput, status: str, *named: object, **more: Any
+) -> None:
+    """Assert that a request is answered with this status, and with an error that mentions these values."""
     with pytest.raises(InferenceServerException) as error:
         triton.infer(model, [asked], **more)
-    return error.value.status(), error.value.message()
+    assert error.value.status() == status
+    assert mentions(error.value.message(), *named)
 
 
 def test_the_server_is_live_and_ready_and_says_what_it_is(triton: InferenceServerClient) -> None:
@@ -223,8 +228,7 @@ def test_the_largest_request_is_answered_row_by_row(triton: InferenceServerClien
     for binary in (True, False):
         scores = triton.infer("wine_quality", [tensor("wine_quality", rows, binary=binary)]).as_numpy("quality")
         np.testing.assert_array_equal(scores, np.tile(scores[:1000], (10, 1)))
-    status, said = refusal(triton, "wine_quality", tensor("wine_quality", np.vstack([rows, rows[:1]])))
-    assert (status, said) == ("413", "at most 10000 rows at a time, not 10001")
+    is_refused(triton, "wine_quality", tensor("wine_quality", np.vstack([rows, rows[:1]])), "413", 10_000, 10_001)
 
 
 def test_mistakes_are_told_in_the_server_s_words(triton: InferenceServerClient) -> None:
@@ -232,31 +236,21 @@ def test_mistakes_are_told_in_the_server_s_words(triton: InferenceServerClient) 
     good, strange = tensor(model, rows), rows.copy()
     strange[1, 4] = np.nan
     integers = InferInput("features", [2, 11], "INT32").set_data_from_numpy(np.ones((2, 11), np.int32))
-    nowhere = "there is nothing at this path"
+    zeros = tensor("stock_forecast", np.zeros((1, 60), np.float32))
 
-    assert refusal(triton, "iris", good) == ("404", nowhere)
-    assert refusal(triton, model, good, model_version="4711") == ("404", nowhere)
-    assert refusal(triton, model, tensor(model, rows, name="wines")) == ("400", "the input is 'features', not 'wines'")
-    assert refusal(triton, model, tensor(model, rows[:, :10])) == (
-        "400",
-        "features must have the shape [rows, 11], not [2, 10]",
-    )
-    assert refusal(triton, model, integers) == ("400", "features must have the datatype FP32 or FP64, not 'INT32'")
-    assert refusal(triton, model, tensor(model, strange)) == (
-        "400",
-        "row 1, chlorides: the value is no finite number",
-    )
-    assert refusal(triton, model, tensor(model, strange, binary=False))[0] == "400"
-    assert refusal(triton, model, tensor(model, -rows)) == (
-        "400",
-        "row 0, fixed_acidity: the value must be from 0 to 100",
-    )
-    assert refusal(triton, "stock_forecast", tensor("stock_forecast", np.zeros((1, 60), np.float32)))[0] == "400"
-    assert refusal(triton, model, good, outputs=[InferRequestedOutput("taste")]) == (
-        "400",
-        "outputs must be a list of some of these: quality, low, high",
-    )
-    assert refusal(triton, model, good, outputs=[InferRequestedOutput("quality", class_count=1)])[0] == "400"
+    is_refused(triton, "iris", good, "404")
+    is_refused(triton, model, good, "404", model_version="4711")
+    is_refused(triton, model, tensor(model, rows, name="wines"), "400", "features", "wines")
+    is_refused(triton, model, tensor(model, rows[:, :10]), "400", "features", "[rows, 11]", "[2, 10]")
+    is_refused(triton, model, integers, "400", "features", "FP32", "FP64", "INT32")
+    is_refused(triton, model, tensor(model, strange), "400", 1, "chlorides", "finite")
+    is_refused(triton, model, tensor(model, strange, binary=False), "400")
+    is_refused(triton, model, tensor(model, -rows), "400", 0, "fixed_acidity", 100)
+    is_refused(triton, "stock_forecast", zeros, "400", 0, "close_60_days_ago")
+    taste = [InferRequestedOutput("taste")]
+    is_refused(triton, model, good, "400", "outputs", "quality, low, high", outputs=taste)
+    classes = [InferRequestedOutput("quality", class_count=1)]
+    is_refused(triton, model, good, "400", "classification", outputs=classes)
     assert triton.infer(model, [good]).as_numpy("quality").shape == (2, 1)
 
 
@@ -371,7 +365,7 @@ def test_a_model_alone_serves_itself_and_no_other(own_home: Path) -> None:
         expected = answers_of(server, "wine_quality", 3)["quality"]
         answer = triton.infer("wine_quality", [tensor("wine_quality", rows_of("wine_quality", 3))])
         np.testing.assert_allclose(answer.as_numpy("quality"), expected, rtol=1e-5, atol=1e-4)
-        assert refusal(triton, "fetal_health", tensor("fetal_health", rows_of("fetal_health", 1)))[0] == "404"
+        is_refused(triton, "fetal_health", tensor("fetal_health", rows_of("fetal_health", 1)), "404")
 
 
 @pytest.mark.parametrize("topology", ["colocated", "split"])
@@ -390,10 +384,13 @@ def test_bodies_are_bounded_in_size_and_time(own_home: Path, topology: str) -> N
         fits = httpx.post(f"{server.url}{INFER}", json=body(rows_of("wine_quality", 10)))
 
     assert b" 408 " in said.splitlines()[0]
-    assert json.loads(said.partition(b"\r\n\r\n")[2]) == {"error": "the body did not arrive within 1 s"}
+    late = json.loads(said.partition(b"\r\n\r\n")[2])
+    assert list(late) == ["error"]
+    assert mentions(late["error"], "1 s")
     assert 0.5 < waited < 5
     assert too_large.status_code == 413
-    assert too_large.json() == {"error": "the body is larger than 20000 bytes"}
+    assert list(too_large.json()) == ["error"]
+    assert mentions(too_large.json()["error"], 20_000)
     assert fits.status_code == 200
 
 
@@ -429,9 +426,9 @@ def test_a_full_service_turns_away_whoever_comes_by_whatever_route(own_home: Pat
         refused = metric(server, "marmita_rejected_requests_total", status="429")
 
     assert [away.status_code, away_too.status_code] == [429, 429]
-    assert away.json() == {"error": "the service is full: try again in a moment"}
+    assert away_too.json()["code"] == "overloaded"
+    assert away.json() == {"error": away_too.json()["error"]}
     assert away.headers["retry-after"] == "1"
-    assert set(away_too.json()) == {"error", "code", "detail"}
     assert [ours.result().status_code, theirs.result().status_code, after.status_code] == [200, 200, 200]
     assert refused == 2
 
@@ -443,12 +440,10 @@ def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
         serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration) as server,
         InferenceServerClient(address(server)) as triton,
     ):
-        late = refusal(triton, "stock_forecast", tensor("stock_forecast", closes, binary=False))
+        is_refused(triton, "stock_forecast", tensor("stock_forecast", closes, binary=False), "504", "0.05 s")
         deadline = time.monotonic() + 30
         while httpx.post(f"{server.url}{INFER}", json=body(rows_of("wine_quality", 1))).status_code != 200:
             assert time.monotonic() < deadline  # a busy machine may take longer for one wine, too
-
-    assert late == ("504", "there was no answer within 0.05 s")
 
 
 def test_a_runner_that_does_not_answer_is_a_504(own_home: Path) -> None:
@@ -462,7 +457,8 @@ def test_a_runner_that_does_not_answer_is_a_504(own_home: Path) -> None:
         after = httpx.post(f"{server.url}{INFER}", json=request, timeout=30)
 
     assert late.status_code == 504
-    assert late.json() == {"error": "there was no answer within 2 s"}
+    assert list(late.json()) == ["error"]
+    assert mentions(late.json()["error"], "2 s")
     assert 1 < waited < 5
     assert after.status_code == 200
 
@@ -488,7 +484,7 @@ def test_a_runner_that_dies_is_a_503_and_is_replaced(split: Server) -> None:
     assert died
     for answer in died:
         assert answer.status_code == 503
-        assert answer.json() == {"error": "the model is not answering: try again in a moment"}
+        assert list(answer.json()) == ["error"]
         assert answer.headers["retry-after"] == "1"
     assert waited < 20
     wait_until_ready(split)
@@ -501,7 +497,8 @@ def test_a_runner_that_hangs_is_not_ready_and_not_waited_for(split: Server) -> N
             start = time.monotonic()
             answer = httpx.get(f"{split.url}{path}", timeout=20)
             assert answer.status_code == 503
-            assert answer.json() == {"error": "not ready: try again in a moment"}
+            assert list(answer.json()) == ["error"]
+            assert answer.headers["retry-after"] == "1"
             assert time.monotonic() - start < 10
         assert httpx.get(f"{split.url}/v2/health/live").status_code == 200
         assert httpx.get(f"{split.url}/v2/models/wine_quality/ready").status_code == 200
