@@ -16,14 +16,14 @@ from tests.e2e.server import ROOT, Server, home, serve
 
 @pytest.fixture(scope="session")
 def colocated(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """All models inside the front door's two workers."""
+    """All models inside the front's two workers."""
     with serve(home(tmp_path_factory.mktemp("colocated") / "home")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def split(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Each model in a process of its own, behind the front door."""
+    """Each model in a process of its own, behind the front."""
     with serve(home(tmp_path_factory.mktemp("split") / "home"), MARMITA_TOPOLOGY="split") as server:
         yield server
 
