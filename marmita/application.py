@@ -19,7 +19,7 @@ from marmita.hooks import LifespanHook
 from marmita.internals.bentoml import cross_origin, hold_runner_sockets, tracer
 from marmita.internals.bentoml_app import application as bentoml_application
 from marmita.oip.routes import server_routes
-from marmita.registry.startup import follows
+from marmita.registry.startup import follows_store
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.endpoints import endpoints_of
 from marmita.runtime.maintenance import MaintenanceJobs
@@ -67,7 +67,7 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
         routes |= operations
     lane = Lane(routes, versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
     hooks: list[LifespanHook] = [RecorderShutdown()]
-    if follows():
+    if follows_store():
         hooks.append(ChampionWatcher(slots))
     if not is_main:
         return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
