@@ -45,7 +45,7 @@ def check_free(host: str, port: int) -> None:
 def welcome(host: str, port: int) -> str:
     """Return the message before the service starts: its URL, and a request to try."""
     url = f"http://{'localhost' if host in _ALL_ADDRESSES else host}:{port}"
-    said = f"\nServing on {url}: a page to try it at /, what is served at /models. Ctrl-C ends it."
+    said = f"\nServing on {url}: the page / and the JSON of /models list the models. Ctrl-C ends it."
     requests = [
         (endpoint.path, json.dumps(example(endpoint.request)))
         for runner in map(discovery.runner, discovery.names())
