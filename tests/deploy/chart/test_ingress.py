@@ -106,7 +106,7 @@ def test_records_are_not_public_without_keys(mode: Values) -> None:
         render(mode, WITH_RECORDS, {"apiKeys": {"existingSecret": ""}})
 
 
-def test_the_notes_say_what_nobody_answers() -> None:
+def test_the_notes_name_the_routes_that_no_deployment_answers_for_all() -> None:
     def says(mode: Values) -> bool:
         lines = files(mode, OWN_HOST)["marmita/templates/NOTES.txt"].splitlines()
         return any(mentions(line, "/models", "/docs.json", "/v2", "/v2/health") for line in lines)
