@@ -33,9 +33,9 @@ def test_each_model_is_served_alone(own_home: Path, target: str) -> None:
         assert [httpx.post(f"{server.url}{other}", json={}).status_code for other in others] == [404, 404]
 
 
-def run(home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(home: Path, port: int | None = None, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [BENTOML, "serve", "--host", "127.0.0.1", "--port", str(free_port())],
+        [BENTOML, "serve", "--host", "127.0.0.1", "--port", str(port or free_port())],
         cwd=ROOT,
         env=environment(home, **variables),
         capture_output=True,
@@ -85,6 +85,17 @@ def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, PackedMod
 
     assert done.returncode != 0
     assert mentions(done.stdout + done.stderr, f"{champions['stock_forecast'].tag} is damaged", "compiled.onnx")
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_at_a_taken_port_it_ends_with_one_line_before_a_worker_starts(
+    own_home: Path, taken_port: int, topology: str
+) -> None:
+    done = run(own_home, taken_port, MARMITA_TOPOLOGY=topology)
+
+    assert done.returncode == 1
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert mentions(line, taken_port, "127.0.0.1", f"--port {taken_port + 1}")
 
 
 def test_with_a_wrong_setting_it_names_it_and_ends(own_home: Path) -> None:
