@@ -1,6 +1,5 @@
 """What `configuration.yaml` and the settings turn on: limits, deadlines, traces."""
 
-import json
 import socket
 import subprocess
 import threading
@@ -17,15 +16,10 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.e2e.server import BENTOML, ROOT, environment, readiness, serve
+from tests.e2e.server import BENTOML, ROOT, environment, overrides, readiness, serve
 from tests.e2e.volley import volley
 from tests.messages import mentions
 from tests.samples import INFER, REQUESTS, SCORE, wine_tensors, wines
-
-
-def overrides(**service: object) -> str:
-    """BentoML's own variable for changing the configuration of one run."""
-    return json.dumps({"services": {"Marmita": service}})
 
 
 async def test_a_full_service_answers_429_at_once(own_home: Path) -> None:

@@ -18,8 +18,7 @@ from sklearn.datasets import load_iris
 
 from marmita.registry.packed_model import PackedModel
 from tests.deploy.chart import rendering
-from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
-from tests.e2e.test_serving import metric
+from tests.e2e.server import ROOT, Server, environment, metric, metric_samples, serve, until
 from tests.messages import mentions
 from tests.samples import CLASSIFY, REQUESTS
 

@@ -11,8 +11,7 @@ import psycopg
 import pytest
 
 from tests.e2e.crowd import LOST, REFUSED, crowd
-from tests.e2e.server import Server, metric_samples, serve, until
-from tests.e2e.test_serving import log_lines
+from tests.e2e.server import Server, log_lines, metric_samples, serve, until
 from tests.messages import mentions
 from tests.records.postgres import Postgres
 from tests.samples import CLASSIFY, FORECAST, INFER, REQUESTS, SCORE, exams, wine_tensors, wines
