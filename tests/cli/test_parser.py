@@ -68,4 +68,4 @@ def test_a_port_that_is_none_is_told(port: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         parser().parse_args(["serve", "--port", port])
 
-    assert mentions(capsys.readouterr().err, "--port", port)
+    assert mentions(capsys.readouterr().err.splitlines()[-1], "--port")
