@@ -19,7 +19,7 @@ from marmita.hooks import LifespanHook
 from marmita.internals.bentoml import cross_origin, hold_runner_sockets, tracer
 from marmita.internals.bentoml_app import application as bentoml_application
 from marmita.oip.routes import server_routes, table_templates
-from marmita.registry.startup import follows
+from marmita.registry.startup import follows_store
 from marmita.registry.tables import TableStore
 from marmita.runtime.champion_watcher import ChampionWatcher
 from marmita.runtime.endpoints import endpoints_of
@@ -59,7 +59,7 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     versions = {slot.packed.name: slot.version for slot in slots}
     lane = Lane(models.routes(), versions, RequestMetrics(app), spans, bentoml_app.timeout or _A_DAY_S)
     hooks: list[LifespanHook] = [RecorderShutdown()]
-    if follows():
+    if follows_store():
         hooks.append(ChampionWatcher(slots))
     if not is_main:
         return RunnerFront(app, paths(app.routes), settings(), lane, hooks)

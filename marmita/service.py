@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 import bentoml
 from starlette.types import ASGIApp
 
-from marmita.internals.bentoml import configuration, use_configuration
+from marmita.internals.bentoml import configuration, serve_address, use_configuration
 from marmita.registry.startup import inside_bento
 from marmita.runtime.batching import Batching
 from marmita.settings import settings
+from marmita.web.port import check_free
 
 CONFIGURATION = "configuration.yaml"
 """The configuration file of all services: beside the framework's package, or else in the current folder."""
@@ -40,7 +41,7 @@ class Service(bentoml.Service[T]):
         return super().all_services(exclude_urls=exclude_urls)
 
     def inject_config(self) -> None:
-        """Apply `configuration.yaml`, independent of the current folder, and check the service's own configuration.
+        """Apply `configuration.yaml`, independent of the current folder, and check the configuration and the port.
 
         Outside a Bento, a service listens on 127.0.0.1 where BentoML would listen on all interfaces, because a checkout
         is a developer's machine. `--host`, BENTOML_HOST and another address in `configuration.yaml` take precedence.
@@ -60,7 +61,10 @@ class Service(bentoml.Service[T]):
         if tracing["exporter_type"] == "otlp" and not tracing["otlp"]["endpoint"]:
             tracing |= {"exporter_type": None, "excluded_urls": ".*"}
         use_configuration(config)
-        for name, service in self.all_services().items():  # report errors before any process is started
+        # Report errors before any process is started.
+        if (address := serve_address()) is not None:
+            check_free(*address)
+        for name, service in self.all_services().items():
             Batching.of(name)
             for model in service.models:
                 model.resolve()

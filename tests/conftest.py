@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -83,6 +84,13 @@ def socket_path() -> Iterator[Path]:
     """A path for a Unix socket, which may have a hundred characters: those of pytest's own folders may be longer."""
     with tempfile.TemporaryDirectory(prefix="s") as folder:
         yield Path(folder, "s")
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    """A port of 127.0.0.1 at which another program listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

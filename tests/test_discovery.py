@@ -10,6 +10,7 @@ import pytest
 
 from marmita import discovery
 from tests.e2e.server import ROOT
+from tests.messages import mentions
 
 SERVICE = (ROOT / "tests" / "e2e" / "iris" / "service.py.txt").read_text()
 SECOND = SERVICE[SERVICE.index("@bentoml") :].replace("class Iris", "class Rose").replace("/iris/", "/rose/")
@@ -41,8 +42,8 @@ def ask(project: Path, what: str, name: str = "iris") -> str:
     command = [sys.executable, "-c", ASK, what, name]
     done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    names, said = json.loads(done.stdout)
-    assert names == sorted(path.stem for path in (project / "bentos").iterdir() if path.name[0] != "_")
+    listed, said = json.loads(done.stdout)
+    assert listed == sorted(path.stem for path in (project / "bentos").iterdir() if path.name[0] != "_")
     return str(said)
 
 
@@ -71,8 +72,7 @@ def test_a_module_with_its_service_is_a_model(project: Path) -> None:
 def test_a_module_without_one_service_of_its_name_is_told(project: Path, text: str, held: str) -> None:
     (project / "bentos" / "iris.py").write_text(text)
 
-    expected = f"bentos/iris must hold one service, the model's, named as the file is: it has {held}"
-    assert ask(project, "service") == f"DiscoveryError: {expected}"
+    assert mentions(ask(project, "service"), "DiscoveryError", "bentos/iris", held)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +93,15 @@ def test_a_module_that_can_not_be_imported_is_told_with_its_file_and_line(
 
     found = ask(project, what)
 
-    assert found.startswith(f"DiscoveryError: {package}/iris can't be imported: ")
-    assert f"{package}/iris.py, line 3: {said}" in found
+    assert mentions(found, "DiscoveryError", f"{package}/iris", f"{package}/iris.py, line 3: {said}")
 
 
 def test_a_model_without_a_script_or_its_training_is_told(project: Path) -> None:
     (project / "bentos" / "iris.py").write_text(SERVICE)
-    assert ask(project, "training") == "DiscoveryError: there is no training/iris.py"
+    assert mentions(ask(project, "training"), "DiscoveryError", "training/iris.py")
 
     (project / "training" / "iris.py").write_text("")
-    assert ask(project, "training") == "DiscoveryError: training/iris must hold TRAINING, how the model iris is made"
+    assert mentions(ask(project, "training"), "DiscoveryError", "training/iris", "TRAINING")
 
 
 def test_a_command_says_in_one_line_what_is_wrong_with_a_model(project: Path) -> None:
@@ -116,5 +115,6 @@ def test_a_command_says_in_one_line_what_is_wrong_with_a_model(project: Path) ->
     )
 
     assert done.returncode == 1
-    assert done.stderr.startswith("error: bentos/iris can't be imported: ")
-    assert len(done.stderr.splitlines()) == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert mentions(line, "bentos/iris", "there_is_no_such_module")

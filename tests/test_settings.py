@@ -11,6 +11,7 @@ from bentoml.exceptions import BentoMLConfigException
 from pydantic import ValidationError
 
 from marmita.settings import _SHORTEST_KEY, RENAMED, Settings, duration, read, settings, variable
+from tests.messages import logged
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,13 +45,13 @@ def test_a_duration_is_written_as_people_write_it(text: str, expected: timedelta
 
 @pytest.mark.parametrize("text", ["", "7", "d", "0h", "-1h", "1.5h", "1w", "1ms", "1h "])
 def test_what_is_no_duration_is_invalid(text: str) -> None:
-    with pytest.raises(ValueError, match="such as 30s, 90m, 24h or 7d"):
+    with pytest.raises(ValueError, match="30s, 90m, 24h or 7d"):
         duration(text)
 
 
 @pytest.mark.parametrize("text", ["367d", "31622401s", "9999999999d"])
 def test_a_duration_has_a_limit(text: str) -> None:
-    with pytest.raises(ValueError, match="longer than 366d"):
+    with pytest.raises(ValueError, match="366d"):
         duration(text)
 
 
@@ -155,7 +156,8 @@ def test_a_deprecated_name_is_read_and_one_warning_names_the_new_one(
     new, _ = RENAMED[old]
 
     assert getattr(settings(), new) == getattr(settings(), new) == expected
-    assert caplog.messages == [f"the setting {variable(old)} is deprecated: use {variable(new)}"]
+    assert logged(caplog, "marmita.settings", "WARNING", variable(old), variable(new)) == caplog.records
+    assert len(caplog.records) == 1
 
 
 def test_a_new_name_counts_over_a_deprecated_one_wherever_it_stands(
@@ -175,7 +177,7 @@ def test_a_wrong_value_is_told_under_the_name_by_which_it_was_set(
 ) -> None:
     monkeypatch.setenv(variable(old), text)
 
-    with pytest.raises(BentoMLConfigException, match=f"^{variable(old)}: .* must be a number of"):
+    with pytest.raises(BentoMLConfigException, match=rf"^{variable(old)}: .*30s, 90m, 24h or 7d$"):
         read()
 
 

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from http import HTTPStatus
 
-from bentoml.exceptions import ServiceUnavailable
 from pydantic import Field
 from pydantic_core import to_json
 from starlette.concurrency import run_in_threadpool
@@ -23,6 +22,7 @@ from marmita.api.operations import (
     query_parameter,
 )
 from marmita.contract.answers import Answer
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call, Reply
 from marmita.runtime.slot import ServedVersion
 from marmita.settings import duration, settings
@@ -131,7 +131,8 @@ class Measurements:
 
     def _begin(self, asked: MeasurementKey, model: ServedVersion) -> asyncio.Task[bytes]:
         if len(self._pending) >= MAX_PENDING:
-            raise ServiceUnavailable("too many measurements are under way: try again in a moment")
+            message = "too many measurements are under way: try again in a moment"
+            raise RequestError(ErrorCode.MODEL_OVERLOADED, message)
         # Several requests share it, so it must not log the id of one of them.
         begun = asyncio.create_task(self._measure(asked, model), context=Context())
         self._pending[asked] = begun

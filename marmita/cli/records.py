@@ -28,7 +28,7 @@ def quality(options: argparse.Namespace) -> None:
         print(json.dumps(measurements.history(database(), options.model, most=100), indent=2))
         return
     window = _window(options.window) if options.window else settings().quality_window
-    startup.find_those_of_the_bento()
+    startup.use_bento_models()
     print(json.dumps(slot_for(discovery.runner(options.model)).measure(database(), window).as_dict(), indent=2))
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import click
 from bentoml._internal.configuration.containers import BentoMLContainer as BentoMLContainer
 from bentoml._internal.context import server_context as server_context
 from bentoml._internal.models import ModelStore as ModelStore
@@ -76,6 +77,18 @@ def tracer() -> Tracer | None:
         return None
     found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("marmita")
     return found
+
+
+def serve_address() -> tuple[str, int] | None:
+    """Return the address that `bentoml serve` will listen on, or None if this process does not run this command.
+
+    The command passes its options on to the server, and not to the service: only click's context has them.
+    """
+    context = click.get_current_context(silent=True)
+    if context is None or context.command.name != "serve":
+        return None
+    http = configuration()["api_server"]["http"]
+    return context.params["host"] or http["host"], context.params["port"] or http["port"]
 
 
 def own_address(service: str) -> str | None:

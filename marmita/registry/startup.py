@@ -36,12 +36,12 @@ class StartupModel(BentoModel):
         return self.stored
 
 
-def follows() -> bool:
+def follows_store() -> bool:
     """Tell whether the service takes champions from the store, and not only the models of its Bento."""
     return settings.read().follow_store or not inside_bento()
 
 
-def find_those_of_the_bento() -> None:
+def use_bento_models() -> None:
     """Point BentoML at the models of an image, so that a command there finds them as `bentoml serve` does."""
     if inside_bento() and (BENTO.parent / "models").is_dir():
         use_model_store(BENTO.parent / "models")
@@ -57,7 +57,7 @@ def first_version(name: str, contract: Mapping[str, Any]) -> bentoml.Model:
 
     A service with a model in its Bento falls back on it if the champion can't be served. Without one it fails to start.
     """
-    if not follows():
+    if not follows_store():
         return _bento_version(name, contract)
     if not inside_bento():
         return _champion_version(name, contract)

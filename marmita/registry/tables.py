@@ -11,7 +11,7 @@ from marmita.internals.bentoml import model_store, model_store_dir
 from marmita.registry import champions
 from marmita.registry.bento_models import bento_models
 from marmita.registry.packed_model import PackedModel
-from marmita.registry.startup import BENTO, follows, inside_bento
+from marmita.registry.startup import BENTO, follows_store, inside_bento
 
 NAME = r"[a-z][a-z0-9_]{0,62}"
 """The pattern of a table model's name."""
@@ -84,7 +84,7 @@ class TableStore:
 
     @cached_property
     def _follows(self) -> bool:
-        return follows()
+        return follows_store()
 
     @cached_property
     def in_bento(self) -> dict[str, str]:

@@ -21,6 +21,7 @@ from benchmarks.servers import started
 from benchmarks.suite import SCENARIOS, run, write
 from benchmarks.workloads import ONE_WINE
 from marmita.registry.packed_model import PackedModel
+from tests.messages import mentions
 
 CONSTANT = next(one for one in CONTENDERS if one.name == "asgi_constant")
 SECONDS = 1.0
@@ -90,11 +91,10 @@ def test_a_contender_that_does_not_start_is_listed_with_its_error(
     results: Results, measurement: Callable[[str], Measurement], folder: Path
 ) -> None:
     listed = {one.name: one for one in results.contenders}
-    said = "it ended with 1: no model in"
 
-    assert (listed["never starts"].error or "").startswith(said)
+    assert mentions(str(listed["never starts"].error), 1, "no model in")
     assert measurement("never starts").rounds == []
-    assert said in (folder / "results.md").read_text()
+    assert "no model in" in (folder / "results.md").read_text()
 
 
 def test_a_contender_with_wrong_answers_is_an_error(
@@ -103,7 +103,7 @@ def test_a_contender_with_wrong_answers_is_an_error(
     found = measurement("wrong")
 
     assert found.rounds == []
-    assert (found.error or "").startswith("wrong answers: off by up to")
+    assert (found.error or "").startswith("wrong answers: ")
 
 
 def test_the_machine_and_the_models_are_named(results: Results) -> None:
@@ -180,7 +180,8 @@ def test_an_environment_that_cannot_be_made_is_said_and_not_raised(monkeypatch: 
     monkeypatch.setattr("benchmarks.environments.ENVIRONMENTS", Path("/nowhere"))
     environments = Environments({"mosec"}, here=False)
 
-    assert environments.missing == {"mosec": "its environment could not be made: uv venv: no such package"}
+    assert list(environments.missing) == ["mosec"]
+    assert environments.missing["mosec"].endswith(": no such package")
     assert environments.versions(next(one for one in CONTENDERS if one.name == "mosec")) == {}
 
 
@@ -211,4 +212,4 @@ def test_an_unknown_contender_is_refused_by_name() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "there is no nobody" in done.stderr
+    assert mentions(done.stderr, "nobody")

@@ -32,6 +32,6 @@ def opened(service: Any) -> Iterator[TestClient]:
 
 @pytest.fixture(scope="session")
 def client(services: dict[str, Any]) -> Iterator[TestClient]:
-    """The front door, colocated."""
+    """The front, with colocated models."""
     with opened(services["marmita"]) as client:
         yield client

@@ -13,6 +13,7 @@ from marmita.records.operations.reasons import ReasonCode
 from marmita.registry import champions as registry
 from marmita.registry.card import GateVerdict
 from marmita.registry.packed_model import PackedModel
+from tests.messages import mentions
 from tests.registry.repacking import repack
 
 NAME = "wine_quality"
@@ -49,7 +50,7 @@ def test_without_a_version_it_names_those_that_passed_the_gate_newest_first(
     damaged = repack(champion, PASSED)
     (damaged.path / "card.json").write_text("half of it {")
 
-    with pytest.raises(ValueError, match=f"{given} does not say which version") as raised:
+    with pytest.raises(ValueError, match=given) as raised:
         run("promote", given)
 
     said = str(raised.value)
@@ -61,10 +62,11 @@ def test_without_a_version_it_names_those_that_passed_the_gate_newest_first(
 
 def test_without_a_version_that_passed_it_says_so(champion: PackedModel, database: Database) -> None:
     shutil.rmtree(champion.path)
-    repack_of_nothing = "the store has no version of wine_quality that passed the gate"
 
-    with pytest.raises(ValueError, match=repack_of_nothing):
+    with pytest.raises(ValueError, match=NAME) as raised:
         run("promote", NAME)
+
+    assert f"{NAME}:" not in str(raised.value)
 
 
 def test_one_that_passed_is_promoted_and_no_exception_is_recorded(champion: PackedModel, database: Database) -> None:
@@ -79,9 +81,10 @@ def test_one_that_passed_is_promoted_and_no_exception_is_recorded(champion: Pack
 def test_one_that_the_gate_rejected_is_not_promoted(champion: PackedModel, database: Database) -> None:
     rejected = repack(champion, REJECTED)
 
-    with pytest.raises(ValueError, match=r"did not pass the gate: it is worse than the champion\. --force promotes it"):
+    with pytest.raises(ValueError, match=rejected.tag) as raised:
         run("promote", rejected.tag)
 
+    assert mentions(str(raised.value), REJECTED.reason, "--force")
     assert registry.champion_version(NAME) == champion.version
     assert decisions.latest(database) == []
 
@@ -108,21 +111,17 @@ def test_by_force_it_is_and_the_history_shows_it(
 def test_a_forced_promotion_that_fails_is_recorded_as_that(
     champion: PackedModel, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rejected = repack(champion, REJECTED)
+    rejected, full = repack(champion, REJECTED), "the disk is full"
 
     def fail(_: PackedModel) -> None:
-        raise OSError("the disk is full")
+        raise OSError(full)
 
     monkeypatch.setattr(registry, "promote", fail)
-    with pytest.raises(OSError, match="the disk is full"):
+    with pytest.raises(OSError, match=full):
         run("promote", rejected.tag, "--force")
 
     (decision,) = decisions.latest(database)
-    assert (decision.action, decision.outcome, decision.detail) == (
-        decisions.PROMOTE,
-        decisions.FAILED,
-        "the disk is full",
-    )
+    assert (decision.action, decision.outcome, decision.detail) == (decisions.PROMOTE, decisions.FAILED, full)
 
 
 def test_rollback_goes_to_one_that_was_forced_as_to_any_other(champion: PackedModel, database: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from marmita.cli.parser import parser
 from tests.e2e.server import ROOT
+from tests.messages import mentions
 
 HEAVY = ("bentoml", "sqlalchemy", "numpy", "pydantic", "yaml")
 SHOW = """
@@ -67,4 +68,4 @@ def test_a_port_that_is_none_is_told(port: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         parser().parse_args(["serve", "--port", port])
 
-    assert "argument --port: " in capsys.readouterr().err
+    assert mentions(capsys.readouterr().err.splitlines()[-1], "--port")

@@ -12,8 +12,7 @@ from pydantic import Field, ValidationError
 from marmita.contract.answers import Error
 from marmita.contract.errors import ErrorCode, RequestError, error_reply, status_reply
 from marmita.contract.requests import Strict
-
-FAULT = "an unexpected error, see the server's log"
+from tests.messages import logged, mentions
 
 
 class Sample(Strict):
@@ -64,14 +63,10 @@ def test_what_pydantic_found_is_told_by_its_place_and_without_what_was_sent() ->
     status, content = told(invalid({"samples": [{"age": 1}, {"age": -4711}]}))
 
     assert status == 400
-    assert content["error"] == "samples[1].age: Input should be greater than or equal to 0"
-    assert content["detail"] == [
-        {
-            "loc": ["samples", 1, "age"],
-            "msg": "Input should be greater than or equal to 0",
-            "type": "greater_than_equal",
-        }
-    ]
+    (detail,) = content["detail"]
+    assert (detail["loc"], detail["type"]) == (["samples", 1, "age"], "greater_than_equal")
+    assert mentions(detail["msg"], 0)
+    assert content["error"] == f"samples[1].age: {detail['msg']}"
     assert "4711" not in json.dumps(content)
 
 
@@ -83,7 +78,7 @@ def test_no_more_details_than_help_are_told_but_all_are_counted() -> None:
     _, content = told(invalid({"samples": [{"age": -1}] * 30}))
 
     assert len(content["detail"]) == 20
-    assert content["error"].endswith("(and 29 more)")
+    assert mentions(content["error"], 29)
 
 
 def test_an_endless_name_is_shortened() -> None:
@@ -152,6 +147,10 @@ def test_the_document_lists_all_codes() -> None:
 def test_what_is_no_fault_of_the_request_is_logged_and_not_told(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert told(error) == (500, {"error": FAULT, "code": "internal", "detail": []})
-    assert told(error, in_full=False) == (500, {"error": FAULT})
-    assert "a secret" in caplog.text
+    status, content = told(error)
+
+    assert (status, content["code"], content["detail"]) == (500, "internal", [])
+    assert "secret" not in json.dumps(content)
+    assert told(error, in_full=False) == (500, {"error": content["error"]})
+    lines = logged(caplog, "marmita.contract.errors", "ERROR")
+    assert [line.exc_info and line.exc_info[1] for line in lines] == [error] * 2

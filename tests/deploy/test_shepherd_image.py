@@ -81,7 +81,7 @@ def test_it_runs_as_the_service_does_and_leaves_behind_what_installed_it() -> No
 
     assert instructions(final, "USER") == ["1034:1034"]
     assert final.rindex("\nUSER") > max(final.rindex("\nRUN"), final.rindex("\nCOPY"))
-    assert all(words.startswith("--from=kitchen ") for words in instructions(final, "COPY"))
+    assert all(words.startswith("--from=build ") for words in instructions(final, "COPY"))
     assert "pip" not in final
     assert instructions(final, "ENTRYPOINT") == ['["python", "-m", "marmita", "shepherd"]']
 

@@ -75,7 +75,7 @@ def test_commands_of_marmita_are_there(
     with pytest.raises(SystemExit):
         main()
 
-    assert capsys.readouterr().err.endswith("error: unrecognized arguments: --one-too-many\n")
+    assert capsys.readouterr().err.endswith(": --one-too-many\n")
 
 
 @pytest.mark.parametrize("model", discovery.names())
@@ -87,7 +87,7 @@ def test_options_of_trainings_are_there(
         with_one_more(words[2:], monkeypatch)
         with pytest.raises(SystemExit):
             run()
-        assert capsys.readouterr().err.endswith("error: unrecognized arguments: --one-too-many\n"), words
+        assert capsys.readouterr().err.endswith(": --one-too-many\n"), words
 
 
 def test_modules_that_are_run_are_there() -> None:

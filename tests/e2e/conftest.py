@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,17 +14,20 @@ from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT, Server, home, serve
 
+if TYPE_CHECKING:
+    from tritonclient.http import InferenceServerClient
+
 
 @pytest.fixture(scope="session")
 def colocated(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """All models inside the front door's two workers."""
+    """All models inside the front's two workers."""
     with serve(home(tmp_path_factory.mktemp("colocated") / "home")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def split(champions: dict[str, PackedModel], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Each model in a process of its own, behind the front door."""
+    """Each model in a process of its own, behind the front."""
     with serve(home(tmp_path_factory.mktemp("split") / "home"), MARMITA_TOPOLOGY="split") as server:
         yield server
 
@@ -63,3 +67,14 @@ def server(request: pytest.FixtureRequest) -> Server:
 def own_home(champions: dict[str, PackedModel], tmp_path: Path) -> Path:
     """A home for a server that only one test uses."""
     return home(tmp_path / "home")
+
+
+@pytest.fixture
+def triton(server: Server) -> Iterator["InferenceServerClient"]:
+    """Triton's own client of the Open Inference Protocol, for each topology in turn."""
+    from tritonclient.http import InferenceServerClient
+
+    from tests.e2e.tensors import address
+
+    with InferenceServerClient(address(server)) as client:
+        yield client

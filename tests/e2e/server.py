@@ -1,6 +1,7 @@
 """A real `bentoml serve` with a home of its own."""
 
 import asyncio
+import json
 import os
 import random
 import socket
@@ -11,9 +12,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
+
+from marmita.telemetry.metrics import DELAY_S
 
 ROOT = Path(__file__).resolve().parents[2]
 BENTOML = str(Path(sys.executable).with_name("bentoml"))
@@ -141,6 +145,46 @@ def metric_samples(server: Server, beginning: str) -> dict[str, float]:
     lines = httpx.get(f"{server.url}/metrics", timeout=30).text.splitlines()
     found = [line.removeprefix(beginning).rpartition(" ") for line in lines if line.startswith(beginning)]
     return {labels: float(value) for labels, _, value in found}
+
+
+def metric(server: Server, name: str, **labels: str) -> float:
+    """The sum of a metric's samples with these labels, once all workers have written them: it changes no more."""
+    before, now = -1.0, _sum(server, name, **labels)
+    while now != before:
+        time.sleep(5 * DELAY_S)
+        before, now = now, _sum(server, name, **labels)
+    return now
+
+
+@contextmanager
+def stopped(server: Server, service: str) -> Iterator[psutil.Process]:
+    """A runner in a process of its own, which does not answer until the block ends."""
+    (runner,) = server.workers(service)
+    runner.suspend()
+    try:
+        yield runner
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            runner.resume()
+
+
+def overrides(**service: object) -> str:
+    """BentoML's own variable for changing the configuration of one run."""
+    return json.dumps({"services": {"Marmita": service}})
+
+
+def log_lines(server: Server) -> list[dict[str, Any]]:
+    """What the workers have logged up to now. The last line may still be half written."""
+    lines = server.log.read_text().rpartition("\n")[0].splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def _sum(server: Server, name: str, **labels: str) -> float:
+    total = 0.0
+    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
+        if line.startswith((f"{name}{{", f"{name} ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
+            total += float(line.rpartition(" ")[2])
+    return total
 
 
 def _stop(process: "subprocess.Popen[bytes]") -> None:

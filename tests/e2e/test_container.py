@@ -15,6 +15,7 @@ import pytest
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.crowd import REFUSED, crowd
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, home
+from tests.messages import mentions
 from tests.records.stocks import FIRST, TICKER, days, walk
 from tests.samples import REQUESTS, SCORE, wines
 from tests.training.yahoo import Yahoo, serving
@@ -151,7 +152,7 @@ def test_it_remembers_with_nothing_beside_it(container: tuple[str, str, float]) 
 
     assert httpx.post(f"{url}/labels", json=truth, timeout=30).json()["stored"] == 1
     assert httpx.post(f"{url}/prices/load", json=stock, timeout=60).json()["days"] == 50
-    assert "is up to date" in engine(*by_hand, "database", "upgrade")
+    assert mentions(engine(*by_hand, "database", "upgrade"), "sqlite:///")
     assert json.loads(engine(*by_hand, "quality", "wine_quality"))["labelled"] == 1
 
 

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from tests.e2e.crowd import LOST, REFUSED, crowd
-from tests.e2e.server import Server, metric_samples, serve, until
+from tests.e2e.server import Server, log_lines, metric_samples, serve, until
+from tests.messages import mentions
 from tests.records.postgres import Postgres
 from tests.samples import CLASSIFY, FORECAST, INFER, REQUESTS, SCORE, exams, wine_tensors, wines
 
@@ -121,8 +122,9 @@ def test_labels_that_can_be_none_are_refused_by_name(own_home: Path) -> None:
         no_id = label(server, {"1": 5})
 
     assert [one.status_code for one in wrong] == [400] * 4
-    assert all(one.json()["error"].startswith("labels[0]") for one in wrong)
-    assert unknown.status_code == 404
+    assert all(one.json()["code"] == "invalid_request" for one in wrong)
+    assert all(one.json()["error"].startswith("labels[0].truth: ") for one in wrong)
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "prediction_not_found")
     assert mixed.json() == {"stored": 1, "unchanged": 0, "unknown": [f"{'0' * 32}-0"]}
     assert no_id.status_code == 400
 
@@ -217,7 +219,8 @@ def test_it_starts_and_ends_without_its_database(own_home: Path, postgres: Postg
     finally:
         postgres.start()
 
-    assert "3 predictions could not be written" in server.log.read_text()
+    lost = [line for line in log_lines(server) if line["logger"] == "marmita.records.predictions.recorder"][-1]
+    assert (lost["level"], mentions(str(lost["message"]), 3)) == ("error", True)
 
 
 async def test_where_nothing_can_be_written_it_answers_all_the_same(own_home: Path) -> None:

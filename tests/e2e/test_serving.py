@@ -13,35 +13,11 @@ import pytest
 from bentoml.exceptions import InvalidArgument
 
 from marmita.registry.packed_model import PackedModel
-from marmita.telemetry.metrics import DELAY_S
-from tests.e2e.server import Server, readiness, wait_until_ready
+from tests.e2e.server import Server, log_lines, metric, readiness, wait_until_ready
 from tests.e2e.volley import volley
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE, exams, series, wines
 
 MIB = 1024 * 1024
-
-
-def metric(server: Server, name: str, **labels: str) -> float:
-    """The sum of a metric's samples with these labels, once all workers have written them: it changes no more."""
-    before, now = -1.0, _sum(server, name, **labels)
-    while now != before:
-        time.sleep(5 * DELAY_S)
-        before, now = now, _sum(server, name, **labels)
-    return now
-
-
-def _sum(server: Server, name: str, **labels: str) -> float:
-    total = 0.0
-    for line in httpx.get(f"{server.url}/metrics").text.splitlines():
-        if line.startswith((f"{name}{{", f"{name} ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
-            total += float(line.rpartition(" ")[2])
-    return total
-
-
-def log_lines(server: Server) -> list[dict[str, Any]]:
-    """What the workers have logged up to now. The last line may still be half written."""
-    lines = server.log.read_text().rpartition("\n")[0].splitlines()
-    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def workers_that_answered(server: Server) -> set[int]:

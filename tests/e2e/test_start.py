@@ -13,6 +13,7 @@ import pytest
 
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import BENTOML, ROOT, environment, free_port, serve
+from tests.messages import mentions
 from tests.samples import CLASSIFY, FORECAST, REQUESTS, SCORE
 
 ALONE = {
@@ -32,9 +33,9 @@ def test_each_model_is_served_alone(own_home: Path, target: str) -> None:
         assert [httpx.post(f"{server.url}{other}", json={}).status_code for other in others] == [404, 404]
 
 
-def run(home: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
+def run(home: Path, port: int | None = None, **variables: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [BENTOML, "serve", "--host", "127.0.0.1", "--port", str(free_port())],
+        [BENTOML, "serve", "--host", "127.0.0.1", "--port", str(port or free_port())],
         cwd=ROOT,
         env=environment(home, **variables),
         capture_output=True,
@@ -50,8 +51,7 @@ def test_without_a_model_it_says_what_makes_one_and_ends(tmp_path: Path, topolog
 
     assert done.returncode != 0
     said = done.stdout + done.stderr
-    assert "no champion of the model fetal_health" in said
-    assert "python -m training.fetal_health" in said
+    assert mentions(said, "python -m training.fetal_health")
     assert "Traceback" not in said
 
 
@@ -66,8 +66,8 @@ def test_with_one_model_missing_it_names_that_one_and_ends(
     done = run(tmp_path, MARMITA_TOPOLOGY=topology)
 
     assert done.returncode != 0
-    assert "no champion of the model wine_quality" in done.stdout + done.stderr
-    assert "python -m training.wine_quality" in done.stdout + done.stderr
+    assert mentions(done.stdout + done.stderr, "python -m training.wine_quality")
+    assert "training.fetal_health" not in done.stdout + done.stderr
 
 
 def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, PackedModel], tmp_path: Path) -> None:
@@ -84,7 +84,18 @@ def test_with_a_damaged_model_it_says_so_and_ends(champions: dict[str, PackedMod
     done = run(tmp_path)
 
     assert done.returncode != 0
-    assert f"{champions['stock_forecast'].tag} is damaged" in done.stdout + done.stderr
+    assert mentions(done.stdout + done.stderr, f"{champions['stock_forecast'].tag} is damaged", "compiled.onnx")
+
+
+@pytest.mark.parametrize("topology", ["colocated", "split"])
+def test_at_a_taken_port_it_ends_with_one_line_before_a_worker_starts(
+    own_home: Path, taken_port: int, topology: str
+) -> None:
+    done = run(own_home, taken_port, MARMITA_TOPOLOGY=topology)
+
+    assert done.returncode == 1
+    (line,) = (done.stdout + done.stderr).splitlines()
+    assert mentions(line, taken_port, "127.0.0.1", f"--port {taken_port + 1}")
 
 
 def test_with_a_wrong_setting_it_names_it_and_ends(own_home: Path) -> None:

@@ -17,6 +17,7 @@ from marmita.registry.packed_model import PackedModel
 from tests import samples
 from tests.e2e.crowd import crowd
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
+from tests.messages import mentions
 from tests.samples import SCORE, wines
 from training import wine_quality
 
@@ -147,4 +148,6 @@ def test_what_can_not_be_promoted_or_rolled_back_is_said(own_store: Path) -> Non
 
     assert unknown.returncode == nothing.returncode == 1
     assert unknown.stderr.startswith("error: ")
-    assert "no earlier champion of fetal_health" in nothing.stderr
+    assert nothing.stderr.startswith("error: ")
+    assert mentions(unknown.stderr, f"{NAME}:nosuch")
+    assert mentions(nothing.stderr, "earlier", "fetal_health")

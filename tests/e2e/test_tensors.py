@@ -1,90 +1,21 @@
-"""The Open Inference Protocol as Triton's own client speaks it, and as nobody should, in both topologies."""
+"""The Open Inference Protocol as Triton's own client speaks it, in both topologies."""
 
 import json
-import socket
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
-import psutil
 import pytest
-from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
-from tritonclient.utils import InferenceServerException
+from tritonclient.http import InferenceServerClient, InferRequestedOutput, InferResult
 
-from marmita.contract.rows import Floats
 from marmita.registry.packed_model import PackedModel
-from tests.e2e.server import Server, serve, wait_until_ready
-from tests.e2e.test_limits_and_traces import overrides
-from tests.e2e.test_serving import log_lines, metric
+from tests.e2e.server import Server, log_lines, metric, serve
+from tests.e2e.tensors import INPUTS, OUTPUTS, address, answers_of, body, is_refused, rows_of, tensor
 from tests.e2e.volley import volley
-from tests.samples import CLASSIFY, FORECAST, INFER, SCORE, exams, series, wines
-
-INPUTS = {"fetal_health": ("features", 21), "wine_quality": ("features", 11), "stock_forecast": ("closes", 60)}
-OUTPUTS = {
-    "fetal_health": {"probabilities": 3},
-    "wine_quality": {"quality": 1, "low": 1, "high": 1},
-    "stock_forecast": {"close": 10, "low": 10, "high": 10},
-}
-NUMBERS = {"FP32": np.float32, "FP64": np.float64}
-
-
-def rows_of(model: str, count: int, start: int = 0) -> Floats:
-    """The same rows that `answers_of` asks for."""
-    if model == "stock_forecast":
-        return np.array([one["closes"] for one in series(count, start)["series"]], np.float32)
-    named = exams(count, start)["exams"] if model == "fetal_health" else wines(count, start)["wines"]
-    return np.array([list(row.values()) for row in named], np.float32)
-
-
-def answers_of(server: Server, model: str, count: int) -> dict[str, Floats]:
-    """What the model's own route says, as tensors."""
-    if model == "fetal_health":
-        statuses = httpx.post(f"{server.url}{CLASSIFY}", json=exams(count)).json()
-        return {"probabilities": np.array([list(status["probabilities"].values()) for status in statuses])}
-    if model == "wine_quality":
-        scores = httpx.post(f"{server.url}{SCORE}", json=wines(count)).json()
-        found = [(score["quality"], score["interval"]["low"], score["interval"]["high"]) for score in scores]
-        return dict(zip(OUTPUTS[model], np.array(found).T.reshape(3, count, 1), strict=True))
-    forecasts = httpx.post(f"{server.url}{FORECAST}", json=series(count, horizon=10)).json()
-    return {
-        name: np.array([[step[name] for step in forecast["path"]] for forecast in forecasts]) for name in OUTPUTS[model]
-    }
-
-
-def tensor(
-    model: str, rows: Floats, datatype: str = "FP32", binary: bool = True, name: str | None = None
-) -> InferInput:
-    asked = InferInput(name or INPUTS[model][0], rows.shape, datatype)
-    return asked.set_data_from_numpy(rows.astype(NUMBERS[datatype]), binary_data=binary)
-
-
-def address(server: Server) -> str:
-    return server.url.removeprefix("http://")
-
-
-@pytest.fixture
-def triton(server: Server) -> Iterator[InferenceServerClient]:
-    with InferenceServerClient(address(server)) as client:
-        yield client
-
-
-def body(rows: Floats, **top: Any) -> dict[str, Any]:
-    """A request to the wine's model in JSON."""
-    values = {"name": "features", "shape": rows.shape, "datatype": "FP32", "data": rows.ravel().tolist()}
-    return {"inputs": [values], **top}
-
-
-def refusal(triton: InferenceServerClient, model: str, asked: InferInput, **more: Any) -> tuple[str, str]:
-    with pytest.raises(InferenceServerException) as error:
-        triton.infer(model, [asked], **more)
-    return error.value.status(), error.value.message()
+from tests.samples import INFER
 
 
 def test_the_server_is_live_and_ready_and_says_what_it_is(triton: InferenceServerClient) -> None:
@@ -223,64 +154,7 @@ def test_the_largest_request_is_answered_row_by_row(triton: InferenceServerClien
     for binary in (True, False):
         scores = triton.infer("wine_quality", [tensor("wine_quality", rows, binary=binary)]).as_numpy("quality")
         np.testing.assert_array_equal(scores, np.tile(scores[:1000], (10, 1)))
-    status, said = refusal(triton, "wine_quality", tensor("wine_quality", np.vstack([rows, rows[:1]])))
-    assert (status, said) == ("413", "at most 10000 rows at a time, not 10001")
-
-
-def test_mistakes_are_told_in_the_server_s_words(triton: InferenceServerClient) -> None:
-    model, rows = "wine_quality", rows_of("wine_quality", 2)
-    good, strange = tensor(model, rows), rows.copy()
-    strange[1, 4] = np.nan
-    integers = InferInput("features", [2, 11], "INT32").set_data_from_numpy(np.ones((2, 11), np.int32))
-    nowhere = "there is nothing at this path"
-
-    assert refusal(triton, "iris", good) == ("404", nowhere)
-    assert refusal(triton, model, good, model_version="4711") == ("404", nowhere)
-    assert refusal(triton, model, tensor(model, rows, name="wines")) == ("400", "the input is 'features', not 'wines'")
-    assert refusal(triton, model, tensor(model, rows[:, :10])) == (
-        "400",
-        "features must have the shape [rows, 11], not [2, 10]",
-    )
-    assert refusal(triton, model, integers) == ("400", "features must have the datatype FP32 or FP64, not 'INT32'")
-    assert refusal(triton, model, tensor(model, strange)) == (
-        "400",
-        "row 1, chlorides: the value is no finite number",
-    )
-    assert refusal(triton, model, tensor(model, strange, binary=False))[0] == "400"
-    assert refusal(triton, model, tensor(model, -rows)) == (
-        "400",
-        "row 0, fixed_acidity: the value must be from 0 to 100",
-    )
-    assert refusal(triton, "stock_forecast", tensor("stock_forecast", np.zeros((1, 60), np.float32)))[0] == "400"
-    assert refusal(triton, model, good, outputs=[InferRequestedOutput("taste")]) == (
-        "400",
-        "outputs must be a list of some of these: quality, low, high",
-    )
-    assert refusal(triton, model, good, outputs=[InferRequestedOutput("quality", class_count=1)])[0] == "400"
-    assert triton.infer(model, [good]).as_numpy("quality").shape == (2, 1)
-
-
-def test_a_refusal_has_the_protocol_s_shape_whoever_refuses(server: Server) -> None:
-    infer = f"{server.url}{INFER}"
-    wrong = [
-        (httpx.post(infer, content=b"{", headers={"content-type": "application/json"}), 400),
-        (httpx.post(infer, content=b"{}", headers={"inference-header-content-length": "3"}), 400),
-        (httpx.post(infer, content=b"{}", headers={"inference-header-content-length": "9" * 5000}), 400),
-        (httpx.post(infer, content=b"{}", headers={"inference-header-content-length": "-1"}), 400),
-        (httpx.post(infer, content=b"{}", headers={"content-type": "text/plain"}), 415),
-        (httpx.post(infer, content=b"{}", headers={"content-encoding": "gzip"}), 415),
-        (httpx.get(infer), 405),
-        (httpx.post(f"{server.url}/v2/models/wine_quality", json={}), 405),
-        (httpx.get(f"{server.url}/v2/models"), 404),
-        (httpx.get(f"{server.url}/v2/models/wine-quality"), 404),
-        (httpx.get(f"{server.url}/v2/"), 404),
-    ]
-
-    for answer, status in wrong:
-        assert answer.status_code == status, answer.text
-        assert list(answer.json()) == ["error"]
-        assert answer.headers["content-type"] == "application/json"
-    assert httpx.get(infer).headers["allow"] == "POST"
+    is_refused(triton, "wine_quality", tensor("wine_quality", np.vstack([rows, rows[:1]])), "413", 10_000, 10_001)
 
 
 def test_bytes_may_come_without_their_media_type(server: Server) -> None:
@@ -371,139 +245,4 @@ def test_a_model_alone_serves_itself_and_no_other(own_home: Path) -> None:
         expected = answers_of(server, "wine_quality", 3)["quality"]
         answer = triton.infer("wine_quality", [tensor("wine_quality", rows_of("wine_quality", 3))])
         np.testing.assert_allclose(answer.as_numpy("quality"), expected, rtol=1e-5, atol=1e-4)
-        assert refusal(triton, "fetal_health", tensor("fetal_health", rows_of("fetal_health", 1)))[0] == "404"
-
-
-@pytest.mark.parametrize("topology", ["colocated", "split"])
-def test_bodies_are_bounded_in_size_and_time(own_home: Path, topology: str) -> None:
-    with serve(
-        own_home, MARMITA_BODY_TIMEOUT="1s", MARMITA_MAX_BODY_BYTES="20000", MARMITA_TOPOLOGY=topology
-    ) as server:
-        place = urlsplit(server.url)
-        with socket.create_connection((place.hostname, place.port), timeout=10) as slow:
-            head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: 99"
-            slow.sendall(head.encode() + b"\r\n\r\n{")
-            start = time.monotonic()
-            said = slow.makefile("rb").read()
-            waited = time.monotonic() - start
-        too_large = httpx.post(f"{server.url}{INFER}", json=body(np.tile(rows_of("wine_quality", 1), (1000, 1))))
-        fits = httpx.post(f"{server.url}{INFER}", json=body(rows_of("wine_quality", 10)))
-
-    assert b" 408 " in said.splitlines()[0]
-    assert json.loads(said.partition(b"\r\n\r\n")[2]) == {"error": "the body did not arrive within 1 s"}
-    assert 0.5 < waited < 5
-    assert too_large.status_code == 413
-    assert too_large.json() == {"error": "the body is larger than 20000 bytes"}
-    assert fits.status_code == 200
-
-
-@contextmanager
-def stopped(server: Server, service: str) -> Iterator[psutil.Process]:
-    """A runner in a process of its own, which does not answer until the block ends."""
-    (runner,) = server.workers(service)
-    runner.suspend()
-    try:
-        yield runner
-    finally:
-        with suppress(psutil.NoSuchProcess):
-            runner.resume()
-
-
-def test_a_full_service_turns_away_whoever_comes_by_whatever_route(own_home: Path) -> None:
-    configuration = overrides(workers=1, traffic={"max_concurrency": 2, "timeout": 25})
-    with serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration, MARMITA_TOPOLOGY="split") as server:
-
-        def ask(route: str, request: dict[str, Any]) -> httpx.Response:
-            return httpx.post(f"{server.url}{route}", json=request, timeout=30)
-
-        with stopped(server, "StockForecast") as runner, ThreadPoolExecutor(2) as pool:
-            values = {"name": "closes", "shape": [1, 60], "datatype": "FP32", "data": series(1)["series"][0]["closes"]}
-            ours = pool.submit(ask, "/v2/models/stock_forecast/infer", {"inputs": [values]})
-            theirs = pool.submit(ask, FORECAST, series(1))
-            while metric(server, "bentoml_service_request_in_progress", runner_name="Marmita") < 2:
-                time.sleep(0.05)
-            away = ask(INFER, body(rows_of("wine_quality", 1)))
-            away_too = ask(SCORE, wines(1))
-            runner.resume()
-        after = ask(INFER, body(rows_of("wine_quality", 1)))
-        refused = metric(server, "marmita_rejected_requests_total", status="429")
-
-    assert [away.status_code, away_too.status_code] == [429, 429]
-    assert away.json() == {"error": "the service is full: try again in a moment"}
-    assert away.headers["retry-after"] == "1"
-    assert set(away_too.json()) == {"error", "code", "detail"}
-    assert [ours.result().status_code, theirs.result().status_code, after.status_code] == [200, 200, 200]
-    assert refused == 2
-
-
-def test_an_answer_that_takes_too_long_is_a_504(own_home: Path) -> None:
-    closes = np.tile(rows_of("stock_forecast", 1000), (10, 1))
-    configuration = overrides(workers=1, traffic={"timeout": 0.05})
-    with (
-        serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration) as server,
-        InferenceServerClient(address(server)) as triton,
-    ):
-        late = refusal(triton, "stock_forecast", tensor("stock_forecast", closes, binary=False))
-        deadline = time.monotonic() + 30
-        while httpx.post(f"{server.url}{INFER}", json=body(rows_of("wine_quality", 1))).status_code != 200:
-            assert time.monotonic() < deadline  # a busy machine may take longer for one wine, too
-
-    assert late == ("504", "there was no answer within 0.05 s")
-
-
-def test_a_runner_that_does_not_answer_is_a_504(own_home: Path) -> None:
-    configuration = overrides(workers=1, traffic={"timeout": 2})
-    with serve(own_home, BENTOML_CONFIG_OVERRIDES=configuration, MARMITA_TOPOLOGY="split") as server:
-        request = body(rows_of("wine_quality", 1))
-        with stopped(server, "WineQuality"):
-            start = time.monotonic()
-            late = httpx.post(f"{server.url}{INFER}", json=request, timeout=30)
-            waited = time.monotonic() - start
-        after = httpx.post(f"{server.url}{INFER}", json=request, timeout=30)
-
-    assert late.status_code == 504
-    assert late.json() == {"error": "there was no answer within 2 s"}
-    assert 1 < waited < 5
-    assert after.status_code == 200
-
-
-def test_a_runner_that_dies_is_a_503_and_is_replaced(split: Server) -> None:
-    request = body(rows_of("wine_quality", 1))
-
-    def ask(_: int) -> httpx.Response:
-        return httpx.post(f"{split.url}{INFER}", json=request, timeout=60)
-
-    with ThreadPoolExecutor(8) as pool:
-        assert {answer.status_code for answer in pool.map(ask, range(50))} == {200}
-        with stopped(split, "WineQuality") as runner:
-            asked = [pool.submit(ask, number) for number in range(8)]
-            time.sleep(1)
-            start = time.monotonic()
-            runner.kill()
-        answers = [one.result() for one in asked]
-        waited = time.monotonic() - start
-
-    # Who was connected hears of it. Who was still waiting for a connection gets it from the next runner.
-    died = [answer for answer in answers if answer.status_code != 200]
-    assert died
-    for answer in died:
-        assert answer.status_code == 503
-        assert answer.json() == {"error": "the model is not answering: try again in a moment"}
-        assert answer.headers["retry-after"] == "1"
-    assert waited < 20
-    wait_until_ready(split)
-    assert [ask(number).status_code for number in range(5)] == [200] * 5
-
-
-def test_a_runner_that_hangs_is_not_ready_and_not_waited_for(split: Server) -> None:
-    with stopped(split, "StockForecast"):
-        for path in ("/v2/health/ready", "/v2/models/stock_forecast/ready"):
-            start = time.monotonic()
-            answer = httpx.get(f"{split.url}{path}", timeout=20)
-            assert answer.status_code == 503
-            assert answer.json() == {"error": "not ready: try again in a moment"}
-            assert time.monotonic() - start < 10
-        assert httpx.get(f"{split.url}/v2/health/live").status_code == 200
-        assert httpx.get(f"{split.url}/v2/models/wine_quality/ready").status_code == 200
-    wait_until_ready(split)
-    assert httpx.get(f"{split.url}/v2/health/ready").status_code == 200
+        is_refused(triton, "fetal_health", tensor("fetal_health", rows_of("fetal_health", 1)), "404")

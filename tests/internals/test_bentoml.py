@@ -4,13 +4,16 @@ These are canaries: after an upgrade of BentoML the first one that fails names w
 """
 
 import socket
+from contextlib import nullcontext
 from importlib import import_module
 from inspect import getsource, signature
 from pathlib import Path
 from typing import Any
 
 import bentoml
+import click
 import pytest
+from bentoml_cli.serve import build_serve_command
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
@@ -95,6 +98,32 @@ def test_a_service_can_be_extended_where_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", ["inject_config", "openapi_spec", "all_services", "to_asgi"])
 def test_a_service_has_what_is_overridden(name: str) -> None:
     assert hasattr(bentoml.Service, name), f"bentoml.Service.{name} has moved"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "address"),
+    [("0.0.0.0", 80, ("0.0.0.0", 80)), (None, None, ("127.0.0.7", 3007)), (None, 80, ("127.0.0.7", 80))],
+)
+def test_the_command_that_serves_has_the_address_or_the_configuration_has(
+    host: str | None, port: int | None, address: tuple[str, int]
+) -> None:
+    command = build_serve_command().commands["serve"]
+    assert {"host", "port"} <= {option.name for option in command.params}, "`bentoml serve` has lost --host or --port"
+    before = internals.configuration()
+    http = {"host": "127.0.0.7", "port": 3007}
+    try:
+        internals.use_configuration({**before, "api_server": {**before["api_server"], "http": http}})
+        with click.Context(command) as context:
+            context.params = {"host": host, "port": port}
+            assert internals.serve_address() == address
+    finally:
+        internals.use_configuration(before)
+
+
+@pytest.mark.parametrize("command", [None, "build"])
+def test_no_other_command_has_an_address(command: str | None) -> None:
+    with click.Context(click.Command(command)) if command else nullcontext():
+        assert internals.serve_address() is None
 
 
 def test_the_factory_of_applications_takes_what_it_is_given() -> None:

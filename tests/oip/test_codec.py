@@ -1,59 +1,14 @@
-"""Requests and answers of the Open Inference Protocol, and every way in which a request can be wrong."""
+"""Requests and answers of the Open Inference Protocol."""
 
-import json
-import random
-import string
-import warnings
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from marmita.contract.errors import RequestError
-from marmita.contract.requests import MAX_ROWS
-from marmita.contract.rows import Floats
-from marmita.oip.codec import InferenceRequest, describe, read, write
-from marmita.runtime.signature import Signature, ValueBounds
+from marmita.oip.codec import describe, read
+from tests.oip.tensors import BINARY, SIGNATURE, VALUES, answered, request, with_bytes
 
-ANYTHING = ValueBounds([{"name": name, "low": None, "high": None} for name in ("x", "y", "z")])
-SIGNATURE = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, ANYTHING)
-VALUES = [1.5, -2.0, 0.25]
-
-
-@pytest.fixture(autouse=True)
-def _no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
-
-
-def request(*, top: dict[str, Any] | None = None, **tensor: Any) -> bytes:
-    """A good request for one row, but for what is given. What is `...` is left out."""
-    whole = {"name": "features", "shape": [1, 3], "datatype": "FP32", "data": VALUES} | tensor
-    inputs = [{name: value for name, value in whole.items() if value is not ...}]
-    return json.dumps({"inputs": inputs} | (top or {})).encode()
-
-
-def with_bytes(content: bytes, **tensor: Any) -> tuple[bytes, int]:
-    """A good request whose values are plain bytes behind the JSON."""
-    head = request(data=..., **({"parameters": {"binary_data_size": len(content)}} | tensor))
-    return head + content, len(head)
-
-
-def refused(body: bytes, json_size: int | None = None) -> RequestError:
-    with pytest.raises(RequestError) as error:
-        read(body, json_size, SIGNATURE)
-    assert len(error.value.error) < 200
-    return error.value
-
-
-def answered(asked: InferenceRequest, outputs: Floats) -> tuple[dict[str, Any], bytes]:
-    """An answer's JSON and the bytes behind it."""
-    body, json_size = write(asked, outputs, SIGNATURE)
-    return json.loads(body[:json_size]), b"" if json_size is None else body[json_size:]
+pytestmark = pytest.mark.filterwarnings("error")
 
 
 def test_values_in_the_json_are_read_flat_and_nested() -> None:
@@ -120,16 +75,10 @@ def test_an_id_comes_back_as_it_was(id: str) -> None:
     assert answered(asked, np.zeros((1, 3), np.float32))[0]["id"] == id
 
 
-@pytest.mark.parametrize("id", [1, True, [], {}])
-def test_an_id_that_is_no_string_is_refused(id: object) -> None:
-    assert refused(request(top={"id": id})).error == "id must be a string"
-
-
 def test_no_id_is_none() -> None:
     assert "id" not in answered(read(request(top={"id": None}), None, SIGNATURE), np.zeros((1, 3), np.float32))[0]
 
 
-BINARY = {"parameters": {"binary_data": True}}
 NOT_BINARY = {"parameters": {"binary_data": False}}
 ALL_BINARY = {"binary_data_output": True}
 
@@ -154,302 +103,12 @@ def test_outputs_are_given_as_they_are_asked_for(top: dict[str, Any], wanted: li
     assert read(request(top=top), None, SIGNATURE).outputs == wanted
 
 
-@pytest.mark.parametrize(
-    "outputs",
-    [
-        *({}, {"name": "ends"}, 0, False, "ends", ["ends"], [None], [{}], [[]], [{"name": None}], [{"name": ["ends"]}]),
-        *([{"name": "features"}], [{"name": "ends"}, {"name": "x" * 1000}]),
-    ],
-)
-def test_outputs_that_there_are_not_are_refused(outputs: object) -> None:
-    assert refused(request(top={"outputs": outputs})).error == "outputs must be a list of some of these: middle, ends"
-
-
-@pytest.mark.parametrize("parameters", [1, True, "x", [], [True], 0])
-def test_parameters_that_are_no_object_are_refused(parameters: object) -> None:
-    for body in (
-        request(parameters=parameters),
-        request(top={"parameters": parameters}),
-        request(top={"outputs": [{"name": "ends", "parameters": parameters}]}),
-    ):
-        assert refused(body).error == "parameters must be an object"
-
-
-@pytest.mark.parametrize("value", [0, 1, "true", [], 1.0])
-def test_a_parameter_of_the_wrong_kind_is_refused(value: object) -> None:
-    all_binary, binary = {"binary_data_output": value}, {"binary_data": value}
-
-    assert refused(request(top={"parameters": all_binary})).error.endswith("must be true or false")
-    assert refused(request(top={"outputs": [{"name": "ends", "parameters": binary}]})).error.endswith("true or false")
-
-
-def test_parameters_that_would_change_the_answer_are_not_passed_over() -> None:
-    shared = {"shared_memory_region": "here", "shared_memory_byte_size": 12}
-    classes = [{"name": "ends", "parameters": {"classification": 1}}]
-
-    assert refused(request(data=..., parameters=shared)).error == "the parameter shared_memory_region is not supported"
-    assert refused(request(top={"outputs": classes})).error == "the parameter classification is not supported"
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(b"", b"{", b"x", b"\xff", b'{"inputs": [', b"{'inputs': []}", b"{}{}", b"\xef\xbb\xbf{}", b"NaN"),
-        *(b"[" * 10_000, b'{"a":' * 10_000, b'{"id": "\\ud800"}', b'{"id": ' + b"9" * 5_000 + b"}"),
-        *(request().replace(b"1.5", number) for number in (b"NaN", b"Infinity", b"-Infinity", b"01", b".5", b"0x1")),
-    ],
-)
-def test_what_is_not_json_is_refused(body: bytes) -> None:
-    error = refused(body)
-
-    assert error.status == 400
-    assert error.error.startswith("the request is not JSON: ")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        *(b"[]", b"1", b'"inputs"', b"null", b"{}", b'{"inputs": null}', b'{"inputs": {}}', b'{"inputs": []}'),
-        *(
-            b'{"inputs": [1]}',
-            b'{"inputs": [{}]}',
-            b'{"inputs": [{"name": 1}]}',
-            b'{"inputs": [[{"name": "features"}]]}',
-        ),
-        b'{"inputs": [{"name": "features"}, {"name": "features"}]}',
-    ],
-)
-def test_what_has_not_the_one_input_is_refused(body: bytes) -> None:
-    assert refused(body).error == "inputs must be a list with one tensor, 'features'"
-
-
-def test_an_input_of_another_name_is_refused_by_its_name() -> None:
-    assert refused(request(name="wines")).error == "the input is 'features', not 'wines'"
-    assert refused(request(name="x" * 10_000)).status == 400
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        *(None, ..., 3, "13", {}, [], [3], [1], [1, 1, 3], [3, 1], [1, 4], [1, -3], [True, 3], [1, 3.0], [1.0, 3]),
-        *(["1", "3"], [[1], 3], [None, 3], [1, 10**4000], list(range(10_000))),
-    ],
-)
-def test_a_shape_of_another_kind_is_refused(shape: object) -> None:
-    error = refused(request(shape=shape))
-
-    assert error.status == 400
-    assert error.error.startswith("features must have the shape [rows, 3], not ")
-
-
-@pytest.mark.parametrize("count", [0, -1, -(10**4000)])
-def test_less_than_one_row_is_refused(count: int) -> None:
-    assert refused(request(shape=[count, 3], data=[])).status == 400
-
-
-@pytest.mark.parametrize("count", [MAX_ROWS + 1, 2**63, 10**4000])
-def test_too_many_rows_are_too_much(count: int) -> None:
-    error = refused(request(shape=[count, 3]))
-
-    assert error.status == 413
-    assert error.error.startswith("at most 10000 rows at a time, not ")
-
-
-@pytest.mark.parametrize("nested", [True, False])
-def test_the_most_rows_are_read(nested: bool) -> None:
-    data = [VALUES] * MAX_ROWS if nested else VALUES * MAX_ROWS
-
-    assert read(request(shape=[MAX_ROWS, 3], data=data), None, SIGNATURE).rows.shape == (MAX_ROWS, 3)
-    assert refused(request(shape=[MAX_ROWS + 1, 3], data=data)).status == 413
-
-
-@pytest.mark.parametrize("item", ["[],", "{},", "[[]],", '{"a": 1},'])
-def test_what_takes_long_to_read_is_too_much(item: str) -> None:
-    assert refused(f'{{"inputs": [{item * 100_000} 1]}}'.encode()).status == 413
-
-
-@pytest.mark.parametrize("datatype", [None, ..., "", "fp32", "FP16", "INT64", "BYTES", 32, ["FP32"], {"FP32": 1}])
-def test_other_datatypes_are_refused(datatype: object) -> None:
-    assert refused(request(datatype=datatype)).error.startswith("features must have the datatype FP32 or FP64, not ")
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        *(None, ..., "abc", 1, {}, {"0": 1}, [True, 1, 2], ["1", "2", "3"], [None, 1, 2], [1, 2, [3]], [[1, 2], 3]),
-        *([[1, 2], [3]], [[1, 2, 3, 4]], [[]], [[[1, 2, 3]]], [{}, {}, {}], [[1, 2, True]], [[1, 2, "3"]]),
-    ],
-)
-def test_data_that_is_no_list_of_numbers_is_refused(data: object) -> None:
-    error = refused(request(data=data))
-
-    assert error.status == 400
-    assert error.error.startswith("data must ")
-
-
-def test_rows_of_unequal_length_are_refused_though_their_sum_is_right() -> None:
-    assert refused(request(shape=[2, 3], data=[[1, 2], [3, 4, 5, 6]])).error.endswith(
-        "a list of lists of 3 numbers each"
-    )
-
-
-@pytest.mark.parametrize("data", [[], [1], [1, 2], [1, 2, 3, 4], VALUES * 2])
-def test_another_number_of_values_than_the_shape_says_is_refused(data: list[float]) -> None:
-    assert refused(request(data=data)).error == f"features has {len(data)} values, but its shape is [1, 3]"
-
-
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e39", "3.5e38", str(10**39), "-" + str(10**400)])
-def test_numbers_that_do_not_fit_are_refused(number: str) -> None:
-    error = refused(request(datatype="FP64").replace(b"1.5", number.encode()))
-
-    assert error.status == 400
-    assert "finite" in error.error or error.error.endswith("must be from -3.40282e+38 to 3.40282e+38")
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("datatype", "dtype"), [("FP32", np.float32), ("FP64", np.float64)])
-def test_bytes_that_are_no_finite_numbers_are_refused_by_their_row(value: float, datatype: str, dtype: type) -> None:
-    rows: np.ndarray[Any, np.dtype[Any]] = np.zeros((5, 3), dtype)
-    rows[3, 1] = value
-
-    error = refused(*with_bytes(rows.tobytes(), shape=[5, 3], datatype=datatype))
-
-    assert error.error == "row 3, y: the value is no finite number"
-
-
-def test_bytes_that_do_not_fit_into_single_precision_are_refused() -> None:
-    signalling = np.array([0x7FF0000000000001, 0, 0], np.uint64).tobytes()
-
-    for content in (np.array([0, 1e300, 0]).tobytes(), signalling):
-        assert refused(*with_bytes(content, datatype="FP64")).error.startswith("row 0, ")
-
-
-def test_values_that_the_contract_rules_out_are_refused_by_row_and_field() -> None:
-    ph, alcohol = {"name": "ph", "low": 0, "high": 14}, {"name": "alcohol", "low": 0.1, "high": None}
-    bounds = ValueBounds([ph, alcohol, {"name": "age", "low": None, "high": 1e300}])
-    bounded = replace(SIGNATURE, bounds=bounds)
-    most = float(np.finfo(np.float32).max)
-
-    def said(*values: float) -> str:
-        with pytest.raises(RequestError) as error:
-            read(request(shape=[2, 3], data=[[0, 1, 0], values]), None, bounded)
-        return error.value.error
-
-    for fits in ([0, 0.1, -most], [14, most, most], [0, float(np.float32(0.1)), 0], [float(np.float32(3.3)), 1, 0]):
-        assert read(request(data=fits), None, bounded).rows.tolist()[0] == pytest.approx(fits)
-    assert said(14.1, 1, 0) == "row 1, ph: the value must be from 0 to 14"
-    assert said(0, 0, 0).startswith("row 1, alcohol: the value must be from 0.1 to ")
-    assert said(0, 1, 1e39) == "row 1, age: the value must be from -3.40282e+38 to 3.40282e+38"
-
-
-@pytest.mark.parametrize("size", [0, 11, 13, 24, -12, -1, 2**63, 10**4000])
-def test_a_size_that_is_not_that_of_the_bytes_is_refused(size: int) -> None:
-    error = refused(*with_bytes(bytes(12), parameters={"binary_data_size": size}))
-
-    assert error.error.endswith("but 12 bytes follow the JSON")
-
-
-@pytest.mark.parametrize("size", [True, False, 12.0, "12", [12]])
-def test_a_size_that_is_no_whole_number_is_refused(size: object) -> None:
-    error = refused(*with_bytes(bytes(12), parameters={"binary_data_size": size}))
-
-    assert error.error == "the parameter binary_data_size must be a whole number"
-
-
-def test_bytes_that_are_too_few_or_too_many_or_nobody_s_are_refused() -> None:
-    for count in (4, 8, 16):
-        assert "values, but its shape is" in refused(*with_bytes(bytes(count))).error
-    assert refused(*with_bytes(bytes(11))).error == "11 bytes are no whole number of values"
-    assert refused(*with_bytes(bytes(12), datatype="FP64")).error == "12 bytes are no whole number of values"
-    assert refused(*with_bytes(b"")).error == "features has 0 values, but its shape is [1, 3]"
-    nobodys = "bytes follow the JSON, but no tensor has a binary_data_size"
-    assert refused(*with_bytes(bytes(12), parameters={})).error == nobodys
-    assert refused(request() + b"x", len(request())).error == nobodys
-    assert "follow the JSON" in refused(request(data=..., parameters={"binary_data_size": 12})).error
-
-
-def test_values_in_both_places_are_refused() -> None:
-    head = request(parameters={"binary_data_size": 12})
-
-    assert refused(head + bytes(12), len(head)).error == "features has both data in the JSON and a binary_data_size"
-
-
-def test_json_that_ends_elsewhere_than_was_said_is_refused() -> None:
-    body, size = with_bytes(bytes(12))
-
-    for wrong in (0, 1, size - 1, size + 1, len(body)):
-        assert refused(body, wrong).status == 400
-
-
 def test_a_request_of_json_alone_may_say_its_size() -> None:
     assert read(request(), len(request()), SIGNATURE).rows.tolist() == [VALUES]
 
 
-STRANGE: list[Any] = [None, True, False, 0, 1, -1, 3, 12, 2**31, 2**63, 10**30, 1.5, 1e308, "", "x", "ä\x00", [], {}]
-KEYS = ["inputs", "outputs", "parameters", "id", "name", "shape", "datatype", "data", "binary_data", "binary_data_size"]
-KEYS += ["binary_data_output", "features", "ends", "FP32"]
-
-
-def anything(chance: random.Random, depth: int = 4) -> Any:
-    """Any JSON value, made of words that mean something here more often than not."""
-    kind = chance.randrange(8)
-    if depth and kind == 0:
-        return [anything(chance, depth - 1) for _ in range(chance.randrange(4))]
-    if depth and kind == 1:
-        return {chance.choice(KEYS): anything(chance, depth - 1) for _ in range(chance.randrange(5))}
-    if kind == 2:
-        return chance.choice(KEYS)
-    if kind == 3:
-        return "".join(chance.choices(string.printable, k=chance.randrange(9)))
-    if kind == 4:
-        return chance.choice([chance.gauss(0, 1e6), chance.randrange(-(2**70), 2**70)])
-    return chance.choice(STRANGE)
-
-
-def spoilt(value: Any, chance: random.Random) -> Any:
-    """A value, somewhere in which something may have been replaced, left out or added."""
-    if chance.random() < 0.03:
-        return anything(chance, 2)
-    if isinstance(value, list):
-        more = [anything(chance, 2)] if chance.random() < 0.03 else []
-        return [spoilt(part, chance) for part in value if chance.random() > 0.02] + more
-    if isinstance(value, dict):
-        other = {chance.choice(KEYS): anything(chance, 2)} if chance.random() < 0.1 else {}
-        return {name: spoilt(part, chance) for name, part in value.items() if chance.random() > 0.02} | other
-    return value
-
-
-@pytest.mark.parametrize("seed", range(8))
-def test_whatever_is_sent_is_answered_or_refused(seed: int) -> None:
-    chance = random.Random(seed)
-    whole = {"id": "7", "parameters": {"binary_data_output": True}, "outputs": [{"name": "ends"} | BINARY]}
-    tensor: dict[str, Any] = {"name": "features", "shape": [1, 3], "datatype": "FP32"}
-    good = [
-        {**whole, "inputs": [{**tensor, "data": VALUES}]},
-        {**whole, "inputs": [{**tensor, "parameters": {"binary_data_size": 12}}]},
-        {"inputs": [{**tensor, "shape": [2, 3], "data": [VALUES, VALUES]}]},
-    ]
-    answers = 0
-    for turn in range(2_000):
-        value = anything(chance) if turn % 4 == 0 else spoilt(chance.choice(good), chance)
-        head = json.dumps(value).encode()
-        behind = chance.choice([b"", bytes(12), chance.randbytes(chance.randrange(30))])
-        body, size = chance.choice([(head, None), (head + behind, len(head))])
-        if chance.random() < 0.05:
-            body = body[: chance.randrange(len(body) + 1)]
-            size = None if size is None else min(size, len(body))
-        with suppress(RequestError):
-            asked = read(body, size, SIGNATURE)
-            answered(asked, asked.rows)
-            answers += 1
-
-    assert 100 < answers < 1900
-
-
 def test_a_signature_describes_itself_in_the_protocol_s_words() -> None:
-    signature = Signature("trees", "v1", "features", 3, {"middle": 1, "ends": 2}, ANYTHING)
-
-    assert describe(signature) == {
+    assert describe(SIGNATURE) == {
         "name": "trees",
         "versions": ["v1"],
         "platform": "onnxruntime_onnx",

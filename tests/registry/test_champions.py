@@ -1,11 +1,13 @@
 """Which version is the champion: several processes may name one, and each of them may be killed at any time."""
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from errno import EISDIR
 from fcntl import flock
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
@@ -76,7 +78,7 @@ def test_a_lock_that_can_not_be_had_is_said_and_goes_with_its_process(
         assert other.stdout
         other.stdout.readline()
         for change in (lambda: champions.promote(make("third")), lambda: champions.roll_back(NAME)):
-            with pytest.raises(BentoMLException, match=rf"champion of {NAME}: another process .* {lock} .* try again"):
+            with pytest.raises(BentoMLException, match=rf"{NAME}: .*process .*{lock} "):
                 change()
         assert promoted(empty_store) == ["first", "second"]
         other.send_signal(signal.SIGKILL)
@@ -87,9 +89,10 @@ def test_a_lock_that_can_not_be_had_is_said_and_goes_with_its_process(
 
 def test_a_folder_that_can_not_be_written_to_is_said(make: Make, empty_store: Path) -> None:
     version = make("first")
-    (empty_store / NAME / ".champion.lock").mkdir()
+    lock = empty_store / NAME / ".champion.lock"
+    lock.mkdir()
 
-    with pytest.raises(BentoMLException, match=r"can't be locked: .*Is a directory"):
+    with pytest.raises(BentoMLException, match=f"{lock} .*{os.strerror(EISDIR)}"):
         champions.promote(version)
 
 
@@ -124,7 +127,7 @@ def test_who_goes_back_goes_back_from_the_champion_that_he_saw(
             return champion_lock(name)
 
         patch.setattr(champions, "champion_lock", after_another)
-        with pytest.raises(BentoMLException, match=f"{NAME}:third has become the champion meanwhile"):
+        with pytest.raises(BentoMLException, match=f"{NAME}:third .*second"):
             champions.roll_back(NAME)
     assert champions.champion_version(NAME) == "third"
 
@@ -183,12 +186,12 @@ def test_a_file_that_could_not_be_written_leaves_no_draft(tmp_path: Path, monkey
 
 
 def test_without_an_earlier_champion_there_is_no_way_back_and_no_folder_is_made(make: Make, empty_store: Path) -> None:
-    with pytest.raises(NotFound, match="has no champion"):
+    with pytest.raises(NotFound, match="fetal_health"):
         champions.roll_back("fetal_health")
     assert not (empty_store / "fetal_health").exists()
 
     champions.promote(make("first"))
-    with pytest.raises(NotFound, match="no earlier champion"):
+    with pytest.raises(NotFound, match=f"earlier .*{NAME}"):
         champions.roll_back(NAME)
 
 

@@ -25,24 +25,16 @@ def test_a_whole_version_with_the_same_contract_is_servable(packed: PackedModel)
 
 
 def test_another_contract_is_not(packed: PackedModel) -> None:
-    with pytest.raises(NotServableError, match=f"{packed.tag} was trained with another contract"):
+    with pytest.raises(NotServableError, match=f"{packed.tag} .*contract"):
         check_servable(packed, packed.contract | {"features": packed.contract["features"][::-1]})
 
 
-@pytest.mark.parametrize(
-    ("file", "error"),
-    [
-        (COMPILED, "can't be read"),
-        ("contract.json", "contract.json can't be read"),
-        ("card.json", "card.json can't be read"),
-        ("reference.json", "reference.json can't be read"),
-    ],
-)
-def test_a_version_that_lacks_a_file_is_not(packed: PackedModel, file: str, error: str) -> None:
+@pytest.mark.parametrize("file", [COMPILED, "contract.json", "card.json", "reference.json"])
+def test_a_version_that_lacks_a_file_is_not(packed: PackedModel, file: str) -> None:
     contract = packed.contract
     (packed.path / file).unlink()
 
-    with pytest.raises(NotServableError, match=error):
+    with pytest.raises(NotServableError, match=f"{packed.tag} .*{file}"):
         check_servable(PackedModel(packed.tag, packed.path, packed.digest), contract)
 
 
@@ -50,16 +42,16 @@ def test_a_damaged_version_is_not(packed: PackedModel) -> None:
     compiled = packed.path / COMPILED
     compiled.write_bytes(compiled.read_bytes()[:-1])
 
-    with pytest.raises(NotServableError, match=f"{packed.tag} is damaged"):
+    with pytest.raises(NotServableError, match=f"{packed.tag} is damaged: {COMPILED}"):
         check_servable(packed, packed.contract)
 
 
 def test_only_the_champion_is_looked_at(packed: PackedModel) -> None:
-    with pytest.raises(NoChampionError, match=f"no champion of {NAME}"):
+    with pytest.raises(NoChampionError, match=NAME):
         servable_champion(NAME, packed.contract)
 
     promote(packed)
 
     assert servable_champion(NAME, packed.contract) == packed
-    with pytest.raises(NotServableError, match="another contract"):
+    with pytest.raises(NotServableError, match=f"{packed.tag} .*contract"):
         servable_champion(NAME, {})

@@ -106,7 +106,7 @@ def test_a_bento_that_can_not_be_read_may_need_any_version(pack: Pack, bento_sto
     (bento_store / "marmita" / "damaged").mkdir(parents=True)
     (bento_store / "marmita" / "damaged" / "bento.yaml").write_text(content)
 
-    with pytest.raises(BentoMLException, match=r"damaged/bento\.yaml can't be read"):
+    with pytest.raises(BentoMLException, match=r"damaged/bento\.yaml"):
         prune(keep=1)
     assert stored() == set(versions)
 

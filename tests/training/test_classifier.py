@@ -79,5 +79,5 @@ def test_a_class_that_has_no_row_to_learn_from_is_named() -> None:
     unread: Any = None
     training = ClassifierTraining(Blossoms, unread, unread, unread)
 
-    with pytest.raises(CannotTrainError, match="blossoms has no row to learn from of the class versicolor: "):
+    with pytest.raises(CannotTrainError, match=r"^blossoms .* class versicolor: "):
         training.train(examples)

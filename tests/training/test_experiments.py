@@ -22,6 +22,7 @@ from marmita.settings import settings
 from marmita.training import run
 from marmita.training.run import train_and_record
 from tests.e2e.server import free_port
+from tests.messages import mentions
 from tests.training.mlflow_server import serving, silent
 from training import fetal_health, wine_quality
 from training.stock_forecast import prices, train
@@ -182,14 +183,11 @@ def test_the_champions_name_goes_where_the_store_has_it(
     client = client_of(mlflow_at)
     assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == second.tag
 
-    assert tracking.name_champion(first.tag) == f"MLflow at {mlflow_at} knows that {first.tag} is the champion"
+    assert mentions(str(tracking.name_champion(first.tag)), mlflow_at, first.tag)
 
     assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == first.tag
-    said = tracking.name_champion("wine_quality:nosuch")
-    assert (
-        said
-        == f"MLflow at {mlflow_at} was not told: it has no version of wine_quality with the tag wine_quality:nosuch"
-    )
+    assert mentions(str(tracking.name_champion("wine_quality:nosuch")), mlflow_at, "no version", "wine_quality:nosuch")
+    assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == first.tag
 
 
 @pytest.mark.parametrize("how", ["away", "silent"])
@@ -214,9 +212,8 @@ def test_a_server_that_does_not_answer_costs_seconds_and_no_model(
 
     assert time.monotonic() - began < 30
     assert training_runs.latest(memory)[0].status == training_runs.PROMOTED
-    assert f"MLflow at {where} has not got the run, its card and pictures, the model, its version" in said
-    assert "the champion's name: " in said
-    assert told.startswith(f"MLflow at {where} was not told: ")
+    assert mentions(said, where, "run", "card", "model", "version", "champion")
+    assert mentions(told, where, "not")
     assert "s3cret" not in said + told
 
 
@@ -226,7 +223,7 @@ def test_a_server_that_answers_too_slowly_is_not_waited_for() -> None:
     def tell() -> None:
         answered.wait()
 
-    with pytest.raises(tracking.TrackingError, match=r"longer than 0\.05 s"):
+    with pytest.raises(tracking.TrackingError, match=r"0\.05 s"):
         tracking.bounded(tell, within_s=0.05)
     answered.set()
 
@@ -235,7 +232,7 @@ def test_a_client_that_is_not_installed_is_said(use: Use, monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "mlflow", None)
     use("http://127.0.0.1:9")
 
-    assert "was not told: its client is not installed here" in str(tracking.name_champion("wine_quality:x"))
+    assert mentions(str(tracking.name_champion("wine_quality:x")), "http://127.0.0.1:9", "mlflow-skinny")
 
 
 def test_a_wrong_address_costs_no_model_either(
@@ -246,7 +243,7 @@ def test_a_wrong_address_costs_no_model_either(
     assert train_and_record("wine_quality", lambda: champions["wine_quality"]) is champions["wine_quality"]
 
     said = capsys.readouterr().out
-    assert "This run is not logged to MLflow: MARMITA_MLFLOW_URI: Value error, must look like" in said
+    assert mentions(said, "MARMITA_MLFLOW_URI")
     assert "s3cret" not in said
 
 

@@ -76,7 +76,7 @@ def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:
 
 
 def test_a_champion_of_another_shape_can_not_be_fine_tuned(champion: PackedModel) -> None:
-    with pytest.raises(CannotFineTuneError, match=rf"the network of {champion.tag} has another shape"):
+    with pytest.raises(CannotFineTuneError, match=f"network of {champion.tag} "):
         fine_tuned(units=5)
     assert [path.name for path in champion.path.parent.iterdir() if path.is_dir()] == [champion.version]
 
@@ -92,19 +92,19 @@ def test_a_native_model_that_can_not_be_read_is_said(champion: PackedModel, dama
         case _:
             file.write_bytes(b"PK\x05\x06" + b"\0" * 18)
 
-    with pytest.raises(CannotFineTuneError, match=f"the native model of {champion.tag} can't be loaded: ."):
+    with pytest.raises(CannotFineTuneError, match=f"native model of {champion.tag} .*: ."):
         fine_tuned()
 
 
 def test_without_a_champion_the_script_ends_with_an_error(empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--fine-tune"])
 
-    with pytest.raises(SystemExit, match=r"error: there is no champion to fine-tune\. Nothing was saved\."):
+    with pytest.raises(SystemExit, match=r"^error: .*no champion"):
         train.main()
 
 
 def test_a_damaged_champion_is_none_to_go_on_from(champion: PackedModel) -> None:
     (champion.path / "card.json").write_text("half of it {")
 
-    with pytest.raises(CannotFineTuneError, match="can't be fine-tuned"):
+    with pytest.raises(CannotFineTuneError, match=champion.tag):
         fine_tuned()

@@ -52,10 +52,11 @@ def test_nobody_becomes_the_champion_between_the_comparison_and_the_promotion(
     first, second = packing.pack(candidate), packing.pack(candidate)
     monkeypatch.setattr(locks, "PATIENCE_S", 0.1)
     tried: list[Callable[[], object]] = []
+    lock = first.path.parent / ".champion.lock"
 
     def interfere(_: object) -> float:
         for change in (lambda: champions.promote(first), lambda: champions.roll_back(NAME)):
-            with pytest.raises(BentoMLException, match="another process"):
+            with pytest.raises(BentoMLException, match=f"{NAME}.*{lock} "):
                 change()
             tried.append(change)
         return 0.5
@@ -108,7 +109,7 @@ def test_a_version_fine_tuned_from_a_rolled_back_champion_is_kept_but_not_promot
     assert packed_model.get(kept.tag).card.verdict.promoted is False
     (found,) = training_runs.latest(memory)
     assert (found.status, found.tag) == (training_runs.REJECTED, kept.tag)
-    assert second.tag in found.reason
+    assert second.tag in str(found.reason)
 
 
 def test_a_version_fine_tuned_from_the_current_champion_takes_its_place(candidate: Candidate) -> None:
@@ -123,7 +124,7 @@ def test_a_version_fine_tuned_from_the_current_champion_takes_its_place(candidat
 def test_what_its_evaluator_can_not_read_is_not_packed(candidate: Candidate, part: str, missing: str) -> None:
     change: dict[str, Any] = {part: {key: value for key, value in getattr(candidate, part).items() if key != missing}}
 
-    with pytest.raises(packing.UnreadableError, match=f"evaluator of {NAME} can't read .*{missing}"):
+    with pytest.raises(packing.UnreadableError, match=f"{NAME} .*{missing}"):
         packing.pack(replace(candidate, **change))
 
     assert champions.champion(NAME) is None

@@ -47,28 +47,30 @@ def test_prices_come_through_yfinance() -> None:
 def test_a_failure_of_yahoo_is_an_error_and_not_an_empty_table(status: int) -> None:
     """Each with a ticker of its own: yfinance remembers what it was told."""
     ticker = f"FAILS{status}"
-    with yahoo(walk(5), status=status) as session, pytest.raises(PricesError, match=f"no prices of {ticker}"):
+    with yahoo(walk(5), status=status) as session, pytest.raises(PricesError, match=f"{ticker} "):
         prices.fetch(ticker, START, END, session)
 
 
 def test_no_prices_are_an_error() -> None:
-    with yahoo(walk(0)) as session, pytest.raises(PricesError, match="no prices of NOTHING"):
+    with yahoo(walk(0)) as session, pytest.raises(PricesError, match="NOTHING "):
         prices.fetch("NOTHING", START, END, session)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "why"),
+    ("wrong", "day", "value"),
     [
-        ([1.0, 2.0, 0.0], "2020-01-03 is 0.0"),
-        ([1.0, -2.0, 3.0], "2020-01-02 is -2.0"),
-        ([1.0, 2.0, float("nan")], "2020-01-03 is nan"),
+        ([1.0, 2.0, 0.0], "2020-01-03", "0.0"),
+        ([1.0, -2.0, 3.0], "2020-01-02", "-2.0"),
+        ([1.0, 2.0, float("nan")], "2020-01-03", "nan"),
     ],
 )
-def test_a_close_that_is_no_price_is_named_with_its_day(tmp_path: Path, wrong: list[float], why: str) -> None:
+def test_a_close_that_is_no_price_is_named_with_its_day(
+    tmp_path: Path, wrong: list[float], day: str, value: str
+) -> None:
     table = pd.DataFrame({"Date": ["2020-01-01", "2020-01-02", "2020-01-03"], "Adj Close": wrong})
     table.to_csv(tmp_path / "prices.csv")
 
-    with pytest.raises(PricesError, match=why):
+    with pytest.raises(PricesError, match=f"{day} .*{value}"):
         prices.read(tmp_path / "prices.csv")
 
 
@@ -76,7 +78,7 @@ def test_a_day_that_occurs_twice_is_named(tmp_path: Path) -> None:
     table = pd.DataFrame({"Date": ["2020-01-01", "2020-01-01"], "Adj Close": [1.0, 1.0]})
     table.to_csv(tmp_path / "prices.csv")
 
-    with pytest.raises(PricesError, match="2020-01-01 occurs twice"):
+    with pytest.raises(PricesError, match=r"2020-01-01 .*twice"):
         prices.read(tmp_path / "prices.csv")
 
 
@@ -84,7 +86,7 @@ def test_too_few_closes_to_judge_by_are_an_error(empty_store: Path) -> None:
     with yahoo(walk(400)) as session:
         closes = prices.fetch("YOUNG", START, END, session)
 
-    with pytest.raises(PricesError, match="too few"):
+    with pytest.raises(PricesError, match=f"YOUNG.*: {len(closes.values)} closes"):
         train.train(closes=closes)
     assert list(empty_store.iterdir()) == []
 

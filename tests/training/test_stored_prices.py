@@ -10,6 +10,7 @@ from marmita.records.database.database import Database
 from marmita.records.prices.bars import DAY
 from marmita.registry.packed_model import PackedModel
 from marmita.training import run
+from tests.messages import mentions
 from tests.records.stocks import FIRST, TICKER, changed, keep, walk
 from training.stock_forecast import prices, train
 
@@ -30,7 +31,7 @@ def test_all_days_in_a_row_are_taken_up_to_the_newest(records: Database) -> None
 
     assert closes.values == pytest.approx([bar.close for bar in bars])
     assert [day.date() for day in closes.days] == [bar.day for bar in bars]
-    assert closes.source == f"Yahoo Finance, kept in the records: TEST, {bars[0].day} to {bars[-1].day}"
+    assert mentions(closes.source, "TEST", bars[0].day, bars[-1].day)
 
 
 def test_they_are_adjusted_for_dividends(records: Database) -> None:
@@ -52,13 +53,13 @@ def test_days_before_a_gap_are_left_out(records: Database) -> None:
     assert early[-1].day < late[0].day - DAY
 
 
-@pytest.mark.parametrize(("ticker", "why"), [("NONE", "no prices of NONE are stored"), ("no ticker", "a ticker has")])
+@pytest.mark.parametrize(("ticker", "named"), [("NONE", "NONE"), ("no ticker", "ticker .*32")])
 def test_prices_that_are_not_there_end_the_script(
-    records: Database, monkeypatch: pytest.MonkeyPatch, ticker: str, why: str
+    records: Database, monkeypatch: pytest.MonkeyPatch, ticker: str, named: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--source", "stored", "--ticker", ticker])
 
-    with pytest.raises(SystemExit, match=f"error: {why}.*Nothing was saved"):
+    with pytest.raises(SystemExit, match=f"^error: .*{named}"):
         train.main()
 
 
@@ -66,7 +67,7 @@ def test_too_few_prices_are_a_clear_error(records: Database, monkeypatch: pytest
     keep(records, walk(300))
     monkeypatch.setattr(sys, "argv", ["stock_forecast", "--source", "stored", "--ticker", TICKER])
 
-    with pytest.raises(SystemExit, match="300 closes are too few to learn from and to judge by; take at least 904"):
+    with pytest.raises(SystemExit, match=r"^error: .* 300 .* 904\b"):
         train.main()
 
 

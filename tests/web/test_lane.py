@@ -17,6 +17,7 @@ from marmita.contract.replies import Call, Reply, Route
 from marmita.telemetry import metrics
 from marmita.telemetry.spans import TracedSpans
 from marmita.web.lane import Lane
+from tests.messages import mentions
 from tests.telemetry.bentoml_app import application
 from tests.web.fronts import ASK, INFER, call, echo, lane
 
@@ -84,8 +85,10 @@ async def test_who_takes_too_long_costs_no_one_else() -> None:
     after = await found.answer(typed, call(b"2"))
 
     assert late.status == late_tensors.status == 504
-    assert late.body == b'{"error":"there was no answer within 0.2 s","code":"deadline_exceeded","detail":[]}'
-    assert late_tensors.body == b'{"error":"there was no answer within 0.2 s"}'
+    content = json.loads(late.body)
+    assert (content["code"], content["detail"]) == ("deadline_exceeded", [])
+    assert mentions(content["error"], 0.2)
+    assert json.loads(late_tensors.body) == {"error": content["error"]}
     assert [other.body, after.body] == [b"1", b"2"]
 
 
@@ -95,8 +98,8 @@ async def test_who_takes_too_long_costs_no_one_else() -> None:
         (ServiceUnavailable("the model is away"), 503, "model_unavailable"),
         (RequestError(ErrorCode.MODEL_OVERLOADED, "later"), 503, "model_overloaded"),
         (InvalidArgument("not like this"), 400, "invalid_request"),
-        (RuntimeError("the secret of the house"), 500, "internal"),
-        (ValueError("the secret of the house"), 500, "internal"),
+        (RuntimeError("the secret"), 500, "internal"),
+        (ValueError("the secret"), 500, "internal"),
     ],
 )
 async def test_a_handler_that_fails_is_answered_for(error: Exception, status: int, code: str) -> None:

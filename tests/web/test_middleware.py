@@ -24,8 +24,6 @@ from marmita.web.middleware import AccessLogging, Dispatch, Draining, ErrorRepli
 from marmita.web.request_body import RequestBodies
 from tests.web.fronts import ASK, INFER, JSON_TYPE, client, front, lane, receiver, scope, sender, to
 
-FULL = "the service is full: try again in a moment"
-
 
 async def sent_by(first: Next, path: str = ASK, **headers: str) -> list[Message]:
     """What is sent on one request that passes this."""
@@ -156,7 +154,7 @@ async def test_a_fault_is_a_500_without_its_reason(path: str, in_full: bool, cap
     assert answer.status_code == 500
     assert set(answer.json()) == ({"error", "code", "detail"} if in_full else {"error"})
     assert "secret" not in answer.text
-    assert "the secret of the house" in caplog.text
+    assert "the secret" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -187,14 +185,14 @@ async def test_who_goes_no_further_than_the_front_is_told_why_and_counted(
 
 async def test_a_fault_in_front_of_the_lane_is_a_500_that_tells_nothing(caplog: pytest.LogCaptureFixture) -> None:
     async def fails(_: Exchange) -> None:
-        raise RuntimeError("the secret of the house")
+        raise RuntimeError("the secret")
 
     status, headers, content = told(await sent_by(ErrorReplies(fails)))
 
     assert (status, headers[b"connection"]) == (500, b"close")
     assert content["code"] == "internal"
     assert "secret" not in content["error"]
-    assert "the secret of the house" in caplog.text
+    assert "the secret" in caplog.text
 
 
 async def test_a_fault_after_an_answer_began_sends_no_second_one() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from marmita.web import ready_line
 from marmita.web.ready_line import ReadyLine
+from tests.messages import logged
 
 SLOTS: list[Any] = [SimpleNamespace(packed=SimpleNamespace(tag=tag)) for tag in ("iris:v1", "wine:v2")]
 
@@ -40,13 +41,14 @@ async def test_it_waits_until_all_models_answer(answers: list[bool], caplog: pyt
     await wait(ready_line_of("Flowers", answers))
 
     assert answers == []
-    assert caplog.messages == ["ready at http://127.0.0.1:3000: iris:v1, wine:v2"]
+    assert len(logged(caplog, ready_line.__name__, "INFO", "http://127.0.0.1:3000", "iris:v1", "wine:v2")) == 1
 
 
 async def test_without_an_address_it_names_none(answers: list[bool], caplog: pytest.LogCaptureFixture) -> None:
     await wait(ready_line_of("Others", answers))
 
-    assert caplog.messages == ["ready: iris:v1, wine:v2"]
+    (line,) = logged(caplog, ready_line.__name__, "INFO", "iris:v1", "wine:v2")
+    assert "http" not in line.getMessage()
 
 
 async def test_the_other_workers_say_nothing(

@@ -11,6 +11,7 @@ from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import JSON_ONLY, JSON_OR_BYTES
 from marmita.settings import Settings
 from marmita.web.request_body import RequestBodies
+from tests.messages import mentions
 from tests.web.fronts import ASK, INFER, JSON_TYPE, client, receiver
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -37,8 +38,9 @@ async def test_a_body_that_is_too_large_is_rejected(declared: bool) -> None:
         fits = await front.post(ASK, content=b"x" * 100, headers=JSON_TYPE)
 
     assert answer.status_code == tensors.status_code == 413
-    assert answer.json() == {"error": "the body is larger than 100 bytes", "code": "body_too_large", "detail": []}
-    assert tensors.json() == {"error": "the body is larger than 100 bytes"}
+    assert (answer.json()["code"], answer.json()["detail"]) == ("body_too_large", [])
+    assert mentions(answer.json()["error"], 100)
+    assert tensors.json() == {"error": answer.json()["error"]}
     assert answer.headers["connection"] == "close"
     assert fits.status_code == 200
 
@@ -106,8 +108,8 @@ async def test_another_media_type_is_a_415_that_names_both(media_type: str) -> N
         answer = await front.post(ASK, content=b"[1]", headers={b"content-type": media_type.encode("utf-8")})
 
     assert answer.status_code == 415
-    assert answer.json()["error"].startswith("the body must be application/json, not ")
     assert answer.json()["code"] == "unsupported_media_type"
+    assert mentions(answer.json()["error"], "application/json", media_type.encode().decode("latin-1").strip()[:100])
     assert len(answer.json()["error"]) < 200
 
 
@@ -118,9 +120,8 @@ async def test_bytes_are_taken_where_there_are_tensors_only() -> None:
         form = await front.post(INFER, content=b"1", headers=FORM)
 
     assert (tensors.status_code, typed.status_code, form.status_code) == (200, 415, 415)
-    assert form.json() == {
-        "error": "the body must be application/json or application/octet-stream, not application/x-www-form-urlencoded"
-    }
+    assert list(form.json()) == ["error"]
+    assert mentions(form.json()["error"], "application/json", "application/octet-stream", FORM["content-type"])
 
 
 @pytest.mark.parametrize(("encoding", "status"), [("gzip", 415), ("br", 415), ("identity", 200)])

@@ -5,7 +5,6 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -88,11 +87,6 @@ async def fronted(model: Model) -> AsyncIterator[httpx.AsyncClient]:
         routes[path] = route._replace(handle=ask)
     async with to(front(routes)) as client:
         yield client
-
-
-@pytest.fixture
-def path(socket_path: Path) -> str:
-    return str(socket_path)
 
 
 async def test_a_runner_is_told_what_it_needs_and_no_more(path: str) -> None:

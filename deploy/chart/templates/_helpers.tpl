@@ -76,7 +76,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "marmita.recording" -}}
 {{- with .Values.records -}}
 {{- if and (ne .mode "off") (not $.Values.database.existingSecret) -}}
-  {{- $why := "without it each pod would keep its own, and lose it" -}}
+  {{- $why := "without it each pod would write records of its own, and lose them" -}}
   {{- fail (printf "records.mode: %s needs database.existingSecret: %s" .mode $why) -}}
 {{- end -}}
 {{- include "marmita.secret" (list "MARMITA_DATABASE_URL" $.Values.database) -}}

@@ -92,7 +92,7 @@ class Bundle:
         self.size += size
         return first
 
-    def without_words(self) -> None:
+    def remove_texts(self) -> None:
         """Remove the texts that clients have sent: the requests' ids and the rows' stocks."""
         self._asked = [(None, rows, at, seconds) for _, rows, at, seconds in self._asked]
         self._forecasts.clear()

@@ -147,7 +147,7 @@ class Recorder:
     def _write_without_texts(self, bundle: Bundle, error: UnstorableError) -> int:
         """Write a rejected bundle again without the clients' texts, the likely cause. Return the rejected rows."""
         self._log_rejected(bundle, error)
-        bundle.without_words()
+        bundle.remove_texts()
         try:
             with self._database.writing() as session:
                 write(session.connection(), [bundle])

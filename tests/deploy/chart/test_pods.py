@@ -23,7 +23,7 @@ def test_every_pod_is_probed_at_the_right_doors(mode: Values) -> None:
             "livenessProbe": {"path": "/livez", "port": "http"},
         }
         assert served["startupProbe"]["periodSeconds"] * served["startupProbe"]["failureThreshold"] >= 60
-        assert served["readinessProbe"]["timeoutSeconds"] > 2  # what the front door gives its runners
+        assert served["readinessProbe"]["timeoutSeconds"] > 2  # the front's time limit for its runners
         assert served["livenessProbe"]["periodSeconds"] * served["livenessProbe"]["failureThreshold"] >= 30
 
 

@@ -19,6 +19,7 @@ from tests.deploy.chart.rendering import environment, files, of_kind, render
 from tests.deploy.chart.values import CHART, CONFIGURATION, EVERYTHING, MODELS, NAMES, ONE, TOGETHER, Values, with_
 from tests.deploy.conftest import read_yaml, run
 from tests.e2e.server import ROOT
+from tests.messages import mentions
 
 DEFAULTS: Values = read_yaml(CHART / "values.yaml")
 
@@ -143,9 +144,10 @@ def test_deprecated_values_count_for_one_release() -> None:
     assert told["MARMITA_QUALITY_INTERVAL"] == "90s"
     assert told["MARMITA_SHEPHERD_INTERVAL"] == "3h"
     assert told["MARMITA_RETRAIN_BACKOFF"] == "2d"
-    assert notes(old).count("is deprecated: use ") == 5
-    assert "WARNING: shepherd.retrain.pause is deprecated: use backoff in its place." in notes(old)
-    assert "deprecated" not in notes(EVERYTHING)
+    warnings = [line for line in notes(old).splitlines() if line.startswith("WARNING: ")]
+    assert len(warnings) == 5
+    assert any(mentions(line, "shepherd.retrain.pause", "backoff") for line in warnings)
+    assert "WARNING" not in notes(EVERYTHING)
 
 
 def notes(values: Values) -> str:
@@ -188,7 +190,7 @@ def test_a_model_that_is_new_is_written_into_the_values(tmp_path: Path) -> None:
 
 
 def test_values_without_the_marks_are_left_alone() -> None:
-    with pytest.raises(ValueError, match="# end of models"):
+    with pytest.raises(ValueError, match="end of models"):
         written("models: {}\n")
 
 
@@ -198,7 +200,7 @@ def test_values_without_the_marks_are_left_alone() -> None:
     ids=["together", "separate"],
 )
 def test_without_a_version_it_says_what_is_missing(mode: Values, missing: str) -> None:
-    with pytest.raises(helm.HelmRenderError, match=f"{missing} is missing: the version of the Bento"):
+    with pytest.raises(helm.HelmRenderError, match=f"{re.escape(missing)} "):
         render(mode)
 
 

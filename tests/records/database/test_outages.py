@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EACCES
 from pathlib import Path
 from time import monotonic
 
@@ -35,7 +36,7 @@ def test_a_wrong_password_is_not_shown_either(
     postgres: Postgres, postgresql_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(DatabaseDownError, match="password authentication failed") as raised:
+    with pytest.raises(DatabaseDownError, match="password") as raised:
         add(Database(postgresql_url.replace(PASSWORD, "wr0ng-one")))
     assert "wr0ng-one" not in f"{raised.value}{raised.value.__cause__}{caplog.text}"
 
@@ -70,7 +71,7 @@ def test_a_folder_that_is_read_only_is_an_outage_until_it_is_not(read_only_folde
     add(other)  # imports what is imported late
     other.close()
     database = Database(default_url(read_only_folder))
-    with without_rights_of_root(read_only_folder), is_down_soon(saying="Permission denied"):
+    with without_rights_of_root(read_only_folder), is_down_soon(saying=f"{read_only_folder}.*{os.strerror(EACCES)}"):
         add(database)
     read_only_folder.chmod(0o755)
     add(database)
@@ -128,7 +129,7 @@ def test_a_file_that_somebody_removed_is_made_anew(tmp_path: Path) -> None:
     add(database)
     for path in tmp_path.glob("records.db*"):
         path.unlink()
-    with is_down_soon(saying="no such table"):
+    with is_down_soon(saying="price_ranges"):
         add(database)
     add(database)
     assert count(database) == 1

@@ -122,7 +122,7 @@ def test_rows_that_are_not_kept_are_unknown(database: Database) -> None:
 def test_an_id_that_can_not_be_one_is_named_by_its_place(database: Database, id: str) -> None:
     predict(database, "grades", ID(1))
 
-    with pytest.raises(WrongLabelError, match=r"^labels\[1\]\.id: must be the id that came with an answer"):
+    with pytest.raises(WrongLabelError, match=r"^labels\[1\]\.id: "):
         add(database, (f"{ID(1)}-0", 6), (id, 6))
     assert stored(database) == {}
 
@@ -130,7 +130,7 @@ def test_an_id_that_can_not_be_one_is_named_by_its_place(database: Database, id:
 def test_a_wrong_truth_is_named_by_its_place_and_no_label_is_kept(database: Database) -> None:
     predict(database, "grades", ID(1), rows=3)
 
-    with pytest.raises(WrongLabelError, match=r"^labels\[2\]\.truth: must be a number from 0 to 10"):
+    with pytest.raises(WrongLabelError, match=r"^labels\[2\]\.truth: .* 0 to 10"):
         add(database, (f"{ID(1)}-0", 6), (f"{ID(1)}-1", 6), (f"{ID(1)}-2", 11))
     assert stored(database) == {}
 

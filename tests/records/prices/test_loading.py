@@ -103,7 +103,7 @@ def test_a_day_is_kept_when_new_york_has_ended_it(database: Database, hour: int,
 def test_days_of_which_none_is_over_are_refused(database: Database, first: date) -> None:
     source = Source(BARS)
 
-    with pytest.raises(ValueError, match=rf"none of the days from {first} to .* is over: .* up to {NOW.date() - DAY}"):
+    with pytest.raises(ValueError, match=f"{first} .*{NOW.date() + 99 * DAY} .*: .* {NOW.date() - DAY}"):
         load(database, TICKER, first, NOW.date() + 99 * DAY, source, now=NOW)
     assert source.asked == []
 
@@ -244,10 +244,10 @@ def test_what_is_wrong_leaves_everything_as_it_was(database: Database, wrong: st
 @pytest.mark.parametrize(
     ("ticker", "first", "last", "why"),
     [
-        ("MS/FT", FIRST, FIRST, "a ticker has at most"),
-        (TICKER, FIRST, FIRST - DAY, "must not be after"),
-        (TICKER, date(1950, 1, 1), date(2020, 1, 1), "more than 60 years"),
-        (TICKER, date.min, date.min, "must not be before 1900"),
+        ("MS/FT", FIRST, FIRST, "ticker .*32"),
+        (TICKER, FIRST, FIRST - DAY, f"{FIRST}, .* {FIRST - DAY}"),
+        (TICKER, date(1950, 1, 1), date(2020, 1, 1), "1950-01-01 .*2020-01-01 .*60"),
+        (TICKER, date.min, date.min, "0001-01-01, .*1900"),
     ],
 )
 def test_what_can_not_be_loaded_is_refused(database: Database, ticker: str, first: date, last: date, why: str) -> None:

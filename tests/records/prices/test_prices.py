@@ -145,25 +145,23 @@ def test_nothing_that_came_later_is_looked_at(database: Database) -> None:
 def test_too_short_a_history_says_how_long_it_is(database: Database) -> None:
     keep(database, BARS)
 
-    with pytest.raises(
-        NotEnoughHistoryError, match=f"there are 12 days of prices of TEST .* to {BARS[11].day}, and 60"
-    ):
+    with pytest.raises(NotEnoughHistoryError, match=f" 12 days .*TEST .*{BARS[11].day}.* 60 "):
         history(database, BARS[11].day, 60)
-    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 0 days"):
         history(database, MONDAY - DAY, 1)
-    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 0 days"):
         history(database, date.max, 1)
-    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 0 days"):
         history(database, date.min, 1)
 
 
 def test_history_does_not_jump_over_days_that_were_never_fetched(database: Database) -> None:
     keep(database, BARS, (MONDAY, BARS[29].day), (BARS[31].day, LAST))
 
-    with pytest.raises(NotEnoughHistoryError, match="there are 29 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 29 days"):
         history(database, LAST, 30)
     assert len(history(database, LAST, 29).days) == 29
-    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 0 days"):
         history(database, BARS[30].day, 1)
 
 
@@ -205,9 +203,9 @@ def test_neither_history_nor_the_future_goes_over_the_end_of_a_stock(database: D
     keep(database, [*BARS, *again])
 
     assert history(database, LAST + 45 * DAY, 2).days == [one.day for one in BARS[-2:]]
-    with pytest.raises(NotEnoughHistoryError, match="there are 0 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 0 days"):
         history(database, LAST + 46 * DAY, 1)
-    with pytest.raises(NotEnoughHistoryError, match="there are 10 days"):
+    with pytest.raises(NotEnoughHistoryError, match=" 10 days"):
         history(database, again[-1].day, 11)
     assert future(database, BARS[-2].day, 10).days == [LAST]
 

@@ -12,5 +12,5 @@ def test_tickers_are_written_as_yahoo_writes_them(ticker: str) -> None:
 
 @pytest.mark.parametrize("ticker", ["", ".", "-X", "A/B", "A B", "ÄÖ", "A" * 33, "A?B", "A;B", "A%2FB"])
 def test_what_is_no_ticker_is_refused(ticker: str) -> None:
-    with pytest.raises(ValueError, match="a ticker has at most 32 characters"):
+    with pytest.raises(ValueError, match=r"32 .*MSFT"):
         ticker_of(ticker)

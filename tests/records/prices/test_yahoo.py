@@ -58,7 +58,7 @@ def test_the_command_prints_them(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_failure_of_yahoo_is_an_error_that_says_why(status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Yahoo(BARS, status)) as stub:
         served(stub, monkeypatch)
-        with pytest.raises(PricesError, match=rf"no prices of TEST from {FIRST} to {LAST} \(.*{status}") as raised:
+        with pytest.raises(PricesError, match=rf"TEST .*{FIRST} .*{LAST} \(.*{status}") as raised:
             fetch("TEST", FIRST, LAST, PATIENCE_S)
 
     assert isinstance(raised.value, UnknownTickerError) == (status == 404)
@@ -67,16 +67,16 @@ def test_a_failure_of_yahoo_is_an_error_that_says_why(status: int, monkeypatch: 
 def test_no_prices_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Yahoo([])) as stub:
         served(stub, monkeypatch)
-        with pytest.raises(PricesError, match="no prices of TEST"):
+        with pytest.raises(PricesError, match=f"TEST .*{FIRST} .*{LAST}"):
             fetch("TEST", FIRST, LAST, PATIENCE_S)
 
 
 def test_nobody_at_the_address_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(Yahoo(BARS)) as gone:
         served(gone, monkeypatch)
-    with pytest.raises(UnreachableError, match=r"can't be reached .*MARMITA_YAHOO_URL.*Could not connect") as raised:
+    with pytest.raises(UnreachableError, match=r"TEST: .*MARMITA_YAHOO_URL.*curl: \(7\)") as raised:
         fetch("TEST", FIRST, LAST, PATIENCE_S)
-    assert "no prices" not in str(raised.value)
+    assert str(FIRST) not in str(raised.value)
 
 
 def test_without_a_network_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +84,7 @@ def test_without_a_network_the_error_says_so(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv(yahoo.MIRROR, raising=False)
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with pytest.raises(UnreachableError, match="can't be reached for the prices of TEST: check the network"):
+    with pytest.raises(UnreachableError, match=r"TEST: .*network"):
         fetch("TEST", FIRST, LAST, PATIENCE_S)
 
 
@@ -93,7 +93,7 @@ def test_a_yahoo_that_hangs_is_left_in_time_and_by_all(monkeypatch: pytest.Monke
     with serving(Yahoo(BARS)) as stub:
         served(stub, monkeypatch).answers.clear()
         started = time.monotonic()
-        with pytest.raises(PricesError, match=r"no prices of TEST within 8\.0 s"):
+        with pytest.raises(PricesError, match=r"TEST .*8\.0 s"):
             fetch("TEST", FIRST, LAST, 8.0)
 
         assert time.monotonic() - started < 10
@@ -118,7 +118,7 @@ def test_few_fetch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         for thread in taken:
             thread.start()
         assert stub.asked.wait(PATIENCE_S)
-        with pytest.raises(PricesError, match=r"no prices of THIRD within 0\.5 s"):
+        with pytest.raises(PricesError, match=r"THIRD .*0\.5 s"):
             fetch("THIRD", FIRST, LAST, 0.5)
         assert not any("THIRD" in child.cmdline() for child in fetching())
         stub.answers.set()
@@ -129,7 +129,7 @@ def test_few_fetch_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("address", ["http://example.com", "http://127.0.0.1.example.com:80", "ftp://127.0.0.1/"])
 def test_prices_do_not_come_over_the_open_net(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(yahoo.MIRROR, address)
-    with pytest.raises(PricesError, match="MARMITA_YAHOO_URL must begin with https://"):
+    with pytest.raises(PricesError, match=r"MARMITA_YAHOO_URL .*https://"):
         fetch("TEST", FIRST, LAST, PATIENCE_S)
 
 
@@ -170,6 +170,6 @@ def test_a_home_that_can_not_be_written_is_no_obstacle(monkeypatch: pytest.Monke
 def test_a_process_that_fails_says_how(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(yahoo, "_ROOT", tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    with pytest.raises(PricesError, match=r"prices of TEST could not be fetched: .*No module named"):
+    with pytest.raises(PricesError, match=r"TEST .*ModuleNotFoundError"):
         fetch("TEST", FIRST, LAST, PATIENCE_S)
     assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ from marmita.records.quality.evaluators import (
 )
 from marmita.records.quality.path_evaluator import PathEvaluator
 from marmita.registry.packed_model import PackedModel
+from tests.messages import mentions
 
 UNKNOWN = np.nan
 COLOURS = ClassEvaluator("colours", ("x",), ("red", "green", "blue"))
@@ -170,10 +171,10 @@ def test_a_truth_becomes_steps_and_values(evaluator: Evaluator, truth: object, r
     assert evaluator.read(truth) == read
 
 
-REFUSED = {
-    EXAMS.model: "must be one of normal, suspect, pathological",
-    WINES.model: "must be a number from 0 to 10",
-    STOCKS.model: "must be a list of 1 to 10 positive closes, that of the first day first",
+CAN_BE_TRUE = {
+    EXAMS.model: ("normal", "suspect", "pathological"),
+    WINES.model: (0, 10),
+    STOCKS.model: (1, 10, "closes"),
 }
 NOT_TRUE_OF_ANY = (
     "null",
@@ -239,11 +240,11 @@ NOT_TRUE_OF_THIS = (
     [*product((EXAMS, WINES, STOCKS), NOT_TRUE_OF_ANY), *NOT_TRUE_OF_THIS],
     ids=lambda value: value.model if isinstance(value, Evaluator) else value[:20].encode("unicode_escape").decode(),
 )
-def test_what_can_not_be_true_is_refused_with_a_sentence(evaluator: Evaluator, truth: str) -> None:
-    with pytest.raises(ValueError) as refused:  # noqa: PT011  the whole sentence is looked at
+def test_what_can_not_be_true_is_refused_with_what_can(evaluator: Evaluator, truth: str) -> None:
+    with pytest.raises(ValueError, match="must be") as refused:
         evaluator.read(json.loads(truth))
 
-    assert str(refused.value) == REFUSED[evaluator.model]
+    assert mentions(str(refused.value), *CAN_BE_TRUE[evaluator.model])
 
 
 @pytest.mark.parametrize("truth", ["0", "10", "1e1", "5e-324"])
