@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from marmita.api import index, labels, openapi, prices, quality, shepherd
 from marmita.api import models as models_api
 from marmita.api import tables as tables_api
+from marmita.api import versions as versions_api
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api, Operation
 from marmita.contract.openapi import Inference
@@ -122,11 +123,12 @@ def _inferences(runners: Mapping[str, type[Runner]], tables: TableStore) -> list
 def _operations(
     service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], tables: TableStore, keys: ApiKeys
 ) -> list[Operation]:
-    resources: list[Any] = [models_api, labels, quality, shepherd]
+    resources: list[Any] = [models_api, versions_api, labels, quality, shepherd]
     if any(runner.needs_prices for runner in runners.values()):
         resources.append(prices)
     models = {name: partial(_current_of, runner) for name, runner in runners.items()}
-    api = Api(models, tables, database, keys)
+    contracts = {name: runner.contract for name, runner in runners.items()}
+    api = Api(models, contracts, tables, database, keys)
     operations = [operation for resource in resources for operation in resource.operations(api)]
     return [index.operation(api, _about(service), partial(_inferences, runners, tables)), *operations]
 

@@ -33,6 +33,7 @@ def pack_table(
     classes: Sequence[str] = (),
     *,
     shift: float = 0.0,
+    passes: bool = True,
     promote: bool = True,
 ) -> PackedModel:
     """Pack a table model, and make it the champion. `shift` is added to all outputs of a regressor."""
@@ -47,7 +48,7 @@ def pack_table(
         context=ModelContext(framework_name="scikit-learn", framework_versions={}),
         compiled=_classifier(len(columns), len(classes)) if classes else _regressor(len(columns), shift),
         contract=contract,
-        card=_card(name),
+        card=_card(name, passes),
         reference=_reference(columns, classes),
         labels={},
     )
@@ -103,7 +104,7 @@ def _reference(columns: Sequence[Column], classes: Sequence[str]) -> dict[str, o
     }
 
 
-def _card(name: str) -> Card:
+def _card(name: str, passes: bool) -> Card:
     return Card(
         model=name,
         about=f"Predict the target of {name}.",
@@ -116,5 +117,5 @@ def _card(name: str) -> Card:
         held_out={"mae": 1.0, "confusion": [[5, 1], [1, 5]]},
         baselines={},
         compiled_difference=0.0,
-        verdict=GateVerdict(promoted=True, reason="it beats the mean"),
+        verdict=GateVerdict(promoted=passes, reason="it beats the mean" if passes else "it does not"),
     )

@@ -41,6 +41,8 @@ class Api:
 
     models: Mapping[str, Callable[[], ServedVersion]]
     """The models with code: each with a function that returns the version that is served now."""
+    contracts: Mapping[str, Mapping[str, Any]]
+    """The contract of each model with code."""
     tables: TableStore
     database: Callable[[], Database]
     keys: ApiKeys

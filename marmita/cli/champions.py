@@ -5,11 +5,10 @@ import argparse
 from bentoml.exceptions import BentoMLException
 
 from marmita import discovery
-from marmita.records.operations import decisions
-from marmita.records.operations.reasons import Reason, ReasonCode
-from marmita.registry import champions, packed_model, tracking
+from marmita.registry import champions, packed_model, promotion, tracking
 from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
+from marmita.registry.promotion import GateNotPassedError
 from marmita.registry.tables import is_table
 from marmita.runtime.recording import database
 from marmita.runtime.table_model import TableModel
@@ -20,14 +19,10 @@ def promote(options: argparse.Namespace) -> None:
     if version in ("", "latest"):
         raise ValueError(f"{options.tag} does not say which version: {_describe_passed(name)}")
     packed = packed_model.get(options.tag)
-    _check(packed)
-    verdict = packed.card.verdict
-    if verdict.promoted:
-        champions.promote(packed)
-    elif options.force:
-        _promote_past_gate(packed, verdict.reason)
-    else:
-        raise ValueError(f"{packed.tag} did not pass the gate: {verdict.reason}. --force promotes it all the same")
+    try:
+        promotion.promote(packed, _check, database, force=options.force)
+    except GateNotPassedError as error:
+        raise ValueError(f"{error}. --force promotes it all the same") from None
     print(f"{packed.tag} is the champion")
     _update_mlflow(packed)
 
@@ -41,18 +36,6 @@ def rollback(options: argparse.Namespace) -> None:
 def tags(options: argparse.Namespace) -> None:
     found = (champions.champion(name) for name in options.models or discovery.names())
     print(" ".join(model.tag for model in found if model))
-
-
-def _promote_past_gate(packed: PackedModel, reason: str) -> None:
-    """Promote a version that the gate rejected, and record it beside the shepherd's decisions."""
-    why = Reason(ReasonCode.FORCED, f"forced by hand, past the gate: {reason}")
-    decision = decisions.begin(database(), packed.name, decisions.PROMOTE, [why], {})
-    try:
-        champions.promote(packed)
-    except Exception as error:
-        decisions.end(database(), decision, decisions.FAILED, str(error), packed.tag)
-        raise
-    decisions.end(database(), decision, decisions.PROMOTED, why.text, packed.tag)
 
 
 def _describe_passed(name: str) -> str:

@@ -40,6 +40,7 @@ class ErrorCode(StrEnum):
     PREDICTION_NOT_FOUND = "prediction_not_found", HTTPStatus.NOT_FOUND
     PRICES_NOT_FOUND = "prices_not_found", HTTPStatus.NOT_FOUND
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED
+    CONFLICT = "conflict", HTTPStatus.CONFLICT
     BODY_TIMEOUT = "body_timeout", HTTPStatus.REQUEST_TIMEOUT
     BODY_TOO_LARGE = "body_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     TOO_MANY_ITEMS = "too_many_items", HTTPStatus.REQUEST_ENTITY_TOO_LARGE

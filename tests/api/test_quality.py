@@ -60,7 +60,7 @@ def slot() -> SlowSlot:
 def ask(slot: SlowSlot, tmp_path: Path) -> Iterator[Ask]:
     """Asks for a window, within a deadline."""
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
-    api = Api({"a": lambda: slot}, TableStore([]), lambda: database, ApiKeys([]))  # type: ignore[dict-item, return-value]
+    api = Api({"a": lambda: slot}, {}, TableStore([]), lambda: database, ApiKeys([]))  # type: ignore[dict-item, return-value]
     (operation,) = quality.operations(api)
     routes = operation.routes()
     hurried, patient = lane(routes, timeout_s=DEADLINE_S), lane(routes, timeout_s=30)
