@@ -5,6 +5,7 @@ import argparse
 from bentoml.exceptions import BentoMLException
 
 from marmita import discovery
+from marmita.cli.served import check_name
 from marmita.registry import champions, packed_model, promotion, tracking
 from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
@@ -28,7 +29,7 @@ def promote(options: argparse.Namespace) -> None:
 
 
 def rollback(options: argparse.Namespace) -> None:
-    packed = champions.roll_back(options.model, _check)
+    packed = champions.roll_back(check_name(options.model), _check)
     print(f"{packed.tag} is the champion again")
     _update_mlflow(packed)
 

@@ -72,14 +72,14 @@ def _add_models(commands: Any) -> None:
 
 
 def _add_champions(commands: Any) -> None:
-    names = discovery.names()
+    about = _about_model()
     promote = commands.add_parser("promote", help="make a version the champion: services load it within seconds")
     promote.add_argument("tag", help="the version, such as wine_quality:xf2cl6wbqsz7aaav")
     promote.add_argument("--force", action="store_true", help="promote a version that did not pass the gate")
     promote.set_defaults(run=_lazy("champions", "promote"))
 
     rollback = commands.add_parser("rollback", help="make the previous champion the champion again")
-    rollback.add_argument("model", choices=names)
+    rollback.add_argument("model", metavar="MODEL", help=about)
     rollback.set_defaults(run=_lazy("champions", "rollback"))
 
     tags = commands.add_parser("tags", help="print the champions' tags")
@@ -88,7 +88,7 @@ def _add_champions(commands: Any) -> None:
 
 
 def _add_records(commands: Any) -> None:
-    names = discovery.names()
+    about = _about_model()
     prices = commands.add_parser("prices", help="load stock prices").add_subparsers(required=True)
     load = prices.add_parser("load", help="load the missing prices of a stock from Yahoo Finance")
     load.add_argument("ticker", help="the stock, such as MSFT")
@@ -97,13 +97,13 @@ def _add_records(commands: Any) -> None:
     load.set_defaults(run=_lazy("records", "load_prices"))
 
     quality = commands.add_parser("quality", help="measure a model's error on labelled rows, and its drift")
-    quality.add_argument("model", choices=names)
+    quality.add_argument("model", metavar="MODEL", help=about)
     quality.add_argument("--window", help="such as 90m, 24h, 7d, instead of MARMITA_QUALITY_WINDOW")
     quality.add_argument("--history", action="store_true", help="print past measurements instead, newest first")
     quality.set_defaults(run=_lazy("records", "quality"))
 
     runs = commands.add_parser("runs", help="print the latest training runs with their outcomes")
-    runs.add_argument("model", choices=names, nargs="?")
+    runs.add_argument("model", metavar="MODEL", nargs="?", help=about)
     runs.set_defaults(run=_lazy("records", "training_runs"))
 
     database = commands.add_parser("database", help="upgrade or clean the database").add_subparsers(required=True)
@@ -121,8 +121,12 @@ def _add_shepherd(commands: Any) -> None:
     shepherd.add_argument("--once", action="store_true", help="run one cycle, then exit")
     shepherd.set_defaults(run=_lazy("shepherd"))
     history = shepherd.add_subparsers().add_parser("history", help="print the latest decisions with their outcomes")
-    history.add_argument("--model", choices=discovery.names())
+    history.add_argument("--model", metavar="MODEL", help=_about_model())
     history.set_defaults(run=_lazy("shepherd", "history"))
+
+
+def _about_model() -> str:
+    return f"one of {', '.join(discovery.names())}, or a table model in the store"
 
 
 def _lazy(module: str, function: str = "run") -> Callable[[argparse.Namespace], None]:

@@ -4,14 +4,13 @@ import argparse
 import json
 from datetime import UTC, datetime, timedelta
 
-from marmita import discovery
+from marmita.cli.served import check_name, served_version
 from marmita.records.operations import training_runs as runs
 from marmita.records.predictions import retention
 from marmita.records.prices import loading
 from marmita.records.quality import quality as measurements
 from marmita.registry import startup
 from marmita.runtime.recording import database
-from marmita.runtime.slot import slot_for
 from marmita.settings import duration, settings
 
 
@@ -25,15 +24,15 @@ def load_prices(options: argparse.Namespace) -> None:
 
 def quality(options: argparse.Namespace) -> None:
     if options.history:
-        print(json.dumps(measurements.history(database(), options.model, most=100), indent=2))
+        print(json.dumps(measurements.history(database(), check_name(options.model), most=100), indent=2))
         return
     window = _window(options.window) if options.window else settings().quality_window
     startup.use_bento_models()
-    print(json.dumps(slot_for(discovery.runner(options.model)).measure(database(), window).as_dict(), indent=2))
+    print(json.dumps(served_version(options.model).measure(database(), window).as_dict(), indent=2))
 
 
 def training_runs(options: argparse.Namespace) -> None:
-    for run in runs.latest(database(), options.model):
+    for run in runs.latest(database(), options.model and check_name(options.model)):
         took = f"{(run.ended_at - run.started_at).total_seconds():.0f} s" if run.ended_at else "until now"
         print(f"{run.started_at:%Y-%m-%d %H:%M:%S}  {run.model}  {run.status}  {took}  {run.tag or '-'}  {run.reason}")
 

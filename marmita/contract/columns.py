@@ -79,7 +79,8 @@ class Column:
     @cached_property
     def numbers(self) -> Mapping[Cell, float]:
         """The number of each category."""
-        return {None: np.nan, "": np.nan} | {word: float(place) for place, word in enumerate(self.categories)}
+        numbers: dict[Cell, float] = {None: np.nan, "": np.nan}
+        return numbers | {word: float(place) for place, word in enumerate(self.categories)}
 
     def encode(self, values: Sequence[Cell]) -> Floats:
         """Return the numbers of valid values."""

@@ -42,7 +42,8 @@ def request_class(row: type[Row], columns: Sequence[Column]) -> type[RequestBody
         **{ROWS: rows},
     )
     made.most_keys = most_keys(row)
-    made.model_config["json_schema_extra"] = {"examples": [{ROWS: [example_of(columns)]}]}
+    examples: list[Any] = [{ROWS: [example_of(columns)]}]
+    made.model_config["json_schema_extra"] = {"examples": examples}
     return made
 
 

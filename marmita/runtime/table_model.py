@@ -43,7 +43,8 @@ class TableModel(ABC):
 
     def read(self, body: bytes, *, extra: bool = False) -> Floats:
         """Return the rows of a request in JSON. With `extra`, rows may have more columns."""
-        return self._reader(extra)(body)
+        rows: Floats = self._reader(extra)(body)
+        return rows
 
     async def predict(self, rows: Floats) -> Predicted:
         """Run the model on these rows, and count the answers in the metrics."""

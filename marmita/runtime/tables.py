@@ -14,7 +14,8 @@ from marmita.contract.rows import Floats, Row, RowsReader, describe, example, fe
 from marmita.records.quality.evaluators import ClassEvaluator, Evaluator, ValueEvaluator
 from marmita.registry.startup import StartupModel
 from marmita.runtime.endpoints import Endpoint, api
-from marmita.runtime.runner import Predicted, Runner, model_name
+from marmita.runtime.loaded_model import Predicted
+from marmita.runtime.runner import Runner, model_name
 
 _DIGITS = {"probability": 6, "value": 4}
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from sqlalchemy import update
@@ -15,6 +16,7 @@ from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
 from marmita.records.operations.reasons import Reason, ReasonCode
+from marmita.registry.tables import TableStore
 from tests.web.fronts import front
 
 DRIFT, FEW = Reason(ReasonCode.DRIFT, "it drifted"), Reason(ReasonCode.TOO_FEW_NEW_LABELS, "9 labels")
@@ -30,9 +32,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database.close()
 
 
+def no_model() -> NoReturn:
+    pytest.fail("no model is asked")
+
+
 @pytest.fixture
 def client(database: Database) -> TestClient:
-    (operation,) = operations(Api(["a"], lambda _: pytest.fail("no model is asked"), lambda: database, ApiKeys([])))
+    (operation,) = operations(Api({"a": no_model}, {}, TableStore([]), lambda: database, ApiKeys([])))
     return TestClient(front(operation.routes()))
 
 

@@ -103,4 +103,4 @@ def test_the_schema_has_the_columns_names_and_a_valid_example() -> None:
 )
 def test_a_column_may_have_any_name(name: str) -> None:
     columns = (Column(name, example=1.0), Column("other", Kind.CATEGORY, categories=("a",), example="a"))
-    np.testing.assert_array_equal(reader(columns)(body(example_of(columns))), np.array([[1, 0]], np.float32))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(reader(columns)(body(example_of(columns))), np.array([[1, 0]], np.float32))

@@ -67,7 +67,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dict[str, 
 
 def jobs_of(*models: Fake, record: Literal["off", "all"] = "all") -> MaintenanceJobs:
     settings = Settings(record=record, quality_interval=timedelta(seconds=0.01))
-    return MaintenanceJobs(lambda: models, Database("sqlite:////proc/nothing.db"), settings)  # type: ignore[arg-type]
+    return MaintenanceJobs(lambda: models, Database("sqlite:////proc/nothing.db"), settings)  # type: ignore[arg-type, return-value]
 
 
 def test_one_model_that_can_not_be_measured_keeps_no_other_job_from_being_done(done: dict[str, int]) -> None:
