@@ -79,7 +79,7 @@ format: .venv/dev  ## Format the code, and fix what the linter can fix
 	@ruff format .
 	@ruff check --fix .
 
-docs: .venv/train  ## Generate the settings, metrics, routes, scores and plots in docs/, from the code and the champions
+docs: .venv/train  ## Generate the tables and plots in docs/, from the code and the champions
 	@python -m marmita docs
 
 lock: .venv/dev  ## Pin the newest compatible versions of all dependencies

@@ -13,6 +13,7 @@ from marmita.contract.replies import Call
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, leases
+from marmita.records.operations.reasons import ReasonCode
 
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 20
@@ -25,7 +26,10 @@ class ModelDecision(Answer):
     model: str
     at: datetime
     action: str = Field(description="leave, retrain, delete old versions, or promote: by hand, past the gate")
-    reasons: list[str]
+    reasons: list[str] = Field(description="The reasons, for people")
+    reason_codes: list[ReasonCode] = Field(
+        description="The code of each reason, in the same order; unknown if the decision was stored without codes"
+    )
     evidence: dict[str, Any] = Field(description="The figures that the decision is based on")
     outcome: str | None = Field(
         description="left, promoted, rejected, failed, interrupted or deleted; null while in progress"
@@ -92,7 +96,9 @@ def _state(database: Database, model: str | None, limit: int) -> ShepherdState:
 
 
 def _shown(decision: Decision) -> ModelDecision:
-    return ModelDecision(**{name: getattr(decision, name) for name in ModelDecision.model_fields})
+    stored = {name: getattr(decision, name) for name in ModelDecision.model_fields}
+    codes = [reason.code for reason in decisions.reasons_of(decision)]
+    return ModelDecision(**stored | {"reason_codes": codes})
 
 
 def _one_of(models: Sequence[str]) -> Callable[[str], str]:

@@ -6,6 +6,7 @@ from bentoml.exceptions import BentoMLException
 
 from marmita import discovery
 from marmita.records.operations import decisions
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.registry import champions, packed_model, tracking
 from marmita.registry.fitness import check_servable
 from marmita.registry.packed_model import PackedModel
@@ -42,14 +43,14 @@ def tags(options: argparse.Namespace) -> None:
 
 def _promote_past_gate(packed: PackedModel, reason: str) -> None:
     """Promote a version that the gate rejected, and record it beside the shepherd's decisions."""
-    why = f"forced by hand, past the gate: {reason}"
+    why = Reason(ReasonCode.FORCED, f"forced by hand, past the gate: {reason}")
     decision = decisions.begin(database(), packed.name, decisions.PROMOTE, [why], {})
     try:
         champions.promote(packed)
     except Exception as error:
         decisions.end(database(), decision, decisions.FAILED, str(error), packed.tag)
         raise
-    decisions.end(database(), decision, decisions.PROMOTED, why, packed.tag)
+    decisions.end(database(), decision, decisions.PROMOTED, why.text, packed.tag)
 
 
 def _describe_passed(name: str) -> str:

@@ -1,4 +1,4 @@
-"""`marmita docs`: generate the tables of settings, metrics, routes and scores in the pages in `docs/`."""
+"""`marmita docs`: generate the tables of settings, metrics, routes, reasons and scores in the pages in `docs/`."""
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from marmita import discovery
 from marmita.cli.generated import replace_block
+from marmita.records.operations.reasons import ReasonCode
 from marmita.settings import RENAMED, Settings, variable, written
 
 FOLDER = Path("docs")
@@ -92,6 +93,11 @@ def _routes(paths: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             yield f"`{method.upper()} {path}`", _one_line(operation["summary"]).removesuffix(".") + ".", needs_key
 
 
+def reasons() -> str:
+    """Return the table of the codes of a decision's reasons."""
+    return table(("code", "what it says"), [(f"`{code}`", f"{code.meaning}.") for code in ReasonCode])
+
+
 def scores() -> str:
     """Draw the plots of all champions. Return the table of their scores."""
     from marmita.training.scores import champions, draw, scores
@@ -114,6 +120,7 @@ PAGES = {
         Page("settings.md", "settings", settings),
         Page("metrics.md", "metrics", metrics),
         Page("api.md", "routes", routes),
+        Page("shepherd.md", "reasons", reasons),
         Page("models.md", "scores", scores),
     )
 }

@@ -61,9 +61,11 @@ def _add_models(commands: Any) -> None:
     chart = commands.add_parser("chart", help="write the models into the values of the Helm chart")
     chart.set_defaults(run=_lazy("chart"))
 
-    docs = commands.add_parser("docs", help="write settings, metrics, routes and scores into the pages in docs/")
+    docs = commands.add_parser(
+        "docs", help="write settings, metrics, routes, reasons and scores into the pages in docs/"
+    )
     docs.add_argument(
-        "blocks", nargs="*", metavar="BLOCK", help="some of settings, metrics, routes, scores; all by default"
+        "blocks", nargs="*", metavar="BLOCK", help="some of settings, metrics, routes, reasons, scores; all by default"
     )
     docs.set_defaults(run=_lazy("docs"))
 

@@ -21,5 +21,5 @@ def history(options: argparse.Namespace) -> None:
     columns = "{:<19}  {:<14}  {:<7}  {:<11}  {}"
     print(columns.format("time (UTC)", "model", "action", "outcome", "reasons"))
     for one in decisions.latest(database(), options.model, most=100):
-        reasons = "; ".join(one.reasons)
+        reasons = "; ".join(map(str, decisions.reasons_of(one)))
         print(columns.format(f"{one.at:%Y-%m-%d %H:%M:%S}", one.model, one.action, one.outcome or "under way", reasons))

@@ -78,7 +78,7 @@ def _find_servable(model: str, contract: Mapping[str, Any]) -> tuple[PackedModel
 def _measure(packed: PackedModel, evaluator: Evaluator, database: Database, window: timedelta) -> ChampionEvidence:
     quality: Quality = ServedVersion(packed, evaluator).measure(database, window)
     made = packed.card.made
-    tries = decisions.fruitless(database, packed.name, packed.tag, made)
+    tries = decisions.without_promotion(database, packed.name, packed.tag, made)
     return ChampionEvidence(
         tag=packed.tag,
         made=made,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from marmita.records.database.database import Database
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions import labels
 from marmita.registry.packed_model import PackedModel
 
@@ -18,16 +19,16 @@ class Material(ABC):
         """The stock whose prices the shepherd loads before it collects the evidence; empty if there is none."""
         return ""
 
-    def staleness(self, _max_age: timedelta) -> Iterator[str]:
+    def staleness(self, _max_age: timedelta) -> Iterator[Reason]:
         """Yield the reasons why the champion is too old."""
         yield from ()
 
-    def freshness(self) -> Iterator[str]:
+    def freshness(self) -> Iterator[Reason]:
         """Yield the reasons why the champion is not too old, if its age is known."""
         yield from ()
 
     @abstractmethod
-    def obstacles(self, min_labels: int) -> Iterator[str]:
+    def obstacles(self, min_labels: int) -> Iterator[Reason]:
         """Yield the reasons why retraining with this material is of no use."""
 
     @abstractmethod
@@ -49,13 +50,14 @@ class TableMaterial(Material):
         read = champion.card.data.labels_read or champion.card.made
         return cls(labels.count_since(database, model, read))
 
-    def obstacles(self, min_labels: int) -> Iterator[str]:
+    def obstacles(self, min_labels: int) -> Iterator[Reason]:
         lacking = min_labels - self.new_labels
         if lacking > 0:
-            yield (
+            why = (
                 f"there is nothing new to learn from: {self.new_labels} rows were labelled since it was made, "
                 f"{lacking} too few"
             )
+            yield Reason(ReasonCode.TOO_FEW_NEW_LABELS, why)
 
     def arguments(self, _has_champion: bool) -> Iterator[tuple[str, ...]]:
         yield ("--with-labels",)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from marmita.records.database.database import Database
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.prices import prices
 from marmita.records.prices.time_split import first_unseen
 from marmita.registry.packed_model import PackedModel
@@ -42,28 +43,34 @@ class PriceMaterial(Material):
     def source(self) -> str:
         return self.ticker
 
-    def staleness(self, max_age: timedelta) -> Iterator[str]:
+    def staleness(self, max_age: timedelta) -> Iterator[Reason]:
         if self.newest is None:
             return
         newest = f"there are prices of {self.ticker} up to {self.newest}"
         if self.learnt_until is not None:
             if self.newest - self.learnt_until >= max_age:
                 newer = (self.newest - self.learnt_until).days
-                yield f"it is stale: {newest}, {newer} days newer than those that it was made from"
+                why = f"it is stale: {newest}, {newer} days newer than those that it was made from"
+                yield Reason(ReasonCode.STALE, why)
         elif self.judged_from is None or self.newest - self.judged_from >= max_age:
-            yield f"it is stale: {newest}, and its card does not say up to which day it was made"
+            why = f"it is stale: {newest}, and its card does not say up to which day it was made"
+            yield Reason(ReasonCode.AGE_UNKNOWN, why)
 
-    def freshness(self) -> Iterator[str]:
+    def freshness(self) -> Iterator[Reason]:
         if self.newest is not None:
-            yield f"it is fresh: there are prices of {self.ticker} up to {self.newest} only"
+            why = f"it is fresh: there are prices of {self.ticker} up to {self.newest} only"
+            yield Reason(ReasonCode.FRESH, why)
 
-    def obstacles(self, _min_labels: int) -> Iterator[str]:
+    def obstacles(self, _min_labels: int) -> Iterator[Reason]:
         if not self.ticker:
-            yield "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
+            why = "there is nothing new to learn from: MARMITA_SHEPHERD_TICKER names no stock"
+            yield Reason(ReasonCode.NO_TICKER, why)
         elif self.newest is None:
-            yield f"there is nothing new to learn from: no prices of {self.ticker} are stored"
+            why = f"there is nothing new to learn from: no prices of {self.ticker} are stored"
+            yield Reason(ReasonCode.NO_PRICES, why)
         elif self.learnt_until is not None and self.newest <= self.learnt_until:
-            yield f"there is nothing new to learn from: it knows all prices of {self.ticker} up to {self.newest}"
+            why = f"there is nothing new to learn from: it knows all prices of {self.ticker} up to {self.newest}"
+            yield Reason(ReasonCode.NO_NEWER_PRICES, why)
         yield from self._unfairness()
 
     def arguments(self, has_champion: bool) -> Iterator[tuple[str, ...]]:
@@ -75,11 +82,12 @@ class PriceMaterial(Material):
         if not has_champion:  # a model of the reference prices is better than none
             yield ()
 
-    def _unfairness(self) -> Iterator[str]:
+    def _unfairness(self) -> Iterator[Reason]:
         """Yield the reason why the gate would reject any candidate: the champion has seen days it is scored on."""
         theirs, mine = self.judged_from, self.would_be_judged_from
         if theirs is not None and mine is not None and theirs > mine:
-            yield (
+            why = (
                 f"a candidate could not be compared with it: made from the stored prices of {self.ticker}, it would be "
                 f"scored on days from {mine} on, of which the champion has seen those before {theirs}"
             )
+            yield Reason(ReasonCode.NOT_COMPARABLE, why)

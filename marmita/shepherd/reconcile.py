@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from marmita.records.database.database import Database, DatabaseDownError
 from marmita.records.operations import decisions
 from marmita.records.operations.leases import Claim
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions import labels
 from marmita.records.prices import yahoo
 from marmita.records.prices.loading import Fetch
@@ -53,7 +54,8 @@ class ReconcileCycle:
             evidence = look(model, ticker, self.database, self.settings.quality_window)
             decision = decide(evidence, _policy(self.settings), datetime.now(UTC))
             if error := price_errors.get(evidence.material.source):
-                decision.reasons.append(f"prices could not be refreshed: {error}")
+                why = f"prices could not be refreshed: {error}"
+                decision.reasons.append(Reason(ReasonCode.PRICES_UNAVAILABLE, why))
             return self._carry_out(evidence, decision)
         except (DatabaseDownError, LeaseLostError):
             raise
@@ -63,7 +65,7 @@ class ReconcileCycle:
 
     def _carry_out(self, evidence: Evidence, decision: PolicyDecision) -> bool:
         model, action, reasons = evidence.model, decision.action, decision.reasons
-        log.info("%s: %s: %s", model, action, "; ".join(reasons))
+        log.info("%s: %s: %s", model, action, "; ".join(map(str, reasons)))
         if action == decisions.LEAVE:
             decisions.begin(self.database, model, action, reasons, evidence.as_dict())
             return True
@@ -89,7 +91,8 @@ class ReconcileCycle:
             self._check()
             if old := pruning.old_versions(model, keep):
                 why = f"retention keeps the newest {keep} versions of {model}, former champions and versions in use"
-                id = decisions.begin(self.database, model, decisions.DELETE, [why], {"versions": old})
+                reason = Reason(ReasonCode.RETENTION, why)
+                id = decisions.begin(self.database, model, decisions.DELETE, [reason], {"versions": old})
                 result = self._delete(model, old, keep)
                 decisions.end(self.database, id, result.outcome, result.detail)
                 return result.outcome == decisions.DELETED

@@ -70,7 +70,7 @@ class Candidate:
     cross_validation: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     flaw: str | None = None
-    went_on_from: PackedModel | None = None
+    fine_tuned_from: PackedModel | None = None
     """The champion that it was fine-tuned from, if it was."""
 
 
@@ -187,7 +187,7 @@ def _outdated_origin(candidate: Candidate) -> str | None:
 
     A champion that was rolled back meanwhile passes its faults on, and may have learnt from the held-out days.
     """
-    origin = candidate.went_on_from
+    origin = candidate.fine_tuned_from
     if origin is None or champions.champion_version(candidate.name) == origin.version:
         return None
-    return f"it went on from {origin.tag}, which is not the champion any more"
+    return f"it was fine-tuned from {origin.tag}, which is not the champion any more"

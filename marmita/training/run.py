@@ -39,14 +39,14 @@ def from_rows(
     parser.add_argument("--with-labels", action="store_true", help="learn from labelled rows of the records too")
     options = parser.parse_args()
     try:
-        remembered(model, lambda: train(options.seed, options.with_labels), options.run, pictures)
+        train_and_record(model, lambda: train(options.seed, options.with_labels), options.run, pictures)
     except DatabaseDownError as error:
         sys.exit(f"error: the labelled rows can't be read: {error}. Nothing was saved.")
     except CannotTrainError as error:
         sys.exit(f"error: {error}")
 
 
-def remembered(
+def train_and_record(
     model: str, train: Callable[[], PackedModel], run: str | None = None, pictures: Pictures | None = None
 ) -> PackedModel:
     """Train, and record the outcome. Train even if the records or MLflow can't be written."""

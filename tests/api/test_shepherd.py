@@ -4,26 +4,53 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from starlette.testclient import TestClient
 
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api
 from marmita.api.shepherd import MAX_LIMIT, operations
 from marmita.records.database.database import Database
+from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions
 from marmita.records.operations.decisions import LEAVE
+from marmita.records.operations.reasons import Reason, ReasonCode
 from tests.web.fronts import front
+
+DRIFT, FEW = Reason(ReasonCode.DRIFT, "it drifted"), Reason(ReasonCode.TOO_FEW_NEW_LABELS, "9 labels")
 
 
 @pytest.fixture
-def client(tmp_path: Path) -> Iterator[TestClient]:
-    """Over three decisions."""
+def database(tmp_path: Path) -> Iterator[Database]:
+    """With three decisions."""
     database = Database(f"sqlite:///{tmp_path / 'records.db'}")
     for _ in range(3):
-        decisions.begin(database, "a", LEAVE, ["all is well"], {})
-    (operation,) = operations(Api(["a"], lambda _: pytest.fail("no model is asked"), lambda: database, ApiKeys([])))
-    yield TestClient(front(operation.routes()))
+        decisions.begin(database, "a", LEAVE, [DRIFT, FEW], {})
+    yield database
     database.close()
+
+
+@pytest.fixture
+def client(database: Database) -> TestClient:
+    (operation,) = operations(Api(["a"], lambda _: pytest.fail("no model is asked"), lambda: database, ApiKeys([])))
+    return TestClient(front(operation.routes()))
+
+
+def test_reasons_have_texts_and_codes_in_one_order(client: TestClient) -> None:
+    (decision,) = client.get("/shepherd", params={"limit": "1"}).json()["decisions"]
+
+    assert decision["reasons"] == [DRIFT.text, FEW.text]
+    assert decision["reason_codes"] == ["drift", "too_few_new_labels"]
+
+
+def test_reasons_of_decisions_without_codes_are_unknown(client: TestClient, database: Database) -> None:
+    with database.writing() as session:
+        session.execute(update(Decision).values(reason_codes=[]))
+
+    (decision,) = client.get("/shepherd", params={"limit": "1"}).json()["decisions"]
+
+    assert decision["reasons"] == [DRIFT.text, FEW.text]
+    assert decision["reason_codes"] == ["unknown", "unknown"]
 
 
 @pytest.mark.parametrize(("limit", "shown"), [("1", 1), ("002", 2), (str(MAX_LIMIT), 3)])

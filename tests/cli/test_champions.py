@@ -9,6 +9,7 @@ from marmita.cli import champions as command
 from marmita.cli.parser import parser
 from marmita.records.database.database import Database, default_url
 from marmita.records.operations import decisions
+from marmita.records.operations.reasons import ReasonCode
 from marmita.registry import champions as registry
 from marmita.registry.card import GateVerdict
 from marmita.registry.packed_model import PackedModel
@@ -95,12 +96,13 @@ def test_by_force_it_is_and_the_history_shows_it(
     assert registry.champion_version(NAME) == rejected.version
     (decision,) = decisions.latest(database)
     assert (decision.action, decision.outcome, decision.tag) == (decisions.PROMOTE, decisions.PROMOTED, rejected.tag)
+    assert [reason.code for reason in decisions.reasons_of(decision)] == [ReasonCode.FORCED]
     assert decision.ended_at is not None
     monkeypatch.setattr("marmita.cli.shepherd.database", lambda: database)
     run("shepherd", "history")
     shown = capsys.readouterr().out.splitlines()[-1]
-    assert shown.split()[2:5] == [NAME, "promote", "promoted"]
-    assert "forced by hand, past the gate: it is worse than the champion" in shown
+    assert shown.split()[2:6] == [NAME, "promote", "promoted", f"[{ReasonCode.FORCED}]"]
+    assert REJECTED.reason in shown
 
 
 def test_a_forced_promotion_that_fails_is_recorded_as_that(

@@ -19,7 +19,7 @@ from marmita.telemetry.catalogue import METRICS, Metric
 from tests.e2e.server import ROOT
 
 FOLDER = ROOT / "docs"
-WITHOUT_MODELS = ("settings", "metrics", "routes")
+WITHOUT_MODELS = ("settings", "metrics", "routes", "reasons")
 """Those that need no trained models. The test of the scores is among those that train."""
 
 
@@ -114,7 +114,7 @@ def test_the_command_writes_the_blocks_that_are_asked_for_and_nothing_else(tmp_p
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("colours",), "there is no block colours: there are settings, metrics, routes, scores"),
+        (("colours",), "there is no block colours: there are settings, metrics, routes, reasons, scores"),
         ((), "docs/settings.md"),
     ],
 )

@@ -13,6 +13,8 @@ import jsonschema
 import pytest
 from openapi_spec_validator import validate
 
+from marmita.contract.errors import ErrorCode
+from marmita.records.operations.reasons import ReasonCode
 from tests.e2e.server import Server
 from tests.samples import CLASSIFY, FORECAST, SCORE, wines
 
@@ -89,6 +91,16 @@ def test_features_have_descriptions_units_and_ranges(document: dict[str, Any], r
         assert feature["unit"]
         assert feature["minimum"] < feature["maximum"]
         assert feature["examples"]
+
+
+def test_codes_for_programs_are_listed(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+
+    assert schemas["ErrorCode"]["enum"] == list(ErrorCode)
+    assert schemas["ReasonCode"]["enum"] == list(ReasonCode)
+    assert schemas["ModelDecision"]["properties"]["reason_codes"]["items"] == {
+        "$ref": "#/components/schemas/ReasonCode"
+    }
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 
 from marmita.records.operations import leases, training_runs
 from marmita.records.operations.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
+from marmita.records.operations.reasons import ReasonCode
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.field import WINE, Field
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
@@ -118,7 +119,7 @@ def test_a_training_that_fails_is_told_by_the_exit_status_and_in_the_history(fie
     title, line = field.said(1).splitlines()
     assert title.split() == ["time", "(UTC)", "model", "action", "outcome", "reasons"]
     assert line.split()[2:5] == [WINE, "retrain", "failed"]
-    assert line.endswith("there is no champion that is fit to be served: the store has no champion of wine_quality")
+    assert line.split()[5] == f"[{ReasonCode.NO_CHAMPION}]"
 
 
 def test_where_nothing_can_be_trained_it_says_so(tmp_path: Path) -> None:
@@ -177,6 +178,8 @@ async def test_wines_that_drift_are_learnt_and_the_service_takes_the_new_model_u
     assert not state["at_work"]
     (decision,) = state["decisions"]
     assert (decision["action"], decision["outcome"]) == (RETRAIN, PROMOTED)
+    assert decision["reason_codes"][0] == ReasonCode.DRIFT
+    assert len(decision["reason_codes"]) == len(decision["reasons"])
     assert "input: alcohol" in decision["reasons"][0]
     assert decision["evidence"]["champion"]["tag"] == champions[WINE].tag
     assert decision["evidence"]["material"] == {"new_labels": 300}

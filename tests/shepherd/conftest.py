@@ -10,6 +10,7 @@ import pytest
 from marmita.records.database.database import Database
 from marmita.records.operations import decisions
 from marmita.records.operations.leases import SHEPHERD, Claim
+from marmita.records.operations.reasons import ReasonCode
 from marmita.registry import packed_model
 from marmita.registry.champions import promote
 from marmita.registry.packed_model import PackedModel
@@ -49,10 +50,17 @@ class Shepherd:
         """What training makes once more."""
         self._patch.setenv("STAND_IN_FROM", str(model.path))
 
-    def decided(self) -> tuple[str, str | None, str]:
-        """What the newest decision is, what came of it, and why."""
+    def decided(self) -> tuple[str, str | None]:
+        """What the newest decision is, and what came of it."""
         newest = decisions.latest(self.database)[0]
-        return newest.action, newest.outcome, "; ".join([*newest.reasons, newest.detail])
+        return newest.action, newest.outcome
+
+    def reasons(self) -> dict[ReasonCode, str]:
+        """The texts of the newest decision's reasons, by code."""
+        found = decisions.reasons_of(decisions.latest(self.database)[0])
+        by_code = {reason.code: reason.text for reason in found}
+        assert len(by_code) == len(found)
+        return by_code
 
     def _command(self, model: str, arguments: Sequence[str]) -> list[str]:
         self.asked.append(tuple(arguments[: arguments.index("--run")]))

@@ -28,6 +28,7 @@ from marmita.records.operations.decisions import (
     RETRAIN,
 )
 from marmita.records.operations.leases import SHEPHERD, Claim
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions import labels
 from marmita.records.prices import prices
 from marmita.records.prices.bars import PricesError
@@ -62,13 +63,14 @@ def test_without_a_champion_one_is_made(shepherd: Shepherd) -> None:
     assert packed is not None
     (decision,) = decisions.latest(shepherd.database)
     assert (decision.action, decision.outcome, decision.tag) == (RETRAIN, PROMOTED, packed.tag)
+    assert list(shepherd.reasons()) == [ReasonCode.NO_CHAMPION]
     assert decision.evidence["champion"] is None
     (run,) = training_runs.known(shepherd.database, decision.runs)
     assert (run.status, run.tag) == (training_runs.PROMOTED, packed.tag)
     assert shepherd.asked == [("--with-labels",)]
 
     assert shepherd.run()
-    assert shepherd.decided()[:2] == (LEAVE, LEFT)
+    assert shepherd.decided() == (LEAVE, LEFT)
     assert champion(WINE) == packed
 
 
@@ -79,15 +81,16 @@ def test_wines_that_drifted_are_learnt_when_enough_of_them_are_labelled(
     packed = served(WINE)
     drift(shepherd.database, packed, labelled=19)
     assert shepherd.run()
-    action, outcome, why = shepherd.decided()
-    assert (action, outcome) == (LEAVE, LEFT)
-    assert "input: alcohol" in why
-    assert "19 rows were labelled since it was made, 1 too few" in why
+    assert shepherd.decided() == (LEAVE, LEFT)
+    reasons = shepherd.reasons()
+    assert list(reasons) == [ReasonCode.DRIFT, ReasonCode.TOO_FEW_NEW_LABELS]
+    assert "input: alcohol" in reasons[ReasonCode.DRIFT]
+    assert "19" in reasons[ReasonCode.TOO_FEW_NEW_LABELS]
     assert shepherd.asked == []
 
     drift(shepherd.database, packed, labelled=1)
     assert shepherd.run()
-    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+    assert shepherd.decided() == (RETRAIN, PROMOTED)
     assert champion(WINE) != packed
 
     assert shepherd.run()
@@ -101,16 +104,16 @@ def test_after_a_retraining_in_vain_the_next_one_waits(
     drift(shepherd.database, packed, labelled=20)
 
     assert shepherd.run("reject")
-    assert shepherd.decided()[:2] == (RETRAIN, REJECTED)
+    assert shepherd.decided() == (RETRAIN, REJECTED)
     assert champion(WINE) == packed
     assert shepherd.run("promote")
-    assert shepherd.decided()[0] == LEAVE
-    assert "a retraining since it was made promoted nothing" in shepherd.decided()[2]
+    assert shepherd.decided() == (LEAVE, LEFT)
+    assert list(shepherd.reasons()) == [ReasonCode.DRIFT, ReasonCode.BACKOFF]
 
     with shepherd.database.writing() as session:
         session.execute(update(Decision).values(ended_at=datetime.now(UTC) - timedelta(days=2)))
     assert shepherd.run("promote")
-    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+    assert shepherd.decided() == (RETRAIN, PROMOTED)
 
 
 @ON_BOTH
@@ -122,7 +125,8 @@ def test_one_that_fails_says_so_and_keeps_no_other_from_its_turn(
     tried = {one.model: one for one in decisions.latest(shepherd.database)}
     assert {one.outcome for one in tried.values()} == {FAILED}
     assert len(tried) == 2
-    assert tried[WINE].detail == "--with-labels: it ended with the status 1: the training data is gone"
+    assert tried[WINE].detail.startswith("--with-labels: ")
+    assert tried[WINE].detail.endswith("the training data is gone")
     assert decisions.failures(shepherd.database, [WINE]) == {WINE: 1}
 
 
@@ -146,7 +150,7 @@ def test_what_came_of_a_training_counts_and_not_how_its_process_ended(
 
     (decision,) = decisions.latest(shepherd.database)
     assert decision.outcome == outcome
-    assert "it ended with the status 1: MLflow is gone" in decision.detail
+    assert decision.detail.endswith("MLflow is gone")
     assert [run.status for run in training_runs.known(shepherd.database, decision.runs)] == [outcome] * tries
     assert len(shepherd.asked) == tries
 
@@ -177,7 +181,7 @@ def test_one_that_takes_too_long_is_ended_and_so_is_its_run(shepherd: Shepherd) 
 def test_a_model_that_can_not_be_looked_at_keeps_no_other_from_its_turn(shepherd: Shepherd) -> None:
     assert not shepherd.run("promote", "no_such_model", WINE)
 
-    assert shepherd.decided()[:2] == (RETRAIN, PROMOTED)
+    assert shepherd.decided() == (RETRAIN, PROMOTED)
 
 
 def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_better(
@@ -189,10 +193,10 @@ def test_a_forecaster_is_fine_tuned_first_and_trained_in_full_if_that_is_no_bett
     stored = ("--source", "stored", "--ticker", TICKER)
 
     assert shepherd.run("reject", STOCK, shepherd_ticker=TICKER, fetch=Source([], [PricesError("Yahoo is gone")] * 9))
-    action, outcome, why = shepherd.decided()
-    assert (action, outcome) == (RETRAIN, REJECTED)
-    assert "it is stale" in why
-    assert "prices could not be refreshed" in why
+    assert shepherd.decided() == (RETRAIN, REJECTED)
+    reasons = shepherd.reasons()
+    assert list(reasons) == [ReasonCode.STALE, ReasonCode.PRICES_UNAVAILABLE]
+    assert "Yahoo is gone" in reasons[ReasonCode.PRICES_UNAVAILABLE]
     assert shepherd.asked == [(*stored, "--fine-tune"), stored]
     assert champion(STOCK) == packed
     assert len(training_runs.known(shepherd.database, decisions.latest(shepherd.database)[0].runs)) == 2
@@ -307,11 +311,12 @@ def test_old_versions_are_deleted_and_it_is_remembered_which(
 
     decision = decisions.latest(shepherd.database)[0]
     assert (decision.action, decision.outcome, decision.detail) == (DELETE, DELETED, "\n".join(tags[:2]))
+    assert list(shepherd.reasons()) == [ReasonCode.RETENTION]
     assert decision.ended_at
     assert {str(one.tag) for one in bentoml.models.list(WINE)} == {packed.tag, tags[2]}
 
     assert shepherd.run(retrain_keep_versions=1)
-    assert shepherd.decided()[:2] == (LEAVE, LEFT)
+    assert shepherd.decided() == (LEAVE, LEFT)
 
 
 def test_versions_that_can_not_be_deleted_are_said_and_tried_again(
@@ -324,12 +329,12 @@ def test_versions_that_can_not_be_deleted_are_said_and_tried_again(
     with monkeypatch.context() as patch:
         patch.setattr(pruning, "staging", full_disk)
         assert not shepherd.run(retrain_keep_versions=1)
-    assert shepherd.decided()[:2] == (DELETE, FAILED)
-    assert "No space left on device" in shepherd.decided()[2]
+    assert shepherd.decided() == (DELETE, FAILED)
+    assert "No space left on device" in decisions.latest(shepherd.database)[0].detail
     assert decisions.failures(shepherd.database, [WINE]) == {WINE: 0}
 
     assert shepherd.run(retrain_keep_versions=1)
-    assert shepherd.decided()[:2] == (DELETE, DELETED)
+    assert shepherd.decided() == (DELETE, DELETED)
     assert {str(one.tag) for one in bentoml.models.list(WINE)} == {packed.tag, newest.tag}
     assert not old.path.exists()
 
@@ -338,7 +343,8 @@ def test_who_was_killed_while_it_deleted_promoted_nothing(
     shepherd: Shepherd, served: Callable[[str], PackedModel]
 ) -> None:
     """Though somebody else made a champion since."""
-    decisions.begin(shepherd.database, WINE, DELETE, ["the newest version is kept"], {"versions": ["a"]})
+    why = [Reason(ReasonCode.RETENTION, "the newest version is kept")]
+    decisions.begin(shepherd.database, WINE, DELETE, why, {"versions": ["a"]})
     repacked = champion_made_now(served(WINE))
 
     assert shepherd.run()

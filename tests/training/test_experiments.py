@@ -20,7 +20,7 @@ from marmita.registry.card import GateVerdict
 from marmita.registry.packed_model import PackedModel
 from marmita.settings import settings
 from marmita.training import run
-from marmita.training.run import remembered
+from marmita.training.run import train_and_record
 from tests.e2e.server import free_port
 from tests.training.mlflow_server import serving, silent
 from training import fetal_health, wine_quality
@@ -91,7 +91,7 @@ def test_a_promoted_run_is_there_with_its_figures_its_picture_and_a_model_that_l
     use(mlflow_at.replace("http://", "http://me:s3cret@"))
     packed, id = judged(champions["fetal_health"], promoted=True), new_id()
 
-    remembered("fetal_health", lambda: packed, id, fetal_health.TRAINING.pictures)
+    train_and_record("fetal_health", lambda: packed, id, fetal_health.TRAINING.pictures)
 
     found, client = only_run(mlflow_at, id), client_of(mlflow_at)
     card = packed.card
@@ -134,9 +134,9 @@ def test_a_rejected_run_is_a_version_but_not_the_champion(
     use(mlflow_at)
     good, poor = (judged(champions["stock_forecast"], promoted=promoted) for promoted in (True, False))
     id = new_id()
-    remembered("stock_forecast", lambda: good, new_id())
+    train_and_record("stock_forecast", lambda: good, new_id())
 
-    remembered(
+    train_and_record(
         "stock_forecast",
         lambda: poor,
         id,
@@ -165,7 +165,7 @@ def test_a_run_that_failed_is_there_with_its_reason(mlflow_at: str, use: Use) ->
         raise ValueError("no rows")
 
     with pytest.raises(ValueError, match="no rows"):
-        remembered("wine_quality", fail, id)
+        train_and_record("wine_quality", fail, id)
 
     found = only_run(mlflow_at, id)
     assert (found.info.status, found.data.tags["reason"]) == ("FAILED", "ValueError: no rows")
@@ -178,7 +178,7 @@ def test_the_champions_name_goes_where_the_store_has_it(
     first = judged(champions["wine_quality"], promoted=True)
     second = judged(replace(first, tag="wine_quality:another"), promoted=True)
     for packed in (first, second):
-        remembered("wine_quality", lambda packed=packed: packed, new_id())  # type: ignore[misc]
+        train_and_record("wine_quality", lambda packed=packed: packed, new_id())  # type: ignore[misc]
     client = client_of(mlflow_at)
     assert client.get_model_version_by_alias("wine_quality", "champion").tags["bento_tag"] == second.tag
 
@@ -208,7 +208,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_no_model(
         use(where.replace("http://", "http://me:s3cret@"))
         began = time.monotonic()
 
-        assert remembered("wine_quality", lambda: packed) is packed
+        assert train_and_record("wine_quality", lambda: packed) is packed
         said = capsys.readouterr().out
         told = str(tracking.name_champion(packed.tag))
 
@@ -243,7 +243,7 @@ def test_a_wrong_address_costs_no_model_either(
 ) -> None:
     use("ftp://me:s3cret@host")
 
-    assert remembered("wine_quality", lambda: champions["wine_quality"]) is champions["wine_quality"]
+    assert train_and_record("wine_quality", lambda: champions["wine_quality"]) is champions["wine_quality"]
 
     said = capsys.readouterr().out
     assert "This run is not logged to MLflow: MARMITA_MLFLOW_URI: Value error, must look like" in said
@@ -256,6 +256,6 @@ def test_without_a_server_nothing_of_mlflow_is_imported(
     monkeypatch.setitem(sys.modules, "mlflow", None)  # whoever imports it fails
     packed = champions["wine_quality"]
 
-    assert remembered("wine_quality", lambda: packed) is packed
+    assert train_and_record("wine_quality", lambda: packed) is packed
     assert tracking.name_champion(packed.tag) is None
     assert "MLflow" not in capsys.readouterr().out

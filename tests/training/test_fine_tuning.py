@@ -55,7 +55,7 @@ def test_who_does_not_learn_is_the_champion_again(champion: PackedModel) -> None
     assert still.compiled()(closes) == pytest.approx(champion.compiled()(closes), rel=1e-5)
 
 
-def test_it_is_said_from_whom_it_went_on(champion: PackedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_candidate_names_the_champion_it_comes_from(champion: PackedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it does not take the place of another one, who became the champion while it learnt."""
     monkeypatch.setattr(lstm, "train", lambda *_: keras.saving.load_model(champion.path / NATIVE))
     monkeypatch.setattr(lstm, "compiled", lambda _: b"")
@@ -64,7 +64,7 @@ def test_it_is_said_from_whom_it_went_on(champion: PackedModel, monkeypatch: pyt
 
     fine_tuned()
 
-    assert packed[0].went_on_from == champion
+    assert packed[0].fine_tuned_from == champion
 
 
 def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:
@@ -75,7 +75,7 @@ def test_fine_tuning_takes_fewer_and_smaller_steps() -> None:
     assert fine_tuning.gentle(samples.STOCK_FORECAST).epochs == samples.STOCK_FORECAST.epochs
 
 
-def test_a_champion_of_another_shape_can_not_be_gone_on_from(champion: PackedModel) -> None:
+def test_a_champion_of_another_shape_can_not_be_fine_tuned(champion: PackedModel) -> None:
     with pytest.raises(CannotFineTuneError, match=rf"the network of {champion.tag} has another shape"):
         fine_tuned(units=5)
     assert [path.name for path in champion.path.parent.iterdir() if path.is_dir()] == [champion.version]

@@ -91,7 +91,7 @@ def test_who_waited_for_another_is_compared_with_that_one(
     assert second.tag not in third.card.verdict.reason
 
 
-def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promoted(
+def test_a_version_fine_tuned_from_a_rolled_back_champion_is_kept_but_not_promoted(
     candidate: Candidate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     memory = Database(f"sqlite:///{tmp_path / 'records.db'}")
@@ -100,21 +100,21 @@ def test_what_went_on_from_a_champion_that_was_taken_back_is_kept_but_not_promot
 
     def train() -> PackedModel:
         champions.roll_back(NAME)
-        return packing.pack(replace(candidate, went_on_from=second))
+        return packing.pack(replace(candidate, fine_tuned_from=second))
 
-    kept = run.remembered(NAME, train)
+    kept = run.train_and_record(NAME, train)
 
     assert champions.champion(NAME) == first
     assert packed_model.get(kept.tag).card.verdict.promoted is False
     (found,) = training_runs.latest(memory)
     assert (found.status, found.tag) == (training_runs.REJECTED, kept.tag)
-    assert found.reason == f"it went on from {second.tag}, which is not the champion any more"
+    assert second.tag in found.reason
 
 
-def test_what_went_on_from_the_champion_of_today_takes_its_place(candidate: Candidate) -> None:
+def test_a_version_fine_tuned_from_the_current_champion_takes_its_place(candidate: Candidate) -> None:
     first = packing.pack(candidate)
 
-    second = packing.pack(replace(candidate, went_on_from=first))
+    second = packing.pack(replace(candidate, fine_tuned_from=first))
 
     assert champions.champion(NAME) == second
 

@@ -10,7 +10,7 @@ from marmita.records.operations import training_runs
 from marmita.records.predictions.bundles import new_id
 from marmita.registry.packed_model import PackedModel
 from marmita.training import run
-from marmita.training.run import remembered
+from marmita.training.run import train_and_record
 
 
 @pytest.fixture
@@ -20,11 +20,11 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     return database
 
 
-def test_a_run_that_packed_a_model_is_remembered_with_its_verdict(
+def test_a_run_that_packed_a_model_is_recorded_with_its_verdict(
     memory: Database, champions: dict[str, PackedModel]
 ) -> None:
     packed = champions["wine_quality"]
-    assert remembered("wine_quality", lambda: packed) is packed
+    assert train_and_record("wine_quality", lambda: packed) is packed
 
     (found,) = training_runs.latest(memory)
     card = packed.card
@@ -69,12 +69,12 @@ def test_labels_that_can_not_be_read_end_the_script(memory: Database, monkeypatc
     assert training_runs.latest(memory)[0].status == training_runs.FAILED
 
 
-def test_a_run_that_fails_is_remembered_with_its_reason(memory: Database) -> None:
+def test_a_run_that_fails_is_recorded_with_its_reason(memory: Database) -> None:
     def fail() -> PackedModel:
         raise ValueError("no rows")
 
     with pytest.raises(ValueError, match="no rows"):
-        remembered("wine_quality", fail)
+        train_and_record("wine_quality", fail)
 
     (found,) = training_runs.latest(memory)
     assert (found.status, found.reason) == (training_runs.FAILED, "ValueError: no rows")
@@ -85,5 +85,5 @@ def test_a_database_that_is_down_is_no_reason_not_to_train(
 ) -> None:
     monkeypatch.setattr(run, "database", lambda: Database("sqlite:////proc/records.db"))
 
-    assert remembered("wine_quality", lambda: champions["wine_quality"]).name == "wine_quality"
+    assert train_and_record("wine_quality", lambda: champions["wine_quality"]).name == "wine_quality"
     assert "not recorded" in capsys.readouterr().out

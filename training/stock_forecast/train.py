@@ -16,7 +16,7 @@ from marmita.training.examples import Doubles
 from marmita.training.packing import Candidate, HeldOut, pack
 from marmita.training.reference import reference
 from marmita.training.report import ScoreLine
-from marmita.training.run import arguments, remembered
+from marmita.training.run import arguments, train_and_record
 from training.stock_forecast import fine_tuning, prices
 from training.stock_forecast.path_scores import (
     PERSISTENCE,
@@ -134,7 +134,7 @@ def train(recipe: Recipe | None = None, closes: prices.Closes | None = None, fin
             baselines=baselines,
             labels={"task": "forecast", "framework": "keras"},
             flaw=flaw(mine["days"]),
-            went_on_from=origin,
+            fine_tuned_from=origin,
         )
     )
 
@@ -191,7 +191,7 @@ def main() -> None:
         return train(recipe, closes[0], options.fine_tune)
 
     try:
-        remembered(NAME, run, options.run, lambda packed: pictures(packed, closes[0], recipe))
+        train_and_record(NAME, run, options.run, lambda packed: pictures(packed, closes[0], recipe))
     except (prices.PricesError, fine_tuning.CannotFineTuneError, DatabaseDownError) as error:
         sys.exit(f"error: {error}. Nothing was saved.")
 

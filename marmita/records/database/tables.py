@@ -180,6 +180,9 @@ class Decision(Base):
     action: Mapped[str] = mapped_column(String(16))
     """`leave`, `retrain`, or `delete` old versions."""
     reasons: Mapped[list[str]]
+    """The texts of the reasons."""
+    reason_codes: Mapped[list[str]] = mapped_column(server_default="[]")
+    """The code of each text; empty if a service older than codes wrote the decision."""
     evidence: Mapped[dict[str, Any]]
     """The figures that the decision is based on."""
     runs: Mapped[list[str]]

@@ -11,6 +11,7 @@ from sqlalchemy import Select, func, select
 
 from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions.bundles import new_id
 
 LEAVE, RETRAIN, DELETE = "leave", "retrain", "delete"
@@ -27,7 +28,7 @@ def begin(
     database: Database,
     model: str,
     action: str,
-    reasons: Sequence[str],
+    reasons: Sequence[Reason],
     evidence: dict[str, Any],
     runs: Sequence[str] = (),
 ) -> str:
@@ -39,7 +40,8 @@ def begin(
         model=model,
         at=now,
         action=action,
-        reasons=list(reasons),
+        reasons=[reason.text for reason in reasons],
+        reason_codes=[reason.code for reason in reasons],
         evidence=evidence,
         runs=list(runs),
         outcome=LEFT if leaves else None,
@@ -67,6 +69,12 @@ def latest(database: Database, model: str | None = None, most: int = 20) -> Sequ
     return _fetch(database, query if model is None else query.where(Decision.model == model))
 
 
+def reasons_of(decision: Decision) -> list[Reason]:
+    """Return the reasons of a stored decision. Those of a decision without codes are unknown to programs."""
+    codes = decision.reason_codes or [ReasonCode.UNKNOWN] * len(decision.reasons)
+    return [Reason(ReasonCode.of(code), text) for code, text in zip(codes, decision.reasons, strict=True)]
+
+
 def still_open(database: Database) -> Sequence[Decision]:
     """Return the open decisions, oldest first."""
     return _fetch(database, select(Decision).where(Decision.outcome.is_(None)).order_by(Decision.at))
@@ -83,7 +91,7 @@ def failures(database: Database, models: Collection[str]) -> dict[str, int]:
     return {model: _count_failures(database, model) for model in models}
 
 
-def fruitless(database: Database, model: str, champion: str, since: datetime) -> Sequence[Decision]:
+def without_promotion(database: Database, model: str, champion: str, since: datetime) -> Sequence[Decision]:
     """Return the closed retrainings since the champion was made that did not produce it, oldest first.
 
     They include one whose champion was rolled back, as it would have the same result again.

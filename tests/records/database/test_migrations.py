@@ -1,5 +1,6 @@
 """The tables are made and changed by migrations, once, whoever comes first."""
 
+import json
 import logging
 import multiprocessing
 import subprocess
@@ -23,7 +24,9 @@ from sqlalchemy.orm import Session
 
 from marmita.records.database import bulk
 from marmita.records.database.database import HEAD, MIGRATIONS, Database, DatabaseDownError
-from marmita.records.database.tables import Base, Forecast, Prediction, Price
+from marmita.records.database.tables import Base, Decision, Forecast, Prediction, Price
+from marmita.records.operations import decisions
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions.bundles import Bundle, PredictionRequest, write
 from tests.records.postgres import PASSWORD, Postgres
 
@@ -110,6 +113,50 @@ def test_a_service_from_before_predictions_were_kept_together_goes_on_beside_new
         found = session.execute(text("SELECT request_id, seconds, rows FROM predictions ORDER BY version")).all()
         assert [tuple(row) for row in found] == [("mine", 0.125, 2), ("first", 0.5, 2)]
         assert session.scalars(select(Prediction.requests).order_by(Prediction.version)).all() == [1, 2]
+
+
+def decide_as_before(session: Session, id: str) -> None:
+    """A decision, as a service from before reasons had codes writes it."""
+    connection = session.connection()
+    now = bulk.moments(connection)(datetime.now(UTC).timestamp())
+    columns = ("id", "model", "at", "action", "reasons", "evidence", "runs", "outcome", "detail", "tag", "ended_at")
+    row = (id, "grades", now, decisions.LEAVE, '["it drifted", "9 labels"]', "{}", "[]", decisions.LEFT, "", None, now)
+    bulk.insert(connection, Decision, columns, [row])
+
+
+WITHOUT_CODES = [Reason(ReasonCode.UNKNOWN, "it drifted"), Reason(ReasonCode.UNKNOWN, "9 labels")]
+
+
+def test_decisions_from_before_reasons_had_codes_are_still_there(database: Database, database_url: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with database.writing() as session:
+        config.attributes["connection"] = session.connection()
+        command.downgrade(config, "0003")
+        decide_as_before(session, "0" * 32)
+
+    again = Database(database_url)
+    (kept,) = decisions.latest(again)
+    again.close()
+    assert (kept.id, kept.model, kept.action, kept.outcome) == ("0" * 32, "grades", decisions.LEAVE, decisions.LEFT)
+    assert kept.reason_codes == []
+    assert decisions.reasons_of(kept) == WITHOUT_CODES
+
+
+def test_a_service_from_before_reasons_had_codes_goes_on_beside_newer_ones(database: Database) -> None:
+    decisions.begin(database, "grades", decisions.LEAVE, [Reason(ReasonCode.NO_DRIFT, "all is well")], {})
+    with database.writing() as session:
+        decide_as_before(session, "0" * 32)
+
+    newer, older = decisions.latest(database)[::-1]
+    assert decisions.reasons_of(newer) == [Reason(ReasonCode.NO_DRIFT, "all is well")]
+    assert decisions.reasons_of(older) == WITHOUT_CODES
+    with database.reading() as session:
+        texts = session.execute(text("SELECT reasons FROM decisions ORDER BY at")).scalars().all()
+    assert [json.loads(one) if isinstance(one, str) else one for one in texts] == [
+        ["all is well"],
+        ["it drifted", "9 labels"],
+    ]
 
 
 def test_of_eight_processes_that_start_together_one_upgrades_and_none_fails(database_url: str) -> None:

@@ -8,28 +8,32 @@ from marmita.records.database.database import Database
 from marmita.records.database.tables import Decision
 from marmita.records.operations import decisions, training_runs
 from marmita.records.operations.decisions import FAILED, INTERRUPTED, LEAVE, PROMOTE, PROMOTED, REJECTED, RETRAIN
+from marmita.records.operations.reasons import Reason, ReasonCode
 from marmita.records.predictions import labels
 from marmita.records.predictions.retention import delete_old
 from tests.records.grades import ask, label, spread
 
+WRONG = Reason(ReasonCode.HIGH_ERROR, "it is wrong")
+OLD = Reason(ReasonCode.STALE, "it is old")
+WELL = Reason(ReasonCode.NO_DRIFT, "all is well")
 EVIDENCE = {"champion": {"tag": "a:v1", "error_ratio": None}}
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def retrained(database: Database, outcome: str, model: str = "a", tag: str | None = None) -> str:
-    id = decisions.begin(database, model, RETRAIN, ["it is wrong"], EVIDENCE)
+    id = decisions.begin(database, model, RETRAIN, [WRONG], EVIDENCE)
     decisions.end(database, id, outcome, "so it is", tag)
     return id
 
 
 def test_one_to_retrain_is_open_until_it_is_known_what_came(database: Database) -> None:
-    id = decisions.begin(database, "a", RETRAIN, ["it drifted", "it is old"], EVIDENCE, ["run1", "run2"])
+    id = decisions.begin(database, "a", RETRAIN, [WRONG, OLD], EVIDENCE, ["run1", "run2"])
     (opened,) = decisions.still_open(database)
     decisions.end(database, id, PROMOTED, "it is better", "a:v2")
     (ended,) = decisions.latest(database)
 
     assert (opened.id, opened.outcome, opened.ended_at, opened.runs) == (id, None, None, ["run1", "run2"])
-    assert opened.reasons == ["it drifted", "it is old"]
+    assert decisions.reasons_of(opened) == decisions.reasons_of(ended) == [WRONG, OLD]
     assert opened.evidence == EVIDENCE
     assert (ended.outcome, ended.detail, ended.tag) == (PROMOTED, "it is better", "a:v2")
     assert ended.ended_at is not None
@@ -38,10 +42,26 @@ def test_one_to_retrain_is_open_until_it_is_known_what_came(database: Database) 
 
 
 def test_one_to_leave_all_as_it_is_is_closed_at_once(database: Database) -> None:
-    decisions.begin(database, "a", LEAVE, ["all is well"], EVIDENCE)
+    decisions.begin(database, "a", LEAVE, [WELL], EVIDENCE)
 
     assert decisions.still_open(database) == []
     assert [one.outcome for one in decisions.latest(database)] == [decisions.LEFT]
+
+
+def test_a_code_of_a_newer_release_is_unknown(database: Database) -> None:
+    decisions.begin(database, "a", LEAVE, [WELL, OLD], EVIDENCE)
+    with database.writing() as session:
+        session.execute(update(Decision).values(reason_codes=["of_a_newer_release", OLD.code]))
+
+    (stored,) = decisions.latest(database)
+
+    assert decisions.reasons_of(stored) == [Reason(ReasonCode.UNKNOWN, WELL.text), OLD]
+
+
+def test_a_decision_may_have_no_reasons(database: Database) -> None:
+    decisions.begin(database, "a", LEAVE, [], EVIDENCE)
+
+    assert [decisions.reasons_of(one) for one in decisions.latest(database)] == [[]]
 
 
 def test_the_newest_come_first_of_one_model_or_of_all(database: Database) -> None:
@@ -76,19 +96,19 @@ def test_failures_are_counted_until_a_training_went_through(database: Database) 
     assert decisions.failures(database, ["a"]) == {"a": 0}
 
 
-def test_what_did_not_make_the_champion_was_of_no_use(database: Database) -> None:
+def test_retrainings_that_did_not_make_the_champion_are_without_promotion(database: Database) -> None:
     retrained(database, REJECTED, "b")
     before = retrained(database, REJECTED)
     made = datetime.now(UTC)
-    of_no_use = [retrained(database, outcome) for outcome in (REJECTED, FAILED, INTERRUPTED)]
+    in_vain = [retrained(database, outcome) for outcome in (REJECTED, FAILED, INTERRUPTED)]
     taken_back = retrained(database, PROMOTED, tag="a:v2")
     decisions.begin(database, "a", LEAVE, [], {})
     decisions.begin(database, "a", RETRAIN, [], {})
 
-    found = [one.id for one in decisions.fruitless(database, "a", "a:v1", since=made)]
-    assert found == [*of_no_use, taken_back]
-    found = [one.id for one in decisions.fruitless(database, "a", "a:v2", since=LONG_AGO)]
-    assert found == [before, *of_no_use]
+    found = [one.id for one in decisions.without_promotion(database, "a", "a:v1", since=made)]
+    assert found == [*in_vain, taken_back]
+    found = [one.id for one in decisions.without_promotion(database, "a", "a:v2", since=LONG_AGO)]
+    assert found == [before, *in_vain]
 
 
 def test_they_are_kept_for_a_year_and_longer_if_all_is(database: Database) -> None:
