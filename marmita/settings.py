@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache, partial
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -81,6 +82,21 @@ class Settings(BaseSettings):
     body_timeout: Duration = timedelta(seconds=20)
     """How long a request body may take to arrive. A slower one is rejected with 408."""
 
+    upload_max_bytes: int = Field(default=256 * 1024 * 1024, gt=0)
+    """The largest upload of a dataset, in bytes. A larger one is rejected with 413."""
+
+    datasets: str = ""
+    """The folder in which uploaded datasets are stored. Empty: the folder `datasets` in BentoML's home."""
+
+    training_queue: int = Field(default=100, gt=0)
+    """The number of trainings that may wait for a trainer. Orders over the limit are rejected with 429."""
+
+    training_timeout: Duration = timedelta(minutes=10)
+    """The time limit of a training from an uploaded dataset. A longer one is stopped."""
+
+    training_memory_mb: int = Field(default=2048, gt=0)
+    """The memory limit of a training from an uploaded dataset, in MB. One that needs more is stopped."""
+
     database_url: SecretStr = SecretStr("")
     """The database of the records, such as `postgresql://user:password@host/name`. Empty: the SQLite file
     `records.db` in BentoML's home."""
@@ -145,6 +161,12 @@ class Settings(BaseSettings):
 
     retrain_keep_versions: int = Field(default=10, gt=0)
     """How many of each model's newest versions, and of its former champions, the shepherd keeps in the store."""
+
+    @field_validator("datasets")
+    @classmethod
+    def _make_absolute(cls, folder: str) -> str:
+        """Make a path absolute, as subprocesses may start in another folder."""
+        return str(Path(folder).expanduser().absolute()) if folder.strip() else ""
 
     @field_validator("shepherd_ticker")
     @classmethod

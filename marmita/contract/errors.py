@@ -35,23 +35,30 @@ class ErrorCode(StrEnum):
     INVALID_REQUEST = "invalid_request", HTTPStatus.BAD_REQUEST
     NOT_ENOUGH_HISTORY = "not_enough_history", HTTPStatus.BAD_REQUEST
     UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED
+    CROSS_ORIGIN = "cross_origin", HTTPStatus.FORBIDDEN
     NOT_FOUND = "not_found", HTTPStatus.NOT_FOUND
     MODEL_NOT_FOUND = "model_not_found", HTTPStatus.NOT_FOUND
     PREDICTION_NOT_FOUND = "prediction_not_found", HTTPStatus.NOT_FOUND
+    TRAINING_NOT_FOUND = "training_not_found", HTTPStatus.NOT_FOUND
     PRICES_NOT_FOUND = "prices_not_found", HTTPStatus.NOT_FOUND
     METHOD_NOT_ALLOWED = "method_not_allowed", HTTPStatus.METHOD_NOT_ALLOWED
     CONFLICT = "conflict", HTTPStatus.CONFLICT
+    NAME_TAKEN = "name_taken", HTTPStatus.CONFLICT
+    TRAINING_ENDED = "training_ended", HTTPStatus.CONFLICT
     BODY_TIMEOUT = "body_timeout", HTTPStatus.REQUEST_TIMEOUT
     BODY_TOO_LARGE = "body_too_large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     TOO_MANY_ITEMS = "too_many_items", HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     OVERLOADED = "overloaded", HTTPStatus.TOO_MANY_REQUESTS
+    QUEUE_FULL = "queue_full", HTTPStatus.TOO_MANY_REQUESTS
     INTERNAL = "internal", HTTPStatus.INTERNAL_SERVER_ERROR
     PRICES_UNAVAILABLE = "prices_unavailable", HTTPStatus.BAD_GATEWAY
     MODEL_UNAVAILABLE = "model_unavailable", HTTPStatus.SERVICE_UNAVAILABLE
     MODEL_OVERLOADED = "model_overloaded", HTTPStatus.SERVICE_UNAVAILABLE
+    STORAGE_UNAVAILABLE = "storage_unavailable", HTTPStatus.SERVICE_UNAVAILABLE
     DATABASE_UNAVAILABLE = "database_unavailable", HTTPStatus.SERVICE_UNAVAILABLE
     SHUTTING_DOWN = "shutting_down", HTTPStatus.SERVICE_UNAVAILABLE
+    STORAGE_FULL = "storage_full", HTTPStatus.INSUFFICIENT_STORAGE
     DEADLINE_EXCEEDED = "deadline_exceeded", HTTPStatus.GATEWAY_TIMEOUT
 
     def __new__(cls, code: str, status: HTTPStatus) -> Self:

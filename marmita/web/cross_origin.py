@@ -12,7 +12,7 @@ from marmita.telemetry.logs import REQUEST_ID
 
 _SIZE = JSON_SIZE.decode()
 _DEFAULTS = {
-    "allow_methods": ["GET", "POST"],
+    "allow_methods": ["DELETE", "GET", "POST"],
     "allow_headers": ["Authorization", "Content-Type", REQUEST_ID, _SIZE],
 }
 """The methods and request headers that the routes of a service accept."""

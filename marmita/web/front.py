@@ -19,6 +19,7 @@ from marmita.web.load import Load
 from marmita.web.middleware import AccessLogging, Dispatch, Draining, ErrorReplies, LoadShedding, Next
 from marmita.web.request_body import RequestBodies
 from marmita.web.shutdown import FrontShutdown, GracefulShutdown, RunnerShutdown
+from marmita.web.uploads import Uploads
 
 
 def paths(routes: Iterable[BaseRoute]) -> set[str]:
@@ -69,7 +70,8 @@ class Front(_Front):
         listens_at: Callable[[Sequence[str]], None] = lambda _: None,
     ) -> None:
         log, load, shutdown = AccessLog(), Load(most), FrontShutdown(listens_at)
-        last = Dispatch(lane, RequestBodies(settings), load, app, paths)
+        uploads = Uploads(settings, lambda: shutdown.begun)
+        last = Dispatch(lane, RequestBodies(settings), uploads, load, app, paths)
         ready = ErrorReplies(Draining(last, lambda: shutdown.begun))
         super().__init__(app, shutdown, (*hooks, log), AccessLogging(LoadShedding(ready, load), log))
         self.lane = lane
@@ -86,5 +88,6 @@ class RunnerFront(_Front):
         lane: Lane,
         hooks: Sequence[LifespanHook] = (),
     ) -> None:
-        last = Dispatch(lane, RequestBodies(settings, together=math.inf), Load(), app, paths)
+        bodies = RequestBodies(settings, together=math.inf)
+        last = Dispatch(lane, bodies, Uploads(settings), Load(), app, paths)
         super().__init__(app, RunnerShutdown(), hooks, ErrorReplies(last))

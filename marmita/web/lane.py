@@ -4,7 +4,7 @@ Typed routes, the Open Inference Protocol and the API all take it. The lane give
 where traces are exported, a span. BentoML's own request metrics include these requests.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from time import perf_counter
 from typing import NamedTuple
@@ -20,10 +20,20 @@ from marmita.timeouts import Deadline, DeadlineError
 
 
 class RouteMatch(NamedTuple):
-    """A route, with its name in metrics: its path without a version, or its template."""
+    """The routes at a path, one for each method.
+
+    Their name in metrics is the path without a version, or its template.
+    """
 
     endpoint: str
-    route: Route
+    routes: tuple[Route, ...]
+
+    def route(self, method: str) -> Route | None:
+        """Return the route for a method, or None if it is not allowed."""
+        for route in self.routes:
+            if route.allows(method):
+                return route
+        return None
 
 
 class Lane:
@@ -38,7 +48,7 @@ class Lane:
         timeout_s: float,
     ) -> None:
         self._routes: dict[str, RouteMatch] = {}
-        self._templates: list[RouteTemplate] = []
+        self._templates: dict[str, list[RouteTemplate]] = {}
         self._versions = versions
         self._metrics = metrics
         self._spans = spans
@@ -46,11 +56,14 @@ class Lane:
         self.add(routes)
 
     def add(self, routes: Mapping[str, Route], templates: Iterable[RouteTemplate] = ()) -> None:
-        """Add routes. Raise an error if a path is taken."""
-        if clash := routes.keys() & self._routes.keys():
-            raise BentoMLConfigException(f"there are two routes {min(clash)}: a model has one of the API's")
-        self._routes |= {path: RouteMatch(path, route) for path, route in routes.items()}
-        self._templates += templates
+        """Add routes. Raise an error if a path and method is taken."""
+        for path, route in routes.items():
+            others = self._routes[path].routes if path in self._routes else ()
+            if route.method in [other.method for other in others]:
+                raise BentoMLConfigException(f"there are two routes {path}: a model has one of the API's")
+            self._routes[path] = RouteMatch(path, (*others, route))
+        for template in templates:
+            self._templates.setdefault(template.template, []).append(template)
 
     def find(self, path: str) -> RouteMatch | None:
         """Return the route at a path. The paths of the served version lead to the routes of its model."""
@@ -60,9 +73,10 @@ class Lane:
         return found or self._find_template(path)
 
     def _find_template(self, path: str) -> RouteMatch | None:
-        for one in self._templates:
-            if (route := one.find(path)) is not None:
-                return RouteMatch(one.template, route)
+        for template, (first, *others) in self._templates.items():
+            if (route := first.find(path)) is not None:
+                more = [one.find(path) for one in others]
+                return RouteMatch(template, (route, *(one for one in more if one)))
         return None
 
     async def answer(self, found: RouteMatch, call: Call) -> Reply:
@@ -81,10 +95,11 @@ class Lane:
 
     async def _handled(self, found: RouteMatch, call: Call) -> Reply:
         try:
-            if not found.route.allows(call.scope["method"]):
-                raise _not_allowed(found.route)
+            route = found.route(call.scope["method"])
+            if route is None:
+                raise _not_allowed(found.routes)
             with self._deadline.begin():
-                return await found.route.handle(call)
+                return await route.handle(call)
         except DeadlineError:
             message = f"there was no answer within {self._deadline.seconds:g} s"
             return error_reply(RequestError(ErrorCode.DEADLINE_EXCEEDED, message), has_error_details(found.endpoint))
@@ -92,9 +107,8 @@ class Lane:
             return error_reply(error, has_error_details(found.endpoint))
 
 
-def _not_allowed(route: Route) -> RequestError:
+def _not_allowed(routes: Sequence[Route]) -> RequestError:
+    methods = ", ".join(route.method for route in routes)
     return RequestError(
-        ErrorCode.METHOD_NOT_ALLOWED,
-        f"only {route.method} is allowed here",
-        headers=((b"allow", route.method.encode()),),
+        ErrorCode.METHOD_NOT_ALLOWED, f"only {methods} is allowed here", headers=((b"allow", methods.encode()),)
     )

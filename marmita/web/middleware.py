@@ -7,7 +7,7 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message
 
 from marmita.contract.errors import ErrorCode, RequestError, error_reply, status_reply
-from marmita.contract.replies import JSON_ONLY, Call, Reply
+from marmita.contract.replies import JSON_ONLY, Call, Form, Reply
 from marmita.oip.routes import has_error_details
 from marmita.telemetry import logs, metrics
 from marmita.web.access_log import AccessLog
@@ -15,6 +15,7 @@ from marmita.web.exchange import Exchange
 from marmita.web.lane import Lane, RouteMatch
 from marmita.web.load import Load
 from marmita.web.request_body import FULL, RequestBodies, replayed
+from marmita.web.uploads import Uploads
 
 Next = Callable[[Exchange], Awaitable[None]]
 """The next middleware. It has answered the request when it returns."""
@@ -109,10 +110,17 @@ class Dispatch:
     """
 
     def __init__(
-        self, lane: Lane, bodies: RequestBodies, load: Load, app: ASGIApp, paths: Collection[str] = ()
+        self,
+        lane: Lane,
+        bodies: RequestBodies,
+        uploads: Uploads,
+        load: Load,
+        app: ASGIApp,
+        paths: Collection[str] = (),
     ) -> None:
         self._lane = lane
         self._bodies = bodies
+        self._uploads = uploads
         self._load = load
         self._app = app
         self._paths = frozenset(paths)
@@ -128,19 +136,31 @@ class Dispatch:
             raise RequestError(ErrorCode.NOT_FOUND, "there is nothing at this path")
 
     async def _answer(self, exchange: Exchange, found: RouteMatch) -> Reply:
+        call = Call(exchange.scope, exchange.headers, b"")
         if exchange.method not in WITH_BODY:
-            return await self._lane.answer(found, Call(exchange.scope, exchange.headers, b""))
-        media_types = found.route.media_types if found.route.method in WITH_BODY else JSON_ONLY
-        body = await self._bodies.read(exchange.headers, exchange.receive, media_types)
+            return await self._lane.answer(found, call)
+        route = found.route(exchange.method)
+        if route is not None and route.receive is not None:
+            return await self._answer_upload(exchange, found, await self._uploads.read(route, call, exchange.receive))
+        body = await self._bodies.read(exchange.headers, exchange.receive, route.media_types if route else JSON_ONLY)
         try:
             if self._lane.find(exchange.path) is None:
                 raise RequestError(ErrorCode.NOT_FOUND, "this version is not served any more")
-            if self._load.is_full:
-                raise RequestError(ErrorCode.OVERLOADED, FULL)
-            with self._load:
-                return await self._lane.answer(found, Call(exchange.scope, exchange.headers, body))
+            return await self._answer_under_load(found, call._replace(body=body))
         finally:
             self._bodies.release(len(body))
+
+    async def _answer_upload(self, exchange: Exchange, found: RouteMatch, form: Form) -> Reply:
+        try:
+            return await self._answer_under_load(found, Call(exchange.scope, exchange.headers, b"", form))
+        finally:
+            form.close()
+
+    async def _answer_under_load(self, found: RouteMatch, call: Call) -> Reply:
+        if self._load.is_full:
+            raise RequestError(ErrorCode.OVERLOADED, FULL)
+        with self._load:
+            return await self._lane.answer(found, call)
 
     async def _pass_on(self, exchange: Exchange) -> None:
         if exchange.path == "/metrics":

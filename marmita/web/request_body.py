@@ -27,16 +27,7 @@ class RequestBodies:
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive, media_types: Collection[bytes]) -> bytes:
         """Read a whole body of one of these media types; empty means any. It counts as held until it is released."""
-        media_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
-        if media_types and media_type not in media_types:
-            wanted, found = b" or ".join(media_types).decode(), media_type[:100].decode("latin-1")
-            raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {found}")
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
-        declared = headers.get(b"content-length", b"")
-        expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
-        if expects_continue and declared.isdigit() and int(declared) > self._largest:
-            raise self._too_large()
+        check_headers(headers, media_types, self._largest)
         try:
             with self._deadline.begin():
                 return await self._read(receive)
@@ -57,7 +48,7 @@ class RequestBodies:
             while more and size <= _DISCARD_FACTOR * self._largest:
                 message = await receive()
                 if message["type"] == "http.disconnect":
-                    raise RequestError(ErrorCode.INVALID_REQUEST, "the client left before its body was complete")
+                    raise client_left()
                 chunk = message.get("body", b"")
                 more = message.get("more_body", False)
                 size += len(chunk)
@@ -72,14 +63,33 @@ class RequestBodies:
                 kept += len(chunk)
                 chunks.append(chunk)
             if size > self._largest:
-                raise self._too_large()
+                raise too_large(self._largest)
         except BaseException:
             self._held -= kept
             raise
         return b"".join(chunks)
 
-    def _too_large(self) -> RequestError:
-        return RequestError(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {self._largest} bytes")
+
+def check_headers(headers: Mapping[bytes, bytes], media_types: Collection[bytes], largest: int) -> None:
+    """Reject a body by its headers: of another media type than these, compressed, or declared as too large."""
+    media_type = headers.get(b"content-type", b"application/json").partition(b";")[0].strip().lower()
+    if media_types and media_type not in media_types:
+        wanted, found = b" or ".join(media_types).decode(), media_type[:100].decode("latin-1")
+        raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, f"the body must be {wanted}, not {found}")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
+    declared = headers.get(b"content-length", b"")
+    expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+    if expects_continue and declared.isdigit() and int(declared) > largest:
+        raise too_large(largest)
+
+
+def too_large(largest: int) -> RequestError:
+    return RequestError(ErrorCode.BODY_TOO_LARGE, f"the body is larger than {largest} bytes")
+
+
+def client_left() -> RequestError:
+    return RequestError(ErrorCode.INVALID_REQUEST, "the client left before its body was complete")
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

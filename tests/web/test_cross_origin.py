@@ -23,11 +23,12 @@ async def preflight(method: str, headers: str, **options: Any) -> httpx.Response
     [
         ("POST", "content-type, authorization", {}, 200),
         ("GET", "x-request-id, inference-header-content-length", {}, 200),
-        ("DELETE", "content-type", {}, 400),
+        ("DELETE", "authorization", {}, 200),
+        ("PATCH", "content-type", {}, 400),
         ("POST", "x-other", {}, 400),
         ("POST", "x-other", {"allow_headers": ["x-other"]}, 200),
         ("POST", "content-type", {"allow_methods": ["GET"]}, 400),
-        ("DELETE", "content-type", {"allow_methods": ["DELETE"]}, 200),
+        ("PATCH", "content-type", {"allow_methods": ["PATCH"]}, 200),
     ],
 )
 async def test_the_configuration_wins_over_what_the_routes_take(

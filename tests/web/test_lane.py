@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from bentoml.exceptions import InvalidArgument, ServiceUnavailable
+from bentoml.exceptions import BentoMLConfigException, InvalidArgument, ServiceUnavailable
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 
 from marmita.contract.errors import ErrorCode, RequestError
-from marmita.contract.replies import Call, Reply, Route
+from marmita.contract.replies import Call, Reply, Route, RouteTemplate
 from marmita.telemetry import metrics
 from marmita.telemetry.spans import TracedSpans
 from marmita.web.lane import Lane
@@ -66,6 +66,29 @@ async def test_only_the_route_s_method_is_allowed(method: str, path: str, status
 
     assert reply.status == status
     assert dict(reply.headers).get(b"allow") == allow
+
+
+async def test_a_path_may_have_a_route_for_each_method() -> None:
+    async def tell(one: Call) -> Reply:
+        return Reply(200, one.scope["method"].encode())
+
+    def one(method: str) -> RouteTemplate:
+        return RouteTemplate("/things/{id}", {"id": "[0-9]+"}, lambda **_: Route(method, tell))
+
+    found = lane({"/things": Route("GET", tell)})
+    found.add({"/things": Route("POST", tell)}, [one("GET"), one("DELETE")])
+
+    for path, methods in (("/things", ("GET", "POST")), ("/things/12", ("GET", "DELETE"))):
+        for method in methods:
+            assert (await asked(found, path, method)).body == method.encode()
+        at = found.find(path)
+        assert at is not None
+        assert at.endpoint == path.replace("12", "{id}")
+        rejected = await asked(found, path, "PUT")
+        assert (rejected.status, dict(rejected.headers)[b"allow"]) == (405, ", ".join(methods).encode())
+    assert found.find("/things/x") is None
+    with pytest.raises(BentoMLConfigException):
+        found.add({"/things": Route("POST", tell)})
 
 
 async def test_who_takes_too_long_costs_no_one_else() -> None:

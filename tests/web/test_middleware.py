@@ -22,6 +22,7 @@ from marmita.web.exchange import Exchange
 from marmita.web.load import Load
 from marmita.web.middleware import AccessLogging, Dispatch, Draining, ErrorReplies, LoadShedding, Next
 from marmita.web.request_body import RequestBodies
+from marmita.web.uploads import Uploads
 from tests.web.fronts import ASK, INFER, JSON_TYPE, client, front, lane, receiver, scope, sender, to
 
 
@@ -251,7 +252,7 @@ async def test_a_handler_knows_the_id_of_the_request() -> None:
 
 async def test_bodies_are_released_and_load_is_over_whatever_becomes_of_the_request() -> None:
     load, bodies = Load(1), RequestBodies(Settings(max_body_bytes=3))
-    dispatch = ErrorReplies(Dispatch(lane(), bodies, load, JSONResponse({}), ()))
+    dispatch = ErrorReplies(Dispatch(lane(), bodies, Uploads(Settings()), load, JSONResponse({}), ()))
 
     for _ in range(20):
         assert told(await sent_by(dispatch, "/broken"))[0] == 500

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from marmita.records.database.engines import WRITES, CannotOpenError, check_options, engine_for, lock_exclusively
 from marmita.records.database.tables import Base
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in `migrations`. The constant saves each process the import of Alembic."""
 
 MIGRATIONS = Path(__file__).with_name("migrations")

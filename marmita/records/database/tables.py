@@ -195,6 +195,41 @@ class Decision(Base):
     ended_at: Mapped[datetime | None]
 
 
+class Training(Base):
+    """A training that was ordered over HTTP: its place in the queue, its progress and its outcome."""
+
+    __tablename__ = "trainings"
+    __table_args__ = (Index("trainings_by_state", "state", "id"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Ids sort by time: the queue's order."""
+    name: Mapped[str] = mapped_column(String(64))
+    """The name of the model."""
+    order: Mapped[dict[str, Any]]
+    dataset: Mapped[str] = mapped_column(String(64))
+    """The SHA-256 of the file in the dataset store."""
+    file: Mapped[str] = mapped_column(String(255))
+    """The name of the file as it was uploaded."""
+    state: Mapped[str] = mapped_column(String(16))
+    """`queued`, `running`, `done`, `failed` or `cancelled`."""
+    at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    attempts: Mapped[int]
+    """How often a trainer took it, without those that a trainer's shutdown ended."""
+    holder: Mapped[str | None] = mapped_column(String(64))
+    """The lease of the trainer that took it last. While it is running, that lease is its heartbeat."""
+    run: Mapped[str | None] = mapped_column(String(32))
+    """The id of the last attempt among the training runs."""
+    cancelling: Mapped[bool]
+    """Whether its trainer shall stop it."""
+    progress: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The current `step`, the share that is `done`, and the `seconds_left`."""
+    tag: Mapped[str | None] = mapped_column(String(128))
+    error: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The `code` and the `message` of the error, and its place in the dataset if it has one."""
+
+
 class Lease(Base):
     """A lease with its holder and its expiry, which the holder's heartbeat extends."""
 

@@ -1,1 +1,1 @@
-"""Leases, training runs and retraining decisions."""
+"""Leases, training runs, retraining decisions and the queue of trainings."""

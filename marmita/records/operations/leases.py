@@ -14,7 +14,7 @@ from secrets import token_hex
 from threading import Lock
 from typing import NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from marmita.periodic import Periodic
@@ -23,6 +23,8 @@ from marmita.records.database.database import Database, DatabaseDownError, inser
 
 SHEPHERD = "shepherd"
 """The lease of the active shepherd."""
+TRAINER = "trainer-"
+"""The beginning of the names of the trainers' leases. Trainers work beside each other: each has a lease of its own."""
 
 TTL_S = 15.0
 """The TTL of a lease without a heartbeat."""
@@ -136,8 +138,30 @@ def look(database: Database, lease: str) -> Holder | None:
     """Return the current or last holder of a lease, or None if it was never taken."""
     with database.reading() as session:
         row = session.get(tables.Lease, lease)
-        moment = _database_time(session)
+        moment = database_time(session)
         return Holder(row.holder, row.since, row.seen_at, row.until, row.until > moment) if row else None
+
+
+def is_held(session: Session, lease: str | None) -> bool:
+    """Tell whether a lease is valid now."""
+    row = session.get(tables.Lease, lease, populate_existing=True) if lease else None
+    return row is not None and row.until > database_time(session)
+
+
+def count_held(session: Session, prefix: str) -> int:
+    """Return the number of valid leases whose names begin with this."""
+    moment = database_time(session)
+    held = select(func.count()).where(tables.Lease.name.startswith(prefix), tables.Lease.until > moment)
+    return session.execute(held).scalar_one()
+
+
+def delete_expired(session: Session, prefix: str) -> None:
+    """Delete the expired leases whose names begin with this. Concurrent calls skip each other's rows."""
+    expired = select(tables.Lease.name).where(
+        tables.Lease.name.startswith(prefix), tables.Lease.until <= database_time(session)
+    )
+    names = session.scalars(expired.with_for_update(skip_locked=True)).all()
+    session.execute(delete(tables.Lease).where(tables.Lease.name.in_(names)))
 
 
 def now() -> float:
@@ -147,14 +171,14 @@ def now() -> float:
 
 def _lock_row(session: Session, lease: str) -> tuple[datetime, tables.Lease]:
     """Return the database's time and the locked row of a lease. A new row is an expired lease."""
-    moment = _database_time(session)
+    moment = database_time(session)
     new = {"name": lease, "holder": "", "since": moment, "seen_at": moment, "until": moment}
     session.execute(insert_into(session, tables.Lease).values(new).on_conflict_do_nothing())
     row = session.get_one(tables.Lease, lease, with_for_update=True)
-    return max(_database_time(session), moment), row
+    return max(database_time(session), moment), row
 
 
-def _database_time(session: Session) -> datetime:
+def database_time(session: Session) -> datetime:
     """Return the database's current time, not that of the transaction's beginning."""
     if session.get_bind().dialect.name == "postgresql":
         moment: datetime = session.execute(select(func.clock_timestamp())).scalar_one()

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from marmita.records.database.database import Database
 from marmita.records.database.tables import TrainingRun
@@ -68,6 +69,11 @@ def known(database: Database, ids: Collection[str]) -> Sequence[TrainingRun]:
 
 def end_running(database: Database, ids: Collection[str], status: str, reason: str) -> None:
     """Close those of these runs that are still open, for processes that can't do it themselves."""
-    left = update(TrainingRun).where(TrainingRun.id.in_(ids), TrainingRun.status == RUNNING)
     with database.writing() as session:
-        session.execute(left.values(status=status, reason=reason, ended_at=datetime.now(UTC)))
+        end_running_in(session, ids, status, reason)
+
+
+def end_running_in(session: Session, ids: Collection[str], status: str, reason: str) -> None:
+    """Do the same inside a transaction."""
+    left = update(TrainingRun).where(TrainingRun.id.in_(ids), TrainingRun.status == RUNNING)
+    session.execute(left.values(status=status, reason=reason, ended_at=datetime.now(UTC)))

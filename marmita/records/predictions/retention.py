@@ -1,4 +1,4 @@
-"""Retention: deletes old predictions, measurements and decisions."""
+"""Retention: deletes old predictions, measurements, trainings and decisions."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, delete, select, tuple_
 from sqlalchemy.orm import Session
 
 from marmita.records.database.database import Database
-from marmita.records.database.tables import Decision, Forecast, Label, Measurement, Prediction
+from marmita.records.database.tables import Decision, Forecast, Label, Measurement, Prediction, Training
 
 DECISIONS_FOR = timedelta(days=365)
 """The minimum retention of decisions. The backoff of retraining depends on the unsuccessful ones since the champion was
@@ -30,7 +30,8 @@ def delete_old(database: Database, before: datetime, pause: Callable[[float], No
     other's rows.
     """
     long_before = min(before, datetime.now(UTC) - DECISIONS_FOR)
-    for delete_some, older in ((_delete_measurements, before), (_delete_decisions, long_before)):
+    kinds = ((_delete_measurements, before), (_delete_trainings, before), (_delete_decisions, long_before))
+    for delete_some, older in kinds:
         while _delete_portion(database, older, delete_some) is not None:
             pause(_INTERVAL_S)
     deleted = 0
@@ -56,7 +57,14 @@ def _delete_decisions(session: Session, before: datetime) -> int | None:
     return _delete_rows(session, Decision, Decision.ended_at < before)
 
 
-def _delete_rows(session: Session, table: type[Measurement] | type[Decision], old: ColumnElement[bool]) -> int | None:
+def _delete_trainings(session: Session, before: datetime) -> int | None:
+    """Delete old trainings that have ended."""
+    return _delete_rows(session, Training, Training.ended_at < before)
+
+
+def _delete_rows(
+    session: Session, table: type[Measurement] | type[Decision] | type[Training], old: ColumnElement[bool]
+) -> int | None:
     """Return the number of deleted rows, or None if none are left."""
     ids = session.scalars(select(table.id).where(old).limit(_BATCH_REQUESTS).with_for_update(skip_locked=True)).all()
     session.execute(delete(table).where(table.id.in_(ids)))
