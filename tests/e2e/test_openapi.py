@@ -22,6 +22,10 @@ from tests.samples import CLASSIFY, FORECAST, SCORE, wines
 INFERS = [f"/v2/models/{model}/infer" for model in ("fetal_health", "wine_quality", "stock_forecast")]
 
 
+CLIENT_OPTIONS = "content_type_overrides: {text/csv: application/octet-stream}"
+"""The generator knows no CSV: it is to send one as bytes."""
+
+
 @pytest.fixture(scope="module")
 def document(colocated: Server) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{colocated.url}/docs.json").json()
@@ -35,7 +39,8 @@ def test_it_is_valid(document: dict[str, Any]) -> None:
 def test_every_route_is_in_it(document: dict[str, Any]) -> None:
     probes = {"/", "/healthz", "/livez", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
     models = {"/models", "/models/{name}", "/v2", "/v2/models/{name}", "/v2/models/{name}/ready"}
-
+    models |= {f"/models/{{name}}/{what}" for what in ("versions", "promote", "rollback", "predict")}
+    models |= {"/models/{name}/versions/{version}/predict"}
     records = {"/labels", "/quality/{name}", "/shepherd", "/prices", "/prices/load", "/stock-forecast/forecast-from"}
 
     assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, *INFERS, *models, *records, *probes}
@@ -109,10 +114,12 @@ def generated(document: dict[str, Any], colocated: Server, tmp_path_factory: pyt
     """A client that `openapi-python-client` wrote from the document."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "docs.json").write_text(httpx.get(f"{colocated.url}/docs.json").text)
+    (folder / "client.yaml").write_text(CLIENT_OPTIONS)
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("openapi-python-client")),
             *("generate", "--path", "docs.json", "--meta", "none", "--output-path", "marmita_client"),
+            *("--config", "client.yaml"),
             "--fail-on-warning",
         ],
         cwd=folder,
