@@ -16,6 +16,7 @@ from marmita.records.operations import leases, training_runs
 from marmita.records.operations.decisions import INTERRUPTED, LEFT, PROMOTED, RETRAIN
 from marmita.records.operations.reasons import ReasonCode
 from marmita.registry.packed_model import PackedModel
+from marmita.shepherd import shutdown
 from tests.e2e.field import WINE, Field
 from tests.e2e.server import ROOT, Server, environment, metric_samples, serve, until
 from tests.samples import SCORE, wines
@@ -105,7 +106,7 @@ async def test_told_to_end_it_ends_its_training_and_says_what_became_of_it(field
     (decision,) = field.decided()
     (run,) = training_runs.latest(field.database)
     holder = leases.look(field.database, leases.SHEPHERD)
-    assert (decision.outcome, decision.detail) == (INTERRUPTED, "the shepherd was shut down")
+    assert (decision.outcome, decision.detail) == (INTERRUPTED, shutdown.REASON)
     assert run.status == training_runs.INTERRUPTED
     assert holder is not None
     assert not holder.holds
