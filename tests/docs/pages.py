@@ -22,6 +22,9 @@ PAGES = sorted(
 )
 ADD_A_MODEL = ROOT / "docs" / "add-a-model.md"
 """Its commands run in a project of their own: they add a model."""
+TABLE_MODELS = ROOT / "docs" / "table-models.md"
+"""Its blocks run in their order: the first packs the model that the others ask."""
+IN_ORDER = (ADD_A_MODEL, TABLE_MODELS)
 
 _FENCED = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SEPARATORS = frozenset({"|", "&&", "||", ";", "&"})

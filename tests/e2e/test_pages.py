@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from marmita.registry.packed_model import PackedModel
-from tests.docs.pages import ADD_A_MODEL, Block, blocks
+from tests.docs.pages import IN_ORDER, Block, blocks
 from tests.e2e.server import ROOT, Server, environment, home, serve
 from tests.records.stocks import walk
 from tests.samples import CLASSIFY, FORECAST, SCORE
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(180)
 ADDRESS = "localhost:3000"
 STRICT = 'set -euo pipefail\ncurl() { command curl --fail-with-body "$@"; }\n'
 """A command that fails, or a request that is answered with an error, fails the block."""
-SHELL = [block for block in blocks("sh") if block.page != ADD_A_MODEL]
+SHELL = [block for block in blocks("sh") if block.page not in IN_ORDER]
 NODE = shutil.which("node")
 TENSORS = "/v2/models/wine_quality/infer"
 
@@ -100,7 +100,7 @@ def test_commands_work_as_they_stand(desk: Desk, block: Block) -> None:
         assert shape(shown) in (shape(answer), shape(without_ids(answer)))
 
 
-@pytest.mark.parametrize("block", [one for one in blocks("python") if one.page != ADD_A_MODEL], ids=str)
+@pytest.mark.parametrize("block", [one for one in blocks("python") if one.page not in IN_ORDER], ids=str)
 def test_python_works_as_it_stands(desk: Desk, block: Block) -> None:
     desk.run(sys.executable, "-c", desk.here(block.text))
 
