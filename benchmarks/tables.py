@@ -154,7 +154,7 @@ def _pack_mixed(name: str) -> list[dict[str, Any]]:
     numbers = {f"number {n}": chance.normal(size=TRAINING_ROWS) for n in range(NUMBERS)}
     words = {f"word {n}": chance.choice([f"w{m}" for m in range(20)], TRAINING_ROWS) for n in range(WORDS)}
     table = pd.DataFrame(numbers | words)
-    target = table["number 0"] + table["word 0"].str[1:].astype(int) / 10
+    target = table["number 0"] ** 2 * (1 + (table["word 0"] == "w0"))  # which a linear baseline can't learn
     encoder = make_column_transformer(
         (OneHotEncoder(handle_unknown="ignore", sparse_output=False), list(words)), remainder="passthrough"
     )

@@ -38,6 +38,13 @@ class Kind(StrEnum):
     CATEGORY = "category"
 
 
+class _Numbers(dict[Cell, float]):
+    """The number of each word: that of any other word is `UNSEEN`."""
+
+    def __missing__(self, word: Cell) -> float:
+        return UNSEEN
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a table: its values, and what the model does with a gap and with a word that it has not seen."""
@@ -77,16 +84,16 @@ class Column:
         return (*self.categories, "") if self.gaps else self.categories
 
     @cached_property
-    def numbers(self) -> Mapping[Cell, float]:
+    def numbers(self) -> "_Numbers":
         """The number of each category."""
-        numbers: dict[Cell, float] = {None: np.nan, "": np.nan}
-        return numbers | {word: float(place) for place, word in enumerate(self.categories)}
+        numbers = _Numbers({None: np.nan, "": np.nan})
+        numbers.update({word: float(place) for place, word in enumerate(self.categories)})
+        return numbers
 
     def encode(self, values: Sequence[Cell]) -> Floats:
         """Return the numbers of valid values."""
         if self.kind is Kind.CATEGORY:
-            find = self.numbers.get
-            return np.array([find(value, UNSEEN) for value in values], np.float32)
+            return np.array([*map(self.numbers.__getitem__, values)], np.float32)
         return np.array(values, np.float32)  # None becomes NaN
 
     def decode(self, values: Sequence[float]) -> list[Cell]:

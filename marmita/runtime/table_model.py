@@ -1,8 +1,9 @@
 """A table model: one packed version of a model without code, with everything that a request needs."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ SERVICE = "Tables"
 """The name under `services` in `configuration.yaml` of the batching of table models."""
 
 _PROBABILITY_DIGITS = 6
+_SIGNIFICANT = 7
+"""The significant digits of single precision."""
 
 
 class TableModel(ABC):
@@ -31,6 +34,7 @@ class TableModel(ABC):
         self.encode = encoder(self.columns)
         self.evaluator = table_evaluator(packed.name, packed.contract)
         self.served = LoadedModel(packed, batching)
+        self._readers: dict[bool, RowsReader] = {}
         sample = self.encode([[column.example] for column in self.columns])
         _check_answers(self.served.run.warm_up(sample), self.evaluator, packed.tag)
 
@@ -43,8 +47,9 @@ class TableModel(ABC):
 
     def read(self, body: bytes, *, extra: bool = False) -> Floats:
         """Return the rows of a request in JSON. With `extra`, rows may have more columns."""
-        rows: Floats = self._reader(extra)(body)
-        return rows
+        if extra not in self._readers:
+            self._readers[extra] = self._make_reader(extra)
+        return self._readers[extra](body)
 
     async def predict(self, rows: Floats) -> Predicted:
         """Run the model on these rows, and count the answers in the metrics."""
@@ -79,10 +84,6 @@ class TableModel(ABC):
         unusual = self.served.unusual(rows)
         self.served.metrics.answered(len(rows), self._outcomes(predicted.outputs), flatten(unusual))
         return unusual
-
-    @cached_property
-    def _reader(self) -> Any:
-        return cache(self._make_reader)
 
     def _make_reader(self, extra: bool) -> RowsReader:
         row = row_class(self.packed.name, self.columns, extra=extra)
@@ -133,7 +134,7 @@ class ValueModel(TableModel):
         return [answer["value"], answer["interval"]["low"], answer["interval"]["high"]]
 
     def _answers(self, predicted: Predicted, unusual: Sequence[list[str]]) -> list[dict[str, Any]]:
-        values = _significant(predicted.outputs)
+        values = np.round(predicted.outputs.astype(float), self._decimals).tolist()
         coverage, model = self.served.reference["coverage"], self.packed.tag
         return [
             {
@@ -150,6 +151,13 @@ class ValueModel(TableModel):
         return [self._buckets[place] for place in places]
 
     @cached_property
+    def _decimals(self) -> int:
+        """The decimals of the predictions' size in training that single precision has."""
+        seen = self.served.reference["predictions"]["value"]
+        largest = max(abs(seen["min"]), abs(seen["max"]))
+        return _SIGNIFICANT - 1 - math.floor(math.log10(largest)) if largest else _SIGNIFICANT
+
+    @cached_property
     def _edges(self) -> Floats:
         """The deciles of the predictions in training. Rounded values would be labels without a bound."""
         return np.array(self.served.reference["predictions"]["value"]["edges"], np.float32)
@@ -158,12 +166,6 @@ class ValueModel(TableModel):
     def _buckets(self) -> list[str]:
         edges = [f"{edge:.4g}" for edge in self._edges.tolist()]
         return [*(f"up to {edge}" for edge in edges), f"above {edges[-1]}" if edges else "all"]
-
-
-def _significant(outputs: Floats) -> list[list[float]]:
-    """Return numbers without the digits that single precision does not have, at any size of the values."""
-    rounded: list[list[float]] = outputs.astype(np.str_).astype(np.float64).tolist()
-    return rounded
 
 
 def _check_answers(answers: Floats, evaluator: Evaluator, tag: str) -> None:
