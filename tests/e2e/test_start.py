@@ -94,8 +94,9 @@ def test_at_a_taken_port_it_ends_with_one_line_before_a_worker_starts(
     done = run(own_home, taken_port, MARMITA_TOPOLOGY=topology)
 
     assert done.returncode == 1
-    (line,) = (done.stdout + done.stderr).splitlines()
+    (line,) = done.stderr.splitlines()
     assert mentions(line, taken_port, "127.0.0.1", f"--port {taken_port + 1}")
+    assert all(" [cli] " in line for line in done.stdout.splitlines()), "only BentoML's own process logs"
 
 
 def test_with_a_wrong_setting_it_names_it_and_ends(own_home: Path) -> None:
