@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold
-from sklearn.utils.validation import check_is_fitted
 
 from marmita.training.conversion import in_single_precision, parts
 from marmita.training.estimators.errors import CannotPackError, Problem
@@ -86,14 +84,6 @@ def fit(estimator: Any, table: Table, rows: Rows) -> Any:
     except Exception as error:  # an estimator may raise anything
         raise CannotPackError(Problem.FIT, f"the estimator can't be fitted on these rows: {error}") from error
     return in_single_precision(fresh)
-
-
-def is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
 
 
 def check_selectors(estimator: Any, given: Any, split: Split) -> None:
