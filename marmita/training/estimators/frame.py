@@ -217,6 +217,8 @@ def _numbers(column: Column, values: "pd.Series[Any]") -> Doubles:
         _reject(column, values, wrong, "is infinite, or beyond what single precision holds")
     if column.kind is not Kind.NUMBER and np.any(wrong := ~np.isnan(exact) & (exact != np.round(exact))):
         _reject(column, values, wrong, "is no whole number, as the others are")
+    if column.kind is Kind.INTEGER and np.any(rounded[~np.isnan(exact)] != exact[~np.isnan(exact)]):
+        print(f"  the column {column.name} has more than seven digits, and is rounded to single precision")
     return rounded.astype(np.float64)
 
 

@@ -31,7 +31,8 @@ PROBABILITIES, VALUE = "probabilities", "value"
 _FEATURES = "features"
 _FIRST = 2
 """The place of the first category in a column's vocabulary, after the gap and the unseen word."""
-_SINGLE = "single_precision"
+SINGLE = "single_precision"
+"""The name of the step that rounds to single precision."""
 
 Inputs = list[tuple[str, Any]]
 """The names and types of a graph's inputs."""
@@ -44,7 +45,7 @@ def rounding(estimator: Any) -> Any:
     """
     for _, part in list(parts(estimator)):
         if isinstance(part, Pipeline) and len(part.steps) > 1 and _boosts(part.steps[-1][1]):
-            part.steps.insert(-1, (_SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
+            part.steps.insert(-1, (SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
     return estimator
 
 
@@ -76,7 +77,7 @@ def _convertible(fitted: Any) -> Any:
     for part in [part for _, part in parts(model) if is_fitted(part)]:
         match part:
             case Pipeline():
-                part.steps = [(name, step) for name, step in part.steps if name != _SINGLE]
+                part.steps = [(name, step) for name, step in part.steps if name != SINGLE]
             case ColumnTransformer():
                 part.transformers_ = [(name, step, _places(part, chosen)) for name, step, chosen in part.transformers_]
             case VotingClassifier() | VotingRegressor():
