@@ -13,7 +13,9 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -74,8 +76,19 @@ def in_single_precision(model: Any) -> Any:
     return model
 
 
+def is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
 def parts(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a fitted model and all estimators that it consists of, each once, with the names of the steps to it."""
+    """Yield a model and all estimators that it consists of, each once, with the names of the steps to it.
+
+    Some of a fitted model's may be those that it was made with, which are not fitted.
+    """
     yield from _parts(model, "", set())
 
 

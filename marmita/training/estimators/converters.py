@@ -111,7 +111,9 @@ def _codes(encoder: Any, place: int) -> npt.NDArray[np.float64]:
     asked = np.empty((len(categories[place]), len(categories)), dtype=object)
     for column, known in enumerate(categories):
         asked[:, column] = known[0] if column != place else known
-    return np.asarray(encoder.transform(asked)[:, place], dtype=np.float64)
+    names = getattr(encoder, "feature_names_in_", None)
+    given = asked if names is None else pd.DataFrame(asked, columns=names, dtype=object)
+    return np.asarray(encoder.transform(given), dtype=np.float64)[:, place]
 
 
 def with_gaps(converter: Converter) -> Converter:

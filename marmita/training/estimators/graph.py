@@ -23,7 +23,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
 
 from marmita.contract.columns import UNSEEN_WORD, Column, Kind
-from marmita.training.conversion import BOOSTING, convert, parts
+from marmita.training.conversion import BOOSTING, convert, is_fitted, parts
 from marmita.training.estimators.converters import CONVERTERS, GAP, is_gap
 
 PROBABILITIES, VALUE = "probabilities", "value"
@@ -31,7 +31,8 @@ PROBABILITIES, VALUE = "probabilities", "value"
 _FEATURES = "features"
 _FIRST = 2
 """The place of the first category in a column's vocabulary, after the gap and the unseen word."""
-_SINGLE = "single_precision"
+SINGLE = "single_precision"
+"""The name of the step that rounds to single precision."""
 
 Inputs = list[tuple[str, Any]]
 """The names and types of a graph's inputs."""
@@ -44,7 +45,7 @@ def rounding(estimator: Any) -> Any:
     """
     for _, part in list(parts(estimator)):
         if isinstance(part, Pipeline) and len(part.steps) > 1 and _boosts(part.steps[-1][1]):
-            part.steps.insert(-1, (_SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
+            part.steps.insert(-1, (SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
     return estimator
 
 
@@ -73,10 +74,10 @@ def _boosts(estimator: Any) -> bool:
 def _convertible(fitted: Any) -> Any:
     """Return a copy of a fitted estimator in the form that skl2onnx converts to the same answers."""
     model = copy.deepcopy(fitted)
-    for _, part in list(parts(model)):
+    for part in [part for _, part in parts(model) if is_fitted(part)]:
         match part:
             case Pipeline():
-                part.steps = [(name, step) for name, step in part.steps if name != _SINGLE]
+                part.steps = [(name, step) for name, step in part.steps if name != SINGLE]
             case ColumnTransformer():
                 part.transformers_ = [(name, step, _places(part, chosen)) for name, step, chosen in part.transformers_]
             case VotingClassifier() | VotingRegressor():
@@ -176,7 +177,7 @@ def _decode_words(graph: onnx.GraphProto, columns: Sequence[Column], words: Sequ
         for name, number in (("zero", 0), ("unseen", -1), ("gap", -_FIRST))
     )
     texts = _constant(graph, "decode_vocabulary", np.array(vocabulary, dtype=object))
-    steps = [
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Gather", [_FEATURES, chosen], "decode_places", {"axis": 1}),
         ("Less", ["decode_places", zero], "decode_below", {}),
         ("Not", ["decode_below"], "decode_not_below", {}),

@@ -17,7 +17,7 @@ from marmita import discovery
 from marmita.contract.columns import Column, Floats, Kind
 from marmita.registry.card import Data, distinct_figures
 from marmita.training.conformal import ConformalInterval, conformal
-from marmita.training.conversion import in_single_precision, to_bytes
+from marmita.training.conversion import in_single_precision, is_fitted, to_bytes
 from marmita.training.estimators.errors import CannotPackError, Problem
 from marmita.training.estimators.faults import unconverted
 from marmita.training.estimators.fitting import (
@@ -27,7 +27,6 @@ from marmita.training.estimators.fitting import (
     check_rounding,
     check_selectors,
     fit,
-    is_fitted,
     residuals,
 )
 from marmita.training.estimators.frame import plain
