@@ -11,6 +11,17 @@ from marmita.contract.requests import MAX_ROWS
 
 DELIMITERS = ",;\t|"
 MAX_COLUMNS = 10_000
+COMPARED = 2**16
+"""The characters of a file that its delimiter is found from."""
+OTHERWISE = "latin-1"
+"""The encoding of files that are not in the one that they seem to be in: in Latin-1 every file is a text."""
+
+
+class Dialect(csv.excel):
+    """How cells are quoted and separated, but for the delimiter. Spaces after a delimiter are not part of a cell."""
+
+    skipinitialspace = True
+
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -26,14 +37,13 @@ class CsvTable(NamedTuple):
 
     @property
     def decimal(self) -> str:
-        """The decimal mark. Files with a comma for it are separated by semicolons."""
-        return "," if self.delimiter == ";" else "."
+        return decimal_of(self.delimiter)
 
 
 def read(body: bytes, most_rows: int = MAX_ROWS) -> CsvTable:
     """Read a table whose first line is the header. Empty lines are skipped."""
     text = _decode(body)
-    delimiter = delimiter_of(text.partition("\n")[0])
+    delimiter = delimiter_of(text)
     lines = _lines(text, delimiter)
     header = next(lines, None)
     if header is None:
@@ -58,9 +68,25 @@ def write(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: st
     return out.getvalue().encode()
 
 
-def delimiter_of(line: str) -> str:
-    """Return the delimiter of a file, from its first line: the one that gives the most columns."""
-    return max(DELIMITERS, key=lambda one: len(next(csv.reader([line], delimiter=one), [])))
+def delimiter_of(text: str) -> str:
+    """Return the delimiter of a file, from its start: the one by which most lines are as wide as the first.
+
+    If several are equally good, the one that gives the most columns.
+    """
+    start = text[:COMPARED]
+    if len(start) < len(text):
+        start = start.rpartition("\n")[0] or start
+    return max(DELIMITERS, key=lambda one: _agreement(start, one))
+
+
+def decimal_of(delimiter: str) -> str:
+    """Return the decimal mark of a file. Files with a comma for it are separated by semicolons."""
+    return "," if delimiter == ";" else "."
+
+
+def encoding_of(start: bytes) -> str:
+    """Return the encoding that a file's byte order mark names, or else UTF-8."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
 
 
 def _escape(value: object) -> object:
@@ -71,18 +97,27 @@ def _escape(value: object) -> object:
 
 def _decode(body: bytes) -> str:
     """Return the text of a file in UTF-8 or UTF-16, or else in Latin-1, in which every file is a text."""
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if body.startswith(mark)), "utf-8")
     try:
-        text = body.decode(encoding)
+        text = body.decode(encoding_of(body))
     except UnicodeDecodeError:
-        text = body.decode("latin-1")
+        text = body.decode(OTHERWISE)
     if "\0" in text:
         raise _invalid("this is a binary file, not a CSV")
     return text
 
 
+def _agreement(text: str, delimiter: str) -> tuple[float, int]:
+    """Return the share of lines that are as wide as the first, if that has several columns, and its width."""
+    try:
+        widths = [len(row) for row in csv.reader(io.StringIO(text, newline=""), Dialect, delimiter=delimiter) if row]
+    except csv.Error:
+        return 0.0, 0
+    first = widths[0] if widths else 0
+    return (widths.count(first) / len(widths) if first > 1 else 0.0), first
+
+
 def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), Dialect, delimiter=delimiter)
     try:
         yield from (line for line in reader if line)
     except csv.Error as error:

@@ -74,6 +74,9 @@ class Card(_Part):
     compiled_difference: float = Field(
         description="The largest difference of the ONNX model's outputs from the native ones"
     )
+    compiled_rows: int | None = Field(
+        default=None, description="Rows on which they were compared; older cards don't have it"
+    )
     verdict: GateVerdict
 
 

@@ -7,14 +7,13 @@ from functools import cached_property
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
+from marmita.contract.tables import NAME as NAME
 from marmita.internals.bentoml import model_store, model_store_dir
 from marmita.registry import champions
 from marmita.registry.bento_models import bento_models
 from marmita.registry.packed_model import PackedModel
 from marmita.registry.startup import BENTO, follows, inside_bento
 
-NAME = r"[a-z][a-z0-9_]{0,62}"
-"""The pattern of a table model's name."""
 VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 NAMES = {"name": NAME, "version": VERSION}
 """The patterns of the names in a path."""

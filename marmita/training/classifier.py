@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from onnx.utils import Extractor
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 from sklearn.model_selection import StratifiedKFold
 
 from marmita.contract.rows import features
@@ -16,15 +15,11 @@ from marmita.runtime.tables import Classifier
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import CannotTrainError, Doubles, Examples, Mask
 from marmita.training.report import ScoreLine, table
+from marmita.training.scoring import Labels, class_scores
 from marmita.training.table import TableTraining
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-CALIBRATION_BINS = 10
-
-Labels = npt.NDArray[np.int64]
-"""The indices of classes in the service's `classes`."""
 
 
 class ClassifierTraining(TableTraining[np.int64]):
@@ -63,20 +58,7 @@ class ClassifierTraining(TableTraining[np.int64]):
         return np.asarray(fitted.predict_proba(rows), dtype=np.float64)
 
     def scores(self, truths: Labels, predicted: Doubles) -> dict[str, Any]:
-        places = range(len(self.classes))
-        best = predicted.argmax(axis=1)
-        whole = predicted / predicted.sum(axis=1, keepdims=True)
-        by_class = precision_recall_fscore_support(truths, best, labels=places, zero_division=0)
-        return {
-            "macro_f1": float(np.mean(by_class[2])),
-            "log_loss": float(log_loss(truths, whole, labels=places)),
-            "calibration_error": calibration_error(truths, predicted),
-            "classes": {
-                name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "rows": int(rows)}
-                for name, precision, recall, f1, rows in zip(self.classes, *by_class, strict=True)
-            },
-            "confusion": confusion_matrix(truths, best, labels=places).tolist(),
-        }
+        return class_scores(self.classes, truths, predicted)
 
     def convert(self, fitted: Any) -> bytes:
         if self._convert:
@@ -137,12 +119,3 @@ class ClassifierTraining(TableTraining[np.int64]):
         print("Held-out rows by true class (line) and predicted class (column):")
         for name, counts in zip(self.classes, held_out["confusion"], strict=True):
             print(f"  {name:<14}" + "".join(f"{count:>6}" for count in counts))
-
-
-def calibration_error(labels: Labels, probabilities: Doubles) -> float:
-    """Return the expected calibration error: how far confidence is from accuracy, over bins of equal width."""
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    gaps = np.bincount(place, weights=right - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(labels))

@@ -4,19 +4,20 @@ Neither skl2onnx nor scikit-learn has type annotations: hence the `Any`.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx
-from skl2onnx import to_onnx
+from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import RobustScaler, StandardScaler
+from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
+BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+_SCALERS = (MaxAbsScaler, RobustScaler, StandardScaler)
 _STATISTICS = ("center_", "mean_", "scale_")
 
 
@@ -27,16 +28,30 @@ def to_graph(
 
     Scalers divide in the graph, as scikit-learn does; skl2onnx would multiply by the inverse.
     """
-    model = copy.deepcopy(model)
-    for part in _parts(model):
-        if isinstance(part, HistGradientBoostingClassifier | HistGradientBoostingRegressor):
-            _round_thresholds_down(part)
     inputs = [("features", FloatTensorType([None, features]))]
-    scalers = {type(part) for part in _parts(model)} & {RobustScaler, StandardScaler}
-    every: dict[Any, Any] = {kind: {"div": "div"} for kind in scalers}
+    return convert(copy.deepcopy(model), inputs, options=options, scaling="div", **more)
+
+
+def convert(
+    model: BaseEstimator,
+    inputs: Sequence[tuple[str, Any]],
+    *,
+    options: Mapping[str, Any] | None = None,
+    scaling: str,
+    **more: Any,
+) -> onnx.ModelProto:
+    """Return the graph of a fitted model, which may be changed. `scaling` is skl2onnx's option `div` of scalers."""
+    found = [part for _, part in parts(model)]
+    for part in found:
+        if isinstance(part, BOOSTING):
+            _round_thresholds_down(part)
+    every: dict[Any, Any] = {type(part): {"div": scaling} for part in found if type(part) in _SCALERS}
     if options:
         every[id(model)] = dict(options)
-    graph: onnx.ModelProto = to_onnx(model, initial_types=inputs, target_opset=OPSETS, options=every, **more)
+    name = f"ONNX({type(model).__name__})"
+    graph: onnx.ModelProto = convert_sklearn(
+        model, name, initial_types=list(inputs), target_opset=OPSETS, options=every, **more
+    )
     return graph
 
 
@@ -52,20 +67,41 @@ def in_single_precision(model: Any) -> Any:
     The graph holds them in single precision, so that both compute the same values to the last bit. A difference in the
     last bit can lead down another branch of a tree.
     """
-    for part in _parts(model):
-        for name in _STATISTICS if isinstance(part, RobustScaler | StandardScaler) else ():
+    for _, part in parts(model):
+        for name in _STATISTICS if isinstance(part, _SCALERS) else ():
             if isinstance(values := getattr(part, name, None), np.ndarray):
                 setattr(part, name, values.astype(np.float32))
     return model
 
 
-def _parts(model: Any) -> Iterator[Any]:
-    """Yield a fitted model and all estimators that it consists of."""
-    yield model
-    inner = [step for _, step in model.steps] if isinstance(model, Pipeline) else getattr(model, "estimators_", ())
-    for part in inner:
-        if isinstance(part, BaseEstimator):
-            yield from _parts(part)
+def parts(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a fitted model and all estimators that it consists of, each once, with the names of the steps to it."""
+    yield from _parts(model, "", set())
+
+
+def _parts(model: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(model) in known:
+        return
+    known.add(id(model))
+    yield path, model
+    attributes = vars(model)
+    for name, value in attributes.items():
+        if name.startswith("_") or f"{name}_" in attributes:  # what was given is replaced by what was fitted
+            continue
+        for label, part in _estimators(name, value):
+            yield from _parts(part, f"{path}/{label}".removeprefix("/"), known)
+
+
+def _estimators(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the estimators in an attribute: one, or several in a list, an array, or a list with their names."""
+    if isinstance(value, BaseEstimator):
+        yield name, value
+    elif isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.dtype == object):
+        for one in value.ravel() if isinstance(value, np.ndarray) else value:
+            label, part = one[:2] if isinstance(one, tuple) and len(one) > 1 else (type(one).__name__, one)
+            part = part if isinstance(part, BaseEstimator) else getattr(part, "estimator", None)
+            if isinstance(part, BaseEstimator):
+                yield str(label), part
 
 
 def _round_thresholds_down(boosting: Any) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from shutil import copytree
 from typing import Any, NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import onnx
 
@@ -161,7 +160,6 @@ def _write_artifacts(packed: PackedModel, pictures: Pictures | None, folder: Pat
     (folder / "card.json").write_text(packed.card.model_dump_json(indent=2))
     for name, figure in (pictures(packed) if pictures else {}).items():
         figure.savefig(folder / "pictures" / f"{name}.png", dpi=110)
-        plt.close(figure)
     return str(folder)
 
 

@@ -3,18 +3,21 @@
 from marmita.registry.card import GateVerdict, Headline, distinct_figures
 
 
-def verdict(headline: Headline, champion: tuple[str, float] | None, flaw: str | None = None) -> GateVerdict:
+def verdict(
+    headline: Headline, champion: tuple[str, float] | None, flaw: str | None = None, not_compared: str | None = None
+) -> GateVerdict:
     """Return whether a candidate is promoted, and why.
 
     `champion` is the current champion's tag, and its score on the candidate's held-out rows. `flaw` is a reason to
-    reject the candidate whatever its score.
+    reject the candidate whatever its score. `not_compared` is why there is no score of the current champion.
     """
     if flaw is not None:
         return GateVerdict(promoted=False, reason=flaw)
     if not headline.beats_baseline():
         return GateVerdict(promoted=False, reason=f"it does not beat its baselines: {_against_baseline(headline)}")
     if champion is None:
-        return GateVerdict(promoted=True, reason=_against_baseline(headline))
+        remark = f"; the champion is not compared: {not_compared}" if not_compared else ""
+        return GateVerdict(promoted=True, reason=f"{_against_baseline(headline)}{remark}")
     tag, others = champion
     if headline.better(others, headline.value):
         mine, theirs = distinct_figures(headline.value, others)

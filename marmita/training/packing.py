@@ -1,25 +1,26 @@
 """The last step of a training: compare the ONNX model, pass the gate, pack, and promote."""
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from bentoml.models import ModelContext
 
 from marmita import discovery
+from marmita.contract.columns import UNSEEN, Column, Kind, columns_of, translate
 from marmita.contract.rows import Floats
 from marmita.records.quality import drift
-from marmita.records.quality.evaluators import Evaluator, LabelledAnswers
+from marmita.records.quality.evaluators import Evaluator, LabelledAnswers, table_evaluator
 from marmita.registry import champions, packed_model
 from marmita.registry.card import Card, Data, GateVerdict, Headline
 from marmita.registry.fitness import NoChampionError, NotServableError, servable_champion
 from marmita.registry.onnx_model import OnnxModel
 from marmita.registry.packed_model import PackedModel
-from marmita.training.examples import Doubles
+from marmita.training.examples import Doubles, Mask
 from marmita.training.gate import verdict
 
 TOLERANCE = 1e-4
@@ -28,6 +29,20 @@ TOLERANCE = 1e-4
 
 class NotTheSameError(Exception):
     """A difference between the ONNX model and the native model that is too large."""
+
+
+class Comparison(NamedTuple):
+    """A comparison of the ONNX model with the native model on some rows."""
+
+    rows: int
+    difference: float
+    """The largest difference between their outputs."""
+
+    def joined(self, other: "Comparison") -> "Comparison":
+        return Comparison(self.rows + other.rows, max(self.difference, other.difference))
+
+
+NOTHING_COMPARED = Comparison(rows=0, difference=0.0)
 
 
 class UnreadableError(Exception):
@@ -69,6 +84,8 @@ class Candidate:
     baselines: dict[str, dict[str, Any]]
     cross_validation: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    compared: Comparison = NOTHING_COMPARED
+    """A comparison on other rows than the held-out ones, where there was one."""
     flaw: str | None = None
     fine_tuned_from: PackedModel | None = None
     """The champion that it was fine-tuned from, if it was."""
@@ -76,28 +93,29 @@ class Candidate:
 
 def pack(candidate: Candidate) -> PackedModel:
     """Save a candidate, and promote it if it passes the gate."""
-    difference = compare(candidate.compiled, candidate.held_out)
-    check_readable(candidate, discovery.runner(candidate.name).evaluator)
+    compared = compare(candidate.compiled, candidate.held_out).joined(candidate.compared)
+    check_readable(candidate, _evaluator(candidate))
     with champions.champion_lock(candidate.name) as promote:
         result = _apply_gate(candidate)
-        packed = _save(candidate, difference, result)
+        packed = _save(candidate, compared, result)
         if result.promoted:
             promote(packed)
-    print(f"\nThe compiled model differs from the native one by {difference:.1e} at most.")
+    found = f"by {compared.difference:.1e} at most, on {compared.rows} rows"
+    print(f"\nThe compiled model differs from the native one {found}.")
     print(f"Packed as {packed.tag}, {'promoted' if result.promoted else 'not promoted'}: {result.reason}.")
     return packed
 
 
-def compare(compiled: bytes, held_out: HeldOut) -> float:
-    """Return the largest difference between the ONNX model and the native one on the held-out rows.
+def compare(compiled: bytes, held_out: HeldOut) -> Comparison:
+    """Compare the ONNX model with the native one on the held-out rows.
 
-    Raise `NotTheSameError` if it exceeds the tolerance.
+    Raise `NotTheSameError` if they differ by more than the tolerance.
     """
     outputs = OnnxModel(compiled)(held_out.rows).astype(float)
     difference = float(np.max(np.abs(outputs - held_out.native_outputs) / held_out.scale))
     if not difference <= TOLERANCE:
         raise NotTheSameError(f"the compiled model differs from the native one by {difference:.1e}: nothing is packed")
-    return difference
+    return Comparison(len(held_out.rows), difference)
 
 
 def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
@@ -114,13 +132,25 @@ def check_readable(candidate: Candidate, evaluator: Evaluator) -> None:
         ) from error
 
 
+def _evaluator(candidate: Candidate) -> Evaluator:
+    if candidate.name in discovery.names():
+        return discovery.runner(candidate.name).evaluator
+    return table_evaluator(candidate.name, candidate.contract)
+
+
 def _apply_gate(candidate: Candidate) -> GateVerdict:
-    champion = _comparable_champion(candidate)
+    champion, score, not_compared = None, None, None
+    try:
+        champion = _champion(candidate)
+        score = _score(champion, candidate)
+    except NotServableError as error:  # it must not block its successor
+        not_compared = str(error)
+        print(f"\nThe current champion is not compared: {error}")
     flaw = _unfair_comparison(champion, candidate) or _outdated_origin(candidate) or candidate.flaw
-    return verdict(candidate.headline, _score(champion, candidate), flaw)
+    return verdict(candidate.headline, score, flaw, not_compared)
 
 
-def _save(candidate: Candidate, difference: float, result: GateVerdict) -> PackedModel:
+def _save(candidate: Candidate, compared: Comparison, result: GateVerdict) -> PackedModel:
     libraries = {name: importlib.metadata.version(name) for name in candidate.libraries}
     framework = candidate.libraries[0]
     card = Card(
@@ -135,7 +165,8 @@ def _save(candidate: Candidate, difference: float, result: GateVerdict) -> Packe
         held_out=candidate.scores,
         baselines=candidate.baselines,
         cross_validation=candidate.cross_validation,
-        compiled_difference=difference,
+        compiled_difference=compared.difference,
+        compiled_rows=compared.rows,
         verdict=result,
     )
     return packed_model.save(
@@ -151,14 +182,11 @@ def _save(candidate: Candidate, difference: float, result: GateVerdict) -> Packe
     )
 
 
-def _comparable_champion(candidate: Candidate) -> PackedModel | None:
-    """Return the current champion if it takes the same rows. A damaged champion must not block its successor."""
+def _champion(candidate: Candidate) -> PackedModel | None:
+    """Return the current champion, or None. Raise `NotServableError` if it does not take the same rows."""
     try:
         return servable_champion(candidate.name, candidate.contract)
     except NoChampionError:
-        return None
-    except NotServableError as error:
-        print(f"\nThe current champion is not compared: {error}")
         return None
 
 
@@ -166,8 +194,33 @@ def _score(champion: PackedModel | None, candidate: Candidate) -> tuple[str, flo
     """Return the champion's tag and its score on the candidate's held-out rows."""
     if champion is None:
         return None
-    outputs = champion.compiled()(candidate.held_out.rows).astype(float)
+    outputs = champion.compiled()(_rows_for(champion, candidate)).astype(float)
     return champion.tag, candidate.held_out.score(outputs)
+
+
+def _rows_for(champion: PackedModel, candidate: Candidate) -> Floats:
+    """Return the held-out rows as the champion's input. Raise `NotServableError` if its contract does not allow them.
+
+    Table models of other trainings may have other categories, and so other numbers for the same words.
+    """
+    rows = candidate.held_out.rows
+    if "task" not in candidate.contract:
+        return rows
+    given, wanted = columns_of(candidate.contract), columns_of(champion.contract)
+    if [column.kind for column in given] != [column.kind for column in wanted]:
+        raise NotServableError(f"{champion.tag} was trained with columns of other kinds")
+    rows = translate(rows, given, wanted)
+    if rejected := int(np.sum(rejected_rows(wanted, rows))):
+        raise NotServableError(f"{champion.tag} does not accept {rejected} of the held-out rows")
+    return rows
+
+
+def rejected_rows(columns: Sequence[Column], rows: Floats) -> Mask:
+    """Return the mask of the rows with a gap or an unseen word in a column that allows none."""
+    gaps = np.array([column.gaps for column in columns])
+    closed = np.array([column.kind is Kind.CATEGORY and not column.unseen for column in columns])
+    rejected: Mask = np.any((np.isnan(rows) & ~gaps) | ((rows == UNSEEN) & closed), axis=1)
+    return rejected
 
 
 def _unfair_comparison(champion: PackedModel | None, candidate: Candidate) -> str | None:

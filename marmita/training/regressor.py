@@ -1,41 +1,27 @@
 """The training of a regressor with scikit-learn: a value with a conformal interval, scored beside baselines."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 from skl2onnx.common.data_types import FloatTensorType
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from sklearn.model_selection import KFold
 
 from marmita.contract.rows import features
 from marmita.registry.card import Card
 from marmita.registry.packed_model import PackedModel
 from marmita.runtime.tables import Regressor
+from marmita.training.conformal import COVERAGE, ConformalInterval, conformal
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.examples import Doubles, Mask
 from marmita.training.report import ScoreLine
+from marmita.training.scoring import interval_scores, value_scores
 from marmita.training.table import TableTraining
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COVERAGE = 0.90
-
-
-@dataclass(frozen=True)
-class ConformalInterval:
-    """The offsets from a value to the ends of its interval."""
-
-    low: float
-    high: float
-
-    def coverage(self, residuals: Doubles) -> float:
-        return float(np.mean((residuals >= self.low) & (residuals <= self.high)))
 
 
 @dataclass(frozen=True)
@@ -61,15 +47,10 @@ class RegressorTraining(TableTraining[np.float64]):
         return fitted.estimator
 
     def outputs(self, fitted: WithInterval, rows: npt.NDArray[Any]) -> Doubles:
-        values, interval = self.predict(fitted.estimator, rows), fitted.interval
-        return np.column_stack([values, values + interval.low, values + interval.high])
+        return fitted.interval.around(self.predict(fitted.estimator, rows))
 
     def scores(self, truths: Doubles, predicted: Doubles) -> dict[str, Any]:
-        return {
-            "mae": float(mean_absolute_error(truths, predicted)),
-            "rmse": float(root_mean_squared_error(truths, predicted)),
-            "r2": float(r2_score(truths, predicted)),
-        }
+        return value_scores(truths, predicted)
 
     def convert(self, fitted: WithInterval) -> bytes:
         target = self.runner.target
@@ -78,8 +59,7 @@ class RegressorTraining(TableTraining[np.float64]):
             len(features(self.runner.row)),
             final_types=[(target, FloatTensorType([None, 1]))],
         )
-        for name, offset in asdict(fitted.interval).items():
-            _add_offset(graph.graph, target, name, offset)
+        fitted.interval.add_to(graph.graph, target)
         return to_bytes(graph)
 
     def valid(self, truths: Doubles) -> Mask:
@@ -118,11 +98,7 @@ class RegressorTraining(TableTraining[np.float64]):
         return outputs[:, 0]
 
     def _more_scores(self, truths: Doubles, outputs: Doubles) -> dict[str, Any]:
-        low, high = outputs[:, 1], outputs[:, 2]
-        return {
-            "interval_coverage": float(np.mean((truths >= low) & (truths <= high))),
-            "interval_width": float(np.mean(high - low)),
-        }
+        return interval_scores(truths, outputs)
 
     def _splits(self, folds: Mapping[str, int], seed: int) -> list[Any]:
         return [KFold(folds["folds"], shuffle=True, random_state=seed)]
@@ -146,19 +122,3 @@ class RegressorTraining(TableTraining[np.float64]):
             f"The {COVERAGE:.0%} interval holds {held_out['interval_coverage']:.1%} of the held-out rows; "
             f"it is {held_out['interval_width']:.2f} wide."
         )
-
-
-def conformal(residuals: Doubles) -> ConformalInterval:
-    """Return the interval by split conformal prediction, with half of the allowed misses on either side."""
-    ordered = np.sort(residuals)
-    spare = int((len(ordered) + 1) * (1 - COVERAGE) / 2)
-    if spare < 1:
-        raise ValueError(f"{len(ordered)} residuals are too few for an interval of {COVERAGE:.0%}")
-    return ConformalInterval(low=float(ordered[spare - 1]), high=float(ordered[-spare]))
-
-
-def _add_offset(graph: onnx.GraphProto, target: str, name: str, offset: float) -> None:
-    constant = np.array([offset], dtype=np.float32)
-    graph.initializer.append(numpy_helper.from_array(constant, f"{name}_offset"))
-    graph.node.append(helper.make_node("Add", [target, f"{name}_offset"], [name], name=name))
-    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 1]))

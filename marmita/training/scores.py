@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
 from marmita import discovery
 from marmita.registry.card import Card
 from marmita.registry.champions import champion
@@ -34,5 +32,4 @@ def draw(models: Iterable[PackedModel], folder: Path) -> Iterator[Path]:
         for name, figure in discovery.training(model.name).pictures(model).items():
             path = folder / f"{model.name}_{name}.png"
             figure.savefig(path, dpi=110)
-            plt.close(figure)
             yield path

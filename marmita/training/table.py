@@ -22,6 +22,7 @@ from marmita.training.packing import Candidate, HeldOut, pack
 from marmita.training.reference import reference
 from marmita.training.report import ScoreLine, table
 from marmita.training.run import from_rows
+from marmita.training.scoring import make_headline
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -202,16 +203,7 @@ class TableTraining(ABC, Generic[Truth]):
         return np.asarray(predicted, dtype=np.float64)
 
     def _headline(self, held_out: Mapping[str, Any], by_baseline: Mapping[str, Mapping[str, Any]]) -> Headline:
-        best = (max if self._higher_is_better else min)(
-            by_baseline, key=lambda name: float(by_baseline[name][self.metric_name])
-        )
-        return Headline(
-            metric=self.metric_name,
-            value=held_out[self.metric_name],
-            baseline=best,
-            baseline_value=by_baseline[best][self.metric_name],
-            higher_is_better=self._higher_is_better,
-        )
+        return make_headline(self.metric_name, held_out, by_baseline, higher_is_better=self._higher_is_better)
 
     def _statistics(self, rows: npt.NDArray[Any], predictions: Mapping[str, Any], **more: Any) -> dict[str, Any]:
         return reference(dict(zip(features(self.runner.row), rows.T, strict=True)), predictions, **more)

@@ -8,7 +8,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -125,7 +124,6 @@ def test_the_wines_have_a_picture_too(champions: dict[str, PackedModel]) -> None
     truths = np.asarray(points.get_xdata())
     assert np.unique(truths).tolist() == [3, 4, 5, 6, 7, 8]
     assert len(truths) == 275
-    plt.close(figure)
 
 
 def test_a_rejected_run_is_a_version_but_not_the_champion(

@@ -50,6 +50,15 @@ def test_a_flaw_disqualifies_the_best_score() -> None:
     assert judged.reason == "its interval is too narrow"
 
 
+def test_a_champion_that_is_not_compared_is_in_the_verdict() -> None:
+    promoted = verdict(headline(0.9, higher=True), None, not_compared="it has other columns")
+    rejected = verdict(headline(0.4, higher=True), None, not_compared="it has other columns")
+
+    assert promoted.promoted is True
+    assert promoted.reason.endswith("the champion is not compared: it has other columns")
+    assert rejected.promoted is False
+
+
 def test_scores_that_differ_are_written_with_the_digits_that_differ() -> None:
     judged = verdict(headline(0.46871, higher=False), ("m:old", 0.46868))
 

@@ -14,10 +14,9 @@ from marmita.registry import champions, packed_model, startup
 from marmita.registry.onnx_model import OnnxModel
 from marmita.registry.packed_model import PackedModel
 from marmita.training import packing
-from marmita.training.classifier import calibration_error
 from marmita.training.conversion import to_bytes, to_graph
 from marmita.training.packing import HeldOut, NotTheSameError
-from marmita.training.regressor import WithInterval, conformal
+from marmita.training.regressor import WithInterval
 from tests import samples
 from training import wine_quality
 from training.stock_forecast import path_scores, prices, train
@@ -123,26 +122,6 @@ def test_no_value_changes_sides_when_a_threshold_is_compiled() -> None:
     compiled = OnnxModel(to_bytes(to_graph(model, 3)))
 
     assert compiled(questions)[:, 0] == pytest.approx(model.predict(questions), abs=1e-5)
-
-
-def test_half_of_the_misses_may_lie_on_either_side() -> None:
-    residuals = np.random.default_rng(0).normal(size=20_000)
-
-    interval = conformal(residuals[:10_000])
-
-    assert interval.coverage(residuals[10_000:]) == pytest.approx(0.9, abs=0.01)
-    assert interval.low == pytest.approx(-1.645, abs=0.06)
-    assert interval.high == pytest.approx(1.645, abs=0.06)
-    with pytest.raises(ValueError, match="too few"):
-        conformal(residuals[:10])
-
-
-def test_calibration_error_is_zero_when_confidence_is_earned() -> None:
-    labels = np.array([0] * 8 + [1] * 2)
-    earned = np.tile([0.8, 0.2, 0.0], (10, 1))
-
-    assert calibration_error(labels, earned) == pytest.approx(0)
-    assert calibration_error(labels, np.tile([1.0, 0.0, 0.0], (10, 1))) == pytest.approx(0.2)
 
 
 def test_persistence_scores_as_persistence() -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -15,7 +14,8 @@ def forecast(model: PackedModel, unseen: Samples, examples: Sequence[int]) -> Fi
     """Draw forecasts with their intervals and the actual closes, for the given indices of the unseen windows."""
     horizon = unseen.future.shape[1]
     outputs = model.compiled()(unseen.closes.astype(np.float32))
-    figure, axes = plt.subplots(1, len(examples), figsize=(11, 3.2), constrained_layout=True)
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(examples))
     for axis, example in zip(axes, examples, strict=True):
         close, low, high = np.split(outputs[example], 3)
         past, ahead = np.arange(-29, 1), np.arange(1, horizon + 1)

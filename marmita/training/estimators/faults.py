@@ -1,0 +1,109 @@
+"""Steps of scikit-learn that are known not to become the same in ONNX, and what to use instead."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from sklearn.base import is_classifier, is_regressor
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.ensemble import VotingClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
+
+from marmita.training.conversion import BOOSTING, parts
+
+CONVERTED = (
+    "Steps that can be compiled are scalers, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, and of "
+    "models the linear ones, trees, forests, boosting, MLP, votes and stacks"
+)
+
+
+class Fault(NamedTuple):
+    """A step that answers otherwise once it is compiled, or that can't be compiled."""
+
+    applies: Callable[[Any], bool]
+    instead: str
+
+
+FAULTS = (
+    Fault(
+        lambda part: isinstance(part, BOOSTING) and getattr(part, "is_categorical_", None) is not None,
+        "set categorical_features=None, and encode words with OneHotEncoder or OrdinalEncoder before it",
+    ),
+    Fault(
+        lambda part: isinstance(part, CalibratedClassifierCV) and part.method != "sigmoid",
+        "calibrate with method='sigmoid'",
+    ),
+    Fault(
+        lambda part: isinstance(part, CountVectorizer | HashingVectorizer),
+        "derive numbers from the text before packing",
+    ),
+    Fault(
+        lambda part: isinstance(part, FunctionTransformer) and part.func is not None,
+        "compute its columns before packing: a function in Python can't be compiled",
+    ),
+    Fault(
+        lambda part: isinstance(part, SimpleImputer) and part.add_indicator,
+        "set add_indicator=False, or add a column of true and false that tells the gaps",
+    ),
+    Fault(
+        lambda part: isinstance(part, TargetEncoder) and getattr(part, "target_type_", "") == "multiclass",
+        "use OneHotEncoder or OrdinalEncoder",
+    ),
+    Fault(
+        lambda part: isinstance(part, OneHotEncoder) and (part.max_categories or part.min_frequency),
+        "leave out max_categories and min_frequency, or use OrdinalEncoder",
+    ),
+    Fault(
+        lambda part: isinstance(part, TransformedTargetRegressor),
+        "transform the target before packing, and the answers after serving",
+    ),
+    Fault(
+        lambda part: isinstance(part, VotingClassifier) and part.voting == "hard",
+        "set voting='soft'",
+    ),
+)
+
+
+def explain(model: Any) -> str:
+    """Return what is known about a fitted model that answers otherwise once it is compiled."""
+    for path, part in parts(model):
+        for fault in FAULTS:
+            if fault.applies(part):
+                return f"The step {_name(path, part)} is known for it: {fault.instead}"
+    steps = [_name(path, part) for path, part in _transformers(model)]
+    if steps:
+        return f"Try it without the steps before the model, one after the other: {', '.join(steps)}"
+    return CONVERTED
+
+
+def unconverted(model: Any, error: Exception) -> str:
+    """Return which step of a fitted model can't be converted, and what to do."""
+    text = f"{type(error).__name__}: {error}"
+    faulty = [(path, part, fault) for path, part in parts(model) for fault in FAULTS if fault.applies(part)]
+    named = [(path, part) for path, part in parts(model) if type(part).__name__ in text]
+    if faulty:
+        path, part, fault = faulty[0]
+        return f"the step {_name(path, part)} can't be compiled: {fault.instead}"
+    if named:
+        path, part = named[-1]
+        return f"the step {_name(path, part)} can't be compiled ({_short(text)}). {CONVERTED}"
+    return f"the estimator can't be compiled ({_short(text)}). {CONVERTED}"
+
+
+def _transformers(model: Any) -> Iterator[tuple[str, Any]]:
+    for path, part in parts(model):
+        whole = isinstance(part, Pipeline | ColumnTransformer | FeatureUnion) or not hasattr(part, "transform")
+        if not whole and not is_classifier(part) and not is_regressor(part):
+            yield path, part
+
+
+def _name(path: str, part: Any) -> str:
+    kind = type(part).__name__
+    return kind if path in ("", kind) else f"{path} ({kind})"
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:200]
