@@ -33,7 +33,7 @@ class TableStore:
     def __init__(self, reserved: Collection[str], *, serves: bool = True) -> None:
         self._reserved = frozenset(reserved)
         """The names of the models with code."""
-        self._serves = serves
+        self.serves = serves
         """Whether the service has table models at all."""
         self._tables: dict[str, bool] = {}
 
@@ -52,17 +52,24 @@ class TableStore:
 
     def champion_tag(self, name: str) -> str | None:
         """Return the tag of the version to serve, whether it can be served or not. It reads one small file."""
-        if not self._serves or name in self._reserved or not _NAME.fullmatch(name):
+        if not self.serves or name in self._reserved or not _NAME.fullmatch(name):
             return None
         version = champions.champion_version(name) if self._follows else None
         if version and (model_store_dir() / name / version).is_dir():
             return f"{name}:{version}"
         return self.in_bento.get(name)
 
+    def newest_version(self, name: str) -> str | None:
+        """Return the newest version of a model, whether it was promoted or not. It reads one small file."""
+        try:
+            return (model_store_dir() / name / "latest").read_text().strip() if self._follows else None
+        except FileNotFoundError:
+            return None
+
     def get(self, tag: str) -> PackedModel:
         """Return a version of a table model."""
         name, _, version = tag.partition(":")
-        if not self._serves or name in self._reserved or not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        if not self.serves or name in self._reserved or not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
             raise NotFound(f"there is no table model {tag}")
         packed = PackedModel.of(self._stored(tag))
         if tag not in self._tables:
@@ -88,5 +95,5 @@ class TableStore:
     @cached_property
     def in_bento(self) -> dict[str, str]:
         """The tag of each table model in this Bento by its name."""
-        tags = bento_models(BENTO) if inside_bento() and self._serves else []
+        tags = bento_models(BENTO) if inside_bento() and self.serves else []
         return {name: tag for tag in tags if (name := tag.partition(":")[0]) not in self._reserved}

@@ -104,7 +104,8 @@ def test_too_many_are_too_much() -> None:
     [
         (InvalidArgument("a"), 400, "invalid_request"),
         (NotFound("a"), 404, "not_found"),
-        (BentoMLException("a", error_code=HTTPStatus.CONFLICT), 409, "invalid_request"),
+        (BentoMLException("a", error_code=HTTPStatus.CONFLICT), 409, "conflict"),
+        (BentoMLException("a", error_code=HTTPStatus.GONE), 410, "invalid_request"),
         (ServiceUnavailable("a"), 503, "model_unavailable"),
     ],
 )
