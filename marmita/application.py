@@ -9,7 +9,7 @@ from typing import Any
 import bentoml
 from starlette.types import ASGIApp
 
-from marmita.api import index, labels, openapi, prices, quality, shepherd
+from marmita.api import index, labels, mini_ml_trainer, openapi, prices, quality, shepherd
 from marmita.api import models as models_api
 from marmita.api import tables as tables_api
 from marmita.api import trainings as trainings_api
@@ -132,6 +132,8 @@ def _operations(
     models = {name: partial(_current_of, runner) for name, runner in runners.items()}
     api = Api(models, tables.store, database, keys)
     operations = [operation for resource in resources for operation in resource.operations(api)]
+    if tables.store.serves:
+        operations += mini_ml_trainer.operations(api, tables)
     return [index.operation(api, _about(service), _inferences(runners)), *operations]
 
 
