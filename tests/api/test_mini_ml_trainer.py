@@ -7,7 +7,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -63,11 +63,11 @@ def trainer(records: Database) -> Iterator[Callable[[Callable[[], TrainingOutcom
     claim.release()
 
 
-def train(client: TestClient, file: Any = CSV, **texts: str) -> httpx.Response:
+def train(client: TestClient, file: Any = CSV, **texts: str) -> httpx2.Response:
     return client.post("/train", files={"dataset_file": file}, data={"target_column": "variety", **texts})
 
 
-def predict(client: TestClient, content: bytes = ROWS, media_type: str = "text/csv", **texts: str) -> httpx.Response:
+def predict(client: TestClient, content: bytes = ROWS, media_type: str = "text/csv", **texts: str) -> httpx2.Response:
     return client.post("/predict", files={"input_file": ("rows.csv", content, media_type)}, data=texts)
 
 

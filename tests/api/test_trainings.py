@@ -7,7 +7,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -35,8 +35,8 @@ def client(api: Api, serving: Serve) -> TestClient:
     return serving(operations(api))
 
 
-def order(client: TestClient, content: bytes = ROWS, file: str = "Churn 2026.csv", **texts: str) -> httpx.Response:
-    files = {"file": (file, content, "text/csv")}
+def order(client: TestClient, **texts: str) -> httpx2.Response:
+    files = {"file": ("Churn 2026.csv", ROWS, "text/csv")}
     return client.post("/trainings", files=files, data={"target": "left", **texts})
 
 
@@ -51,7 +51,7 @@ def stored(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in folder.rglob("*.csv")]
 
 
-def code(answer: httpx.Response) -> tuple[int, str]:
+def code(answer: httpx2.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
