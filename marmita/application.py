@@ -9,9 +9,10 @@ from typing import Any
 import bentoml
 from starlette.types import ASGIApp
 
-from marmita.api import index, labels, openapi, prices, quality, shepherd
+from marmita.api import index, labels, mini_ml_trainer, openapi, prices, quality, shepherd
 from marmita.api import models as models_api
 from marmita.api import tables as tables_api
+from marmita.api import trainings as trainings_api
 from marmita.api import versions as versions_api
 from marmita.api.auth import ApiKeys
 from marmita.api.operations import Api, Operation
@@ -34,7 +35,7 @@ from marmita.telemetry import logs, metrics
 from marmita.telemetry.catalogue import with_deprecated_names
 from marmita.telemetry.requests import RequestMetrics
 from marmita.telemetry.spans import make_spans
-from marmita.web.cross_origin import allow_origins
+from marmita.web.cross_origin import allow_origins, allows_origin
 from marmita.web.front import Front, RunnerFront, paths
 from marmita.web.lane import Lane
 from marmita.web.ready_line import ReadyLine
@@ -65,14 +66,14 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
     if not is_main:
         return RunnerFront(app, paths(app.routes), settings(), lane, hooks)
 
-    keys, tables = ApiKeys(settings().keys), TableModels(table_store(service), settings().tables_loaded)
+    keys, tables = _keys(), _table_models(service)
 
     async def are_ready() -> bool:
         return await tables.are_ready() and await models.are_ready()
 
     lane.add(server_routes(service.name.lower(), _version(service), are_ready), table_templates(tables))
     lane.add({"/readyz": readiness_probe(are_ready)}, tables_api.templates(tables))
-    for operation in _operations(service, runners, tables.store, keys):
+    for operation in _operations(service, runners, tables, keys):
         lane.add(operation.routes(), operation.templates())
     hooks += [
         tables,
@@ -87,15 +88,15 @@ def build(service: "bentoml.Service[Any]", is_main: bool) -> ASGIApp:
 
 def document(service: "bentoml.Service[Any]") -> Any:
     """Return the OpenAPI document of a service."""
-    runners, tables = runners_of(service), table_store(service)
-    about, operations = _about(service), _operations(service, runners, tables, ApiKeys(settings().keys))
+    runners, tables = runners_of(service), _table_models(service)
+    about, operations = _about(service), _operations(service, runners, tables, _keys())
     return openapi.build(
         about.name,
         about.about,
         about.version,
-        _inferences(runners, tables),
+        _inferences(runners, tables.store),
         operations,
-        serves_tables=tables.serves,
+        serves_tables=tables.store.serves,
     )
 
 
@@ -110,6 +111,15 @@ def table_store(service: "bentoml.Service[Any]") -> TableStore:
     return TableStore(runners_of(service), serves=not issubclass(service.inner, Runner))
 
 
+def _table_models(service: "bentoml.Service[Any]") -> TableModels:
+    return TableModels(table_store(service), settings().tables_loaded)
+
+
+def _keys() -> ApiKeys:
+    origins = cross_origin()
+    return ApiKeys(settings().keys, allows_origin(origins) if origins else lambda _: False)
+
+
 def _inferences(runners: Mapping[str, type[Runner]], tables: TableStore) -> list[Inference]:
     """Return the typed routes of all models that are served now."""
     with_code = [
@@ -121,16 +131,20 @@ def _inferences(runners: Mapping[str, type[Runner]], tables: TableStore) -> list
 
 
 def _operations(
-    service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], tables: TableStore, keys: ApiKeys
+    service: "bentoml.Service[Any]", runners: Mapping[str, type[Runner]], tables: TableModels, keys: ApiKeys
 ) -> list[Operation]:
     resources: list[Any] = [models_api, versions_api, labels, quality, shepherd]
     if any(runner.needs_prices for runner in runners.values()):
         resources.append(prices)
+    if tables.store.serves:
+        resources.append(trainings_api)
     models = {name: partial(_current_of, runner) for name, runner in runners.items()}
     contracts = {name: runner.contract for name, runner in runners.items()}
-    api = Api(models, contracts, tables, database, keys)
+    api = Api(models, contracts, tables.store, database, keys)
     operations = [operation for resource in resources for operation in resource.operations(api)]
-    return [index.operation(api, _about(service), partial(_inferences, runners, tables)), *operations]
+    if tables.store.serves:
+        operations += mini_ml_trainer.operations(api, tables)
+    return [index.operation(api, _about(service), partial(_inferences, runners, tables.store)), *operations]
 
 
 def _current_of(runner: type[Runner]) -> ServedVersion:

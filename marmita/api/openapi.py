@@ -51,12 +51,13 @@ def build(
     serves_tables: bool = False,
 ) -> Document:
     """Build the OpenAPI document of a service with these routes."""
-    requests: set[type[BaseModel]] = {one.request for one in inferences} | {
-        one.request for one in operations if one.request
-    }
-    answers: set[type[BaseModel]] = {Error, *(one.answer for one in inferences), *(one.answer for one in operations)}
+    requests: set[type[BaseModel]] = {one.request for one in inferences}
+    answers: set[type[BaseModel]] = {Error, *(one.answer for one in inferences)}
     if serves_tables:
         answers.update(tables.ANSWERS)
+    for operation in operations:
+        requests |= {taken for taken in (operation.request, operation.form) if taken}
+        answers |= {operation.answer, operation.error}
     models = sorted(requests | answers, key=lambda model: model.__name__)
     _, schemas = models_json_schema(
         [(model, "validation" if model in requests else "serialization") for model in models],

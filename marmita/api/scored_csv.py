@@ -1,6 +1,6 @@
 """Tables in CSV for a model: their columns found by name, their cells parsed, and the answers written beside them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -27,9 +27,11 @@ class CsvRows(NamedTuple):
     """The error of each row of the table; empty for a valid one."""
 
     @classmethod
-    def read(cls, table: CsvTable, columns: Sequence[Column], *, ignore_extra: bool) -> "CsvRows":
-        """Find the columns by name, and parse their cells."""
-        places = _places(table.header, columns, ignore_extra=ignore_extra)
+    def read(
+        cls, table: CsvTable, columns: Sequence[Column], *, ignore_extra: bool, dropped: Collection[str] = ()
+    ) -> "CsvRows":
+        """Find the columns by name, and parse their cells. Dropped columns count as missing."""
+        places = _places(table.header, columns, dropped, ignore_extra=ignore_extra)
         parsed = [_parse(row, table, columns, places) for row in table.rows]
         valid = [row for row in parsed if not isinstance(row, str)]
         return cls(
@@ -77,9 +79,11 @@ def write_scored(
     return csv_table.write([*header, *added], lines(), delimiter)
 
 
-def _places(header: Sequence[str], columns: Sequence[Column], *, ignore_extra: bool) -> list[int | None]:
+def _places(
+    header: Sequence[str], columns: Sequence[Column], dropped: Collection[str], *, ignore_extra: bool
+) -> list[int | None]:
     """Return the place of each column in the header, or None for one that may be missing and is."""
-    found = {name: place for place, name in enumerate(header)}
+    found = {name: place for place, name in enumerate(header) if name not in dropped}
     needed = {column.name for column in columns}
     if missing := [column.name for column in columns if column.name not in found and not column.gaps]:
         raise _invalid("these columns are missing", missing)

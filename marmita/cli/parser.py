@@ -52,6 +52,7 @@ def _add_models(commands: Any) -> None:
     serve = commands.add_parser("serve", help="train the models without a champion, and serve all models")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on: 0.0.0.0 for all addresses")
     serve.add_argument("--port", type=_port, default=3000, help="the port to listen on")
+    serve.add_argument("--no-trainer", action="store_true", help="start no trainer beside the service")
     serve.set_defaults(run=_lazy("serve"))
 
     bento = commands.add_parser("bento", help="build the Bento of all models with code, or of one model")
@@ -120,6 +121,9 @@ def _add_shepherd(commands: Any) -> None:
     shepherd = commands.add_parser("shepherd", help=about)
     shepherd.add_argument("--once", action="store_true", help="run one cycle, then exit")
     shepherd.set_defaults(run=_lazy("shepherd"))
+    trainer = commands.add_parser("trainer", help="run the trainings that were ordered over HTTP")
+    trainer.add_argument("--once", action="store_true", help="run the trainings that wait, then exit")
+    trainer.set_defaults(run=_lazy("trainer"))
     history = shepherd.add_subparsers().add_parser("history", help="print the latest decisions with their outcomes")
     history.add_argument("--model", metavar="MODEL", help=_about_model())
     history.set_defaults(run=_lazy("shepherd", "history"))

@@ -11,21 +11,30 @@ _BOOLEANS = {
     **dict.fromkeys(("false", "no", "f", "n", "0", "0.0"), False),
 }
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_OTHER_MARK = {".": ",", ",": "."}
+_GROUPED = {
+    ".": re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", re.ASCII),
+    ",": re.compile(r"[+-]?\d{1,3}(\.\d{3})+(,\d+)?", re.ASCII),
+}
+"""Numbers with marks between their thousands, by their decimal mark."""
 _MAX_SHOWN = 40
 
 
 def parse(column: Column, text: str, decimal: str = ".") -> Cell:
-    """Return the value that a text stands for. Raise a ValueError if it is not valid."""
-    if column.kind is Kind.CATEGORY:
-        return check(column, text if text in column.numbers else _without_gap(text))
+    """Return the value that a text stands for. Raise a ValueError if it is not valid.
+
+    `decimal` is the decimal mark of the file. The one that the column's texts had in training precedes it.
+    """
     stripped = text.strip()
+    if column.kind is Kind.CATEGORY:
+        return check(column, text if text in column.numbers else _without_gap(stripped))
     if stripped in GAPS:
         return check(column, None)
     if column.kind is Kind.BOOLEAN:
         if (found := _BOOLEANS.get(stripped.lower())) is None:
             raise ValueError(f"must be true or false, not {shown(text)}")
         return found
-    plain = stripped.replace(decimal, ".", 1)
+    plain = _plain(column, stripped, decimal)
     if not _NUMBER.fullmatch(plain):
         raise ValueError(f"must be a number, not {shown(text)}")
     return check(column, float(plain))
@@ -67,6 +76,17 @@ def _check_number(column: Column, number: float) -> None:
         raise ValueError(f"must be a number from {column.least:g} to {column.most:g}, not {shown(number)}")
     if column.kind is Kind.INTEGER and number % 1:
         raise ValueError(f"must be a whole number, not {shown(number)}")
+
+
+def _plain(column: Column, text: str, decimal: str) -> str:
+    """Return the text of a number with a point as its decimal mark, and without marks between thousands."""
+    mark = column.decimal or decimal
+    other = _OTHER_MARK[mark]
+    if column.decimal and _GROUPED[mark].fullmatch(text):
+        if mark != decimal and mark not in text and text.count(other) == 1:
+            raise ValueError(f"may be two numbers: {shown(text)} has a mark for decimals or for thousands")
+        text = text.replace(other, "")
+    return text.replace(mark, ".", 1)
 
 
 def _without_gap(text: str) -> str | None:

@@ -61,6 +61,8 @@ class Column:
     unseen: bool = False
     """Whether a category may be one that the training had not seen."""
     example: Cell = None
+    decimal: str = ""
+    """The decimal mark of the training's texts, if they had one other than a point, or marks between thousands."""
 
     @classmethod
     def of(cls, described: Mapping[str, Any]) -> "Column":

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from marmita.contract.cells import shown
-from marmita.contract.csv_dialect import delimiter_of
+from marmita.contract.csv_dialect import Dialect, delimiter_of
 from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.requests import MAX_ROWS
 
 MAX_COLUMNS = 10_000
+OTHERWISE = "latin-1"
+"""The encoding of files that are not in the one that they seem to be in: in Latin-1 every file is a text."""
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 _FORMULA = re.compile(r"[=+\-@\t\r]")
@@ -27,14 +29,13 @@ class CsvTable(NamedTuple):
 
     @property
     def decimal(self) -> str:
-        """The decimal mark. Files with a comma for it are separated by semicolons."""
-        return "," if self.delimiter == ";" else "."
+        return decimal_of(self.delimiter)
 
 
 def read(body: bytes, most_rows: int = MAX_ROWS) -> CsvTable:
     """Read a table whose first line is the header. Empty lines are skipped."""
     text = _decode(body)
-    delimiter = delimiter_of(text.partition("\n")[0])
+    delimiter = delimiter_of(text)
     lines = _lines(text, delimiter)
     header = next(lines, None)
     if header is None:
@@ -59,6 +60,16 @@ def write(header: Sequence[str], rows: Iterable[Sequence[object]], delimiter: st
     return out.getvalue().encode()
 
 
+def decimal_of(delimiter: str) -> str:
+    """Return the decimal mark of a file. Files with a comma for it are separated by semicolons."""
+    return "," if delimiter == ";" else "."
+
+
+def encoding_of(start: bytes) -> str:
+    """Return the encoding that a file's byte order mark names, or else UTF-8."""
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if start.startswith(mark)), "utf-8")
+
+
 def _escape(value: object) -> object:
     if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
@@ -67,18 +78,17 @@ def _escape(value: object) -> object:
 
 def _decode(body: bytes) -> str:
     """Return the text of a file in UTF-8 or UTF-16, or else in Latin-1, in which every file is a text."""
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if body.startswith(mark)), "utf-8")
     try:
-        text = body.decode(encoding)
+        text = body.decode(encoding_of(body))
     except UnicodeDecodeError:
-        text = body.decode("latin-1")
+        text = body.decode(OTHERWISE)
     if "\0" in text:
         raise _invalid("this is a binary file, not a CSV")
     return text
 
 
 def _lines(text: str, delimiter: str) -> Iterator[list[str]]:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), Dialect, delimiter=delimiter)
     try:
         yield from (line for line in reader if line)
     except csv.Error as error:

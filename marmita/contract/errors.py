@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     """The status of an answer with this code."""
 
     INVALID_REQUEST = "invalid_request", HTTPStatus.BAD_REQUEST
+    TRAINING_FAILED = "training_failed", HTTPStatus.BAD_REQUEST
     NOT_ENOUGH_HISTORY = "not_enough_history", HTTPStatus.BAD_REQUEST
     UNAUTHORIZED = "unauthorized", HTTPStatus.UNAUTHORIZED
     CROSS_ORIGIN = "cross_origin", HTTPStatus.FORBIDDEN
@@ -81,7 +82,7 @@ class RequestError(Exception):
         self,
         code: ErrorCode,
         error: str,
-        detail: list[Mapping[str, Any]] | None = None,
+        detail: list[Mapping[str, Any]] | str | None = None,
         headers: Headers = (),
         status: HTTPStatus | None = None,
     ) -> None:
@@ -95,7 +96,7 @@ class RequestError(Exception):
 
 def error_reply(error: Exception, with_details: bool = True) -> Reply:
     """Return the answer to a request that failed. A fault of the service is logged, and its details are not sent."""
-    failure = _request_error(error)
+    failure = as_request_error(error)
     content: dict[str, Any] = {"error": failure.error}
     if with_details:
         content |= {"code": failure.code, "detail": failure.detail}
@@ -109,7 +110,8 @@ def status_reply(status: int, headers: Headers = ()) -> Reply:
     return error_reply(RequestError(ErrorCode.of(status), known.phrase, headers=headers, status=known))
 
 
-def _request_error(error: Exception) -> RequestError:
+def as_request_error(error: Exception) -> RequestError:
+    """Return the failure of a request for any exception. An unexpected one is logged."""
     match error:
         case RequestError():
             return error

@@ -12,6 +12,8 @@ from marmita.contract.rows import Row
 
 ROWS = "rows"
 """The field of a request for the rows."""
+NAME = r"[a-z][a-z0-9_]{0,62}"
+"""The pattern of a table model's name."""
 
 
 def row_class(name: str, columns: Sequence[Column], *, extra: bool = False) -> type[Row]:

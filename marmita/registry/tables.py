@@ -7,14 +7,13 @@ from functools import cached_property
 import bentoml
 from bentoml.exceptions import BentoMLException, NotFound
 
+from marmita.contract.tables import NAME as NAME
 from marmita.internals.bentoml import model_store, model_store_dir
 from marmita.registry import champions
 from marmita.registry.bento_models import bento_models
 from marmita.registry.packed_model import PackedModel
 from marmita.registry.startup import BENTO, follows_store, inside_bento
 
-NAME = r"[a-z][a-z0-9_]{0,62}"
-"""The pattern of a table model's name."""
 VERSION = r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}"
 NAMES = {"name": NAME, "version": VERSION}
 """The patterns of the names in a path."""
@@ -59,6 +58,13 @@ class TableStore:
         if version and (model_store_dir() / name / version).is_dir():
             return f"{name}:{version}"
         return self.in_bento.get(name)
+
+    def newest_version(self, name: str) -> str | None:
+        """Return the newest version of a model, whether it was promoted or not. It reads one small file."""
+        try:
+            return (model_store_dir() / name / "latest").read_text().strip() if self._follows else None
+        except FileNotFoundError:
+            return None
 
     def get(self, tag: str) -> PackedModel:
         """Return a version of a table model."""

@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property, partial
 from time import monotonic
@@ -15,9 +15,10 @@ from marmita.internals.bentoml import metrics_folder
 from marmita.periodic import Periodic
 from marmita.records import metrics
 from marmita.records.database.database import Database, DatabaseDownError
-from marmita.records.operations import decisions
+from marmita.records.operations import decisions, trainings
 from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
+from marmita.registry.datasets import dataset_store
 from marmita.runtime.recording import uses_database
 from marmita.runtime.slot import ServedVersion
 from marmita.settings import Settings, format_duration
@@ -26,6 +27,7 @@ SAVE_INTERVAL_S = 600.0
 """The interval for the history in the database. Prometheus gets the figures every minute."""
 LABEL_INTERVAL_S = 300.0
 RETENTION_INTERVAL_S = 3600.0
+UNUSED_DATASETS_FOR = timedelta(hours=1)
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class MaintenanceJobs(LifespanHook):
             MaintenanceJob("quality history", self._save, SAVE_INTERVAL_S),
             MaintenanceJob("labelling", self._label, LABEL_INTERVAL_S),
             MaintenanceJob("retention", self._delete_old, RETENTION_INTERVAL_S),
+            MaintenanceJob("retention of datasets", self._delete_datasets, RETENTION_INTERVAL_S),
         ]
         self._thread = Periodic("maintenance", self._run_due, settings.quality_interval.total_seconds())
 
@@ -131,3 +134,9 @@ class MaintenanceJobs(LifespanHook):
         if count := retention.delete_old(self._database, datetime.now(UTC) - self._retention):
             age = format_duration(self._retention)
             log.info("maintenance job retention: deleted %d requests older than %s", count, age)
+
+    def _delete_datasets(self) -> None:
+        """Delete the datasets of trainings that were deleted. A training may be stored a moment after its dataset."""
+        before = datetime.now(UTC) - UNUSED_DATASETS_FOR
+        if count := dataset_store().delete_unused(trainings.datasets(self._database), before):
+            log.info("maintenance job retention of datasets: deleted %d files", count)

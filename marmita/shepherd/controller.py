@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from threading import Thread
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import NoReturn
 
 from marmita.records.database.database import DatabaseDownError
@@ -16,6 +15,7 @@ from marmita.shepherd import crash_recovery, shutdown
 from marmita.shepherd.reconcile import ReconcileCycle
 from marmita.shepherd.retraining import Command, LeaseLostError, training_command
 from marmita.shepherd.shutdown import ShutdownRequested
+from marmita.shepherd.trainer import Trainer
 from marmita.telemetry import logs
 
 _POLL_S = 3.0
@@ -23,8 +23,6 @@ _POLL_S = 3.0
 _STEP_S = 0.5
 _RETRY_S = 60.0
 """The longest interval between a cycle that the database interrupted and the next one."""
-_CLEANUP_S = 3.0
-"""The time limit of the cleanup at shutdown. If the database does not answer in time, the next shepherd cleans up."""
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,8 @@ def _run_until_shutdown(models: Sequence[str], command: Command) -> NoReturn:
             _wait_for_lease(claim)
             log.info("took the lease as %s", claim.holder)
             try:
-                _run_cycles(claim, _cycle(claim, models, command))
+                with closing(Trainer(database(), settings())) as trainer:
+                    _run_cycles(claim, _cycle(claim, models, command), trainer)
             except LeaseLostError as error:
                 log.error("%s", error)
             except DatabaseDownError as error:
@@ -81,8 +80,8 @@ def _wait_for_lease(claim: Claim) -> None:
         time.sleep(_POLL_S)
 
 
-def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
-    """Run cycles at the configured interval until the lease is lost."""
+def _run_cycles(claim: Claim, cycle: ReconcileCycle, trainer: Trainer) -> None:
+    """Run cycles at the configured interval until the lease is lost, and trainings that were ordered in between."""
     interval_s = settings().shepherd_interval.total_seconds()
     while not claim.lost:
         shutdown.check()
@@ -98,7 +97,8 @@ def _run_cycles(claim: Claim, cycle: ReconcileCycle) -> None:
             log.exception("cycle failed: the next one starts in %.0f s", interval_s)
         while not claim.lost and time.monotonic() < next_cycle:
             shutdown.check()
-            time.sleep(_STEP_S)
+            if not trainer.work():
+                time.sleep(_STEP_S)
     raise LeaseLostError("the lease was lost between two cycles")
 
 
@@ -119,21 +119,7 @@ def _claimed() -> Iterator[Claim]:
         yield claim
     except ShutdownRequested:
         if not claim.lost:
-            _try_briefly(lambda: crash_recovery.close_interrupted(database(), shutdown.REASON))
+            shutdown.try_briefly(lambda: crash_recovery.close_interrupted(database(), shutdown.REASON))
         raise
     finally:
-        _try_briefly(claim.close if claim.lost else claim.release)
-
-
-def _try_briefly(cleanup: Callable[[], object]) -> None:
-    """Run a cleanup, and wait for it briefly: the database may not answer."""
-
-    def attempt() -> None:
-        try:
-            cleanup()
-        except Exception as error:
-            log.warning("cleanup at shutdown failed: %s", error)
-
-    thread = Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(_CLEANUP_S)
+        shutdown.try_briefly(claim.close if claim.lost else claim.release)

@@ -1,14 +1,19 @@
 """Graceful shutdown on SIGTERM or Ctrl-C."""
 
+import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Event
+from threading import Event, Thread
 from types import FrameType
 
 REASON = "the shepherd was shut down"
 
+_CLEANUP_S = 3.0
+"""The time limit of the cleanup at shutdown. If the database does not answer in time, the next process cleans up."""
 _requested = Event()
+
+log = logging.getLogger(__name__)
 
 
 class ShutdownRequested(KeyboardInterrupt):
@@ -42,3 +47,17 @@ def check() -> None:
     """
     if _requested.is_set():
         raise ShutdownRequested
+
+
+def try_briefly(cleanup: Callable[[], object]) -> None:
+    """Run a cleanup, and wait for it briefly: the database may not answer."""
+
+    def attempt() -> None:
+        try:
+            cleanup()
+        except Exception as error:
+            log.warning("cleanup at shutdown failed: %s", error)
+
+    thread = Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(_CLEANUP_S)

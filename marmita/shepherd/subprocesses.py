@@ -23,7 +23,7 @@ FOREVER = float("inf")
 _STEP_S = 0.1
 _GRACE_S = 3.0
 """The time limit for a supervisor to shut down. After it the supervisor is killed, and the command with it."""
-_LONGEST_LINE = 2_000
+_LONGEST_LINE = 8_000
 
 log = logging.getLogger(__name__)
 

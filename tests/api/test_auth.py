@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from marmita.api.auth import ApiKeys
-from marmita.contract.errors import RequestError
+from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call
 
 OLD, NEW = "the-old-key-of-the-lab", "the-new-key-of-the-lab"
@@ -56,3 +56,31 @@ def test_it_is_said_when_anybody_may_change_something(
         ApiKeys(keys).warn_if_open(addresses)
 
     assert any("MARMITA_API_KEYS" in record.getMessage() for record in caplog.records) == warned
+
+
+@pytest.mark.parametrize(
+    ("headers", "allowed"),
+    [
+        ({}, True),
+        ({"sec-fetch-site": "same-origin", "origin": "https://behind.a.proxy"}, True),
+        ({"sec-fetch-site": "none"}, True),
+        ({"sec-fetch-site": "cross-site", "origin": "https://page.example"}, False),
+        ({"sec-fetch-site": "same-site", "origin": "http://house:81"}, False),
+        ({"origin": "http://house:3000"}, True),
+        ({"origin": "http://page.example"}, False),
+        ({"origin": "null"}, False),
+        ({"sec-fetch-site": "cross-site", "origin": "https://allowed.example"}, True),
+    ],
+)
+def test_a_form_comes_from_a_page_of_the_service_or_from_none(headers: dict[str, str], allowed: bool) -> None:
+    given = {name.encode(): value.encode() for name, value in {"host": "house:3000", **headers}.items()}
+    form = Call({"type": "http"}, given, b"")
+    keys = ApiKeys([], lambda origin: origin == "https://allowed.example")
+
+    if allowed:
+        keys.check_origin(form)
+    else:
+        with pytest.raises(RequestError) as rejected:
+            keys.check_origin(form)
+        assert rejected.value.code is ErrorCode.CROSS_ORIGIN
+    ApiKeys([NEW]).check_origin(form)  # no page of another origin knows a key

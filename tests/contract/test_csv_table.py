@@ -54,3 +54,9 @@ def test_a_long_column_name_is_cut_in_an_error() -> None:
     with pytest.raises(RequestError) as error:
         csv_table.read(name + b"," + name + b"\n1,2\n")
     assert len(error.value.error) < 200
+
+
+def test_spaces_after_a_delimiter_belong_to_no_cell() -> None:
+    table = csv_table.read(b'age, workclass\n39, "State, gov"\n')
+
+    assert (table.header, table.rows) == (["age", "workclass"], [["39", "State, gov"]])

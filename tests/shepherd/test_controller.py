@@ -33,7 +33,7 @@ def test_one_that_waits_asks_again_and_again_and_says_so_once(
                 holder.release()
             return super().take()
 
-    def work(claim: Claim, _: object) -> None:
+    def work(claim: Claim, *_: object) -> None:
         assert not claim.lost
         raise ShutdownRequested
 

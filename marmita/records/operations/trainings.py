@@ -102,6 +102,12 @@ def latest(database: Database, most: int) -> Sequence[Training]:
         return found
 
 
+def datasets(database: Database) -> set[str]:
+    """Return the names of all datasets that trainings were ordered with."""
+    with database.reading() as session:
+        return set(session.scalars(select(Training.dataset).distinct()))
+
+
 def count_trainers(database: Database) -> int:
     """Return the number of trainers that are alive."""
     with database.reading() as session:

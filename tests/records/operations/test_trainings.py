@@ -90,7 +90,7 @@ def test_a_new_one_waits(database: Database) -> None:
     training = found(database, id)
     assert (training.name, training.order, training.file) == ("churn", ORDER, "Churn 2026.csv")
     assert (training.state, training.attempts, training.cancelling) == (QUEUED, 0, False)
-    assert training.progress is training.tag is training.error is training.started_at is None
+    assert [training.progress, training.tag, training.error, training.started_at] == [None] * 4
     assert abs(datetime.now(UTC) - training.at) < timedelta(minutes=1)
     assert trainings.get(database, "0" * 32) is None
 
