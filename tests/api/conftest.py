@@ -35,6 +35,7 @@ def datasets(tmp_path: Path) -> Path:
 def api(records: Database, datasets: Path, empty_store: Path) -> Api:
     return Api(
         models={WITH_CODE: lambda: pytest.fail("no model is asked")},
+        contracts={},
         tables=TableStore([WITH_CODE]),
         database=lambda: records,
         keys=ApiKeys([]),

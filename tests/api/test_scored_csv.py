@@ -18,6 +18,10 @@ def rows_of(text: str, *, ignore_extra: bool = False) -> CsvRows:
     return CsvRows.read(csv_table.read(text.encode()), MIXED, ignore_extra=ignore_extra)
 
 
+def places(error: RequestError) -> list[Any]:
+    return [dict(one)["loc"] for one in error.detail]
+
+
 def test_columns_are_found_by_name_in_any_order() -> None:
     rows = rows_of("is active,region,age in years\nyes,north,40\nno,south,1\n")
     assert rows.columns == [[40, 1], [None, None], ["north", "south"], [None, None], [True, False]]
@@ -31,7 +35,7 @@ def test_a_row_with_an_error_leaves_the_others() -> None:
     assert [bool(error) for error in rows.errors] == [False, True, True, False]
     with pytest.raises(RequestError) as error:
         rows.check()
-    assert [one["loc"] for one in error.value.detail] == [["rows", 1], ["rows", 2]]
+    assert places(error.value) == [["rows", 1], ["rows", 2]]
     assert "age in years" in error.value.error
     assert "'x'" in error.value.error
 
@@ -47,7 +51,7 @@ def test_no_valid_row_is_told() -> None:
 def test_missing_and_further_columns_are_named(header: str, named: list[str]) -> None:
     with pytest.raises(RequestError) as error:
         rows_of(f"{header}\n{',' * header.count(',')}\n")
-    assert [one["loc"] for one in error.value.detail] == [[name] for name in named]
+    assert places(error.value) == [[name] for name in named]
 
 
 def test_many_and_long_names_make_no_long_error() -> None:
@@ -55,7 +59,7 @@ def test_many_and_long_names_make_no_long_error() -> None:
     with pytest.raises(RequestError) as error:
         rows_of(f"is active,region,age in years,{header}\n1\n")
     assert len(error.value.error) < 1_000
-    assert all(len(str(one["loc"][0])) <= 100 for one in error.value.detail)
+    assert all(len(str(name)) <= 100 for (name,) in places(error.value))
 
 
 def test_further_columns_are_ignored_on_demand() -> None:
