@@ -12,7 +12,6 @@ import numpy.typing as npt
 import pandas as pd
 from onnx import TensorProto
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxCast, OnnxClip, OnnxMul
-from skl2onnx.common._apply_operation import apply_cast, apply_concat, apply_reshape
 from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.operator_converters.common import concatenate_variables
 from skl2onnx.operator_converters.decision_tree import (
@@ -42,6 +41,9 @@ GAP = ""
 LOGARITHMIC = ("poisson", "gamma")
 """The losses of boosting that predict a logarithm."""
 
+_OPERATORS = 13
+"""The version of the operators that are added one by one."""
+
 
 def is_gap(word: object) -> bool:
     return word is None or (isinstance(word, float) and np.isnan(word)) or word is pd.NA
@@ -70,7 +72,7 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
     known = encoder.handle_unknown == "use_encoded_value"
     columns = []
     for place, name in enumerate(_columns(scope, operator, container)):
-        encoded, column = (scope.get_unique_variable_name(f"ordinal_{kind}") for kind in ("encoded", "column"))
+        encoded = scope.get_unique_variable_name("ordinal_encoded")
         container.add_node(
             "LabelEncoder",
             name,
@@ -82,12 +84,16 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
             values_floats=_codes(encoder, place).tolist(),
             default_float=float(encoder.unknown_value) if known else -1.0,
         )
-        apply_reshape(scope, encoded, column, container, desired_shape=(-1, 1))
-        columns.append(column)
+        columns.append(encoded)
     joined = scope.get_unique_variable_name("ordinal_joined")
-    apply_concat(scope, columns, joined, container, axis=1)
+    _add_node(scope, container, "Concat", columns, [joined], axis=1)
     kind = TensorProto.FLOAT if np.issubdtype(encoder.dtype, np.floating) else TensorProto.INT64
-    apply_cast(scope, joined, operator.output_full_names, container, to=kind)
+    _add_node(scope, container, "Cast", [joined], operator.output_full_names, to=kind)
+
+
+def _add_node(scope: Any, container: Any, kind: str, inputs: list[str], outputs: list[str], **attributes: int) -> None:
+    name = scope.get_unique_operator_name(kind)
+    container.add_node(kind, inputs, outputs, op_version=_OPERATORS, name=name, **attributes)
 
 
 def _columns(scope: Any, operator: Any, container: Any) -> list[str]:
