@@ -119,7 +119,7 @@ def test_a_model_without_an_answer_is_another_one(boosted: Trial) -> None:
 
 
 def test_gaps_and_unseen_words_are_asked_together() -> None:
-    class Strict(RandomForestClassifier):
+    class Strict(RandomForestClassifier):  # type: ignore[misc]
         def predict_proba(self, X: Any) -> Any:  # noqa: N803
             if (np.isnan(np.asarray(X, dtype=float)).sum(axis=1) > 1).any():
                 raise ValueError("two gaps are too many")
