@@ -20,7 +20,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, TargetEncoder
 
 from marmita.contract.columns import UNSEEN_WORD, Column, Kind
 from marmita.training.conversion import BOOSTING, convert, is_fitted, parts
@@ -44,7 +44,9 @@ def rounding(estimator: Any) -> Any:
     Boosting compares in double precision. A value next to a threshold would else go down another branch in the graph.
     """
     for _, part in list(parts(estimator)):
-        if isinstance(part, Pipeline) and len(part.steps) > 1 and _boosts(part.steps[-1][1]):
+        if not isinstance(part, Pipeline) or SINGLE in dict(part.steps):
+            continue
+        if len(part.steps) > 1 and _boosts(part.steps[-1][1]):
             part.steps.insert(-1, (SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
     return estimator
 
@@ -77,15 +79,14 @@ def _convertible(fitted: Any) -> Any:
     for part in [part for _, part in parts(model) if is_fitted(part)]:
         match part:
             case Pipeline():
-                part.steps = [(name, step) for name, step in part.steps if name != SINGLE]
+                part.steps = [
+                    (name, step) for name, step in part.steps if name != SINGLE and step not in (None, "passthrough")
+                ]
             case ColumnTransformer():
                 part.transformers_ = [(name, step, _places(part, chosen)) for name, step, chosen in part.transformers_]
             case VotingClassifier() | VotingRegressor():
                 part.flatten_transform = False
                 part.weights = None if part.weights is None else np.asarray(part.weights, dtype=np.float64)
-            case OneHotEncoder():
-                part.handle_unknown = "ignore"  # an unseen word must not cost the rest of its batch an answer
-                part.categories_ = [_without_gaps(words) for words in part.categories_]
             case TargetEncoder():
                 part.categories_ = [_without_gaps(words) for words in part.categories_]
             case SimpleImputer() if part.statistics_.dtype == object and is_gap(part.missing_values):
