@@ -28,7 +28,7 @@ from marmita.training.estimators.converters import CONVERTERS, GAP, is_gap
 
 PROBABILITIES, VALUE = "probabilities", "value"
 
-_FEATURES = "features"
+_FEATURES, _WORDS = "features", "words"
 _FIRST = 2
 """The place of the first category in a column's vocabulary, after the gap and the unseen word."""
 SINGLE = "single_precision"
@@ -124,7 +124,7 @@ def _inputs(model: Any, columns: Sequence[Column]) -> Inputs:
     if len(kinds) == 1 and not chooses:
         words = kinds.pop()
         return [
-            ("words" if words else _FEATURES, (StringTensorType if words else FloatTensorType)([None, len(columns)]))
+            (_WORDS if words else _FEATURES, (StringTensorType if words else FloatTensorType)([None, len(columns)]))
         ]
     return [
         (f"column_{place}", (StringTensorType if column.kind is Kind.CATEGORY else FloatTensorType)([None, 1]))
@@ -151,11 +151,11 @@ def _decode(graph: onnx.GraphProto, columns: Sequence[Column], inputs: Inputs) -
     words = [place for place, column in enumerate(columns) if column.kind is Kind.CATEGORY]
     nodes = _decode_words(graph, columns, words) if words else []
     for place, (name, _) in enumerate(inputs):
-        if name not in given or len(inputs) == 1:  # one input of words is decoded as a whole
+        if name not in given or name == _WORDS:  # that is decoded as a whole
             continue
         is_word = place in words
         index = _constant(graph, f"decode_place_{place}", np.array([words.index(place) if is_word else place]))
-        nodes.append(helper.make_node("Gather", ["words" if is_word else _FEATURES, index], [name], axis=1))
+        nodes.append(helper.make_node("Gather", [_WORDS if is_word else _FEATURES, index], [name], axis=1))
     for node in reversed(nodes):
         graph.node.insert(0, node)
     del graph.input[:]
@@ -189,7 +189,7 @@ def _decode_words(graph: onnx.GraphProto, columns: Sequence[Column], words: Sequ
         ("Where", ["decode_is_gap", gap, "decode_known"], "decode_all", {}),
         ("Cast", ["decode_all"], "decode_whole", {"to": TensorProto.INT64}),
         ("Add", ["decode_whole", first], "decode_index", {}),
-        ("Gather", [texts, "decode_index"], "words", {"axis": 0}),
+        ("Gather", [texts, "decode_index"], _WORDS, {"axis": 0}),
     ]
     return [helper.make_node(kind, names, [output], **attributes) for kind, names, output, attributes in steps]
 
