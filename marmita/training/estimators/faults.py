@@ -10,7 +10,7 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, TargetEncoder
 
 from marmita.training.conversion import BOOSTING, parts
 from marmita.training.estimators.graph import SINGLE
@@ -56,10 +56,6 @@ FAULTS = (
     Fault(
         lambda part: isinstance(part, TargetEncoder) and getattr(part, "target_type_", "") == "multiclass",
         "use OneHotEncoder or OrdinalEncoder",
-    ),
-    Fault(
-        lambda part: isinstance(part, OneHotEncoder) and (part.max_categories or part.min_frequency),
-        "leave out max_categories and min_frequency, or use OrdinalEncoder",
     ),
     Fault(
         lambda part: isinstance(part, TransformedTargetRegressor),

@@ -70,8 +70,8 @@ class Split:
         if len(given) < FEWEST_ROWS or len(unseen) < FEWEST_HELD_OUT:
             raise CannotPackError(
                 Problem.ROWS,
-                f"X has {len(given)} rows, and {len(unseen)} rows are held out: it takes {FEWEST_ROWS} and "
-                f"{FEWEST_HELD_OUT} to score a model",
+                f"X has {len(given)} rows, and {len(unseen)} rows are held out, equal ones together: it takes "
+                f"{FEWEST_ROWS} and {FEWEST_HELD_OUT} to score a model",
             )
         check_varies(train.target.values, classifies=classifies)
         return cls(table.learn(train.values), train, unseen)

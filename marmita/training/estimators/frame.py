@@ -42,10 +42,14 @@ class Native:
     """What stands for a missing word: NaN, None or an empty word."""
 
     def series(self, kind: Kind, values: npt.NDArray[Any]) -> "pd.Series[Any]":
+        """Return the values of a column as the estimator takes them. Whole numbers with gaps are no integers."""
         if kind is Kind.CATEGORY:
-            words = np.where(pd.isna(values), self.gap, values)
-            return pd.Series(words, dtype=self._dtype_for(words))
-        return pd.Series(values if np.isnan(values).any() else values.astype(self.dtype))
+            values = np.where(pd.isna(values), self.gap, values)
+            dtype = self._dtype_for(values)
+        else:
+            dtype = np.float64 if np.isnan(values).any() else self.dtype
+        series: pd.Series[Any] = pd.Series(values, dtype=dtype)
+        return series
 
     def _dtype_for(self, words: npt.NDArray[Any]) -> Any:
         """Return the column's own dtype. One of pandas' categories can't hold other words."""

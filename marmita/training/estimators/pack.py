@@ -135,7 +135,7 @@ def _compile(estimator: Any, fitted: Any, split: Split, task: Task, seed: int) -
     trial.require(Question("held-out rows", split.unseen.values))
     if not task.has_interval:
         return Compiled(fitted, split, content, compared, spread)
-    interval = _interval(estimator, split, seed)
+    interval = _interval(estimator, fitted, split, seed)
     interval.add_to(graph.graph, VALUE)
     return Compiled(fitted, split, to_bytes(graph), compared, spread, interval)
 
@@ -153,10 +153,11 @@ def _accepted(split: Split) -> Split:
     return replace(split, unseen=unseen)
 
 
-def _interval(estimator: Any, split: Split, seed: int) -> ConformalInterval:
+def _interval(estimator: Any, fitted: Any, split: Split, seed: int) -> ConformalInterval:
     print(f"  fitting the interval on out-of-fold residuals, {RESIDUAL_FOLDS} folds")
     try:
-        return conformal(residuals(estimator, split, seed))
+        recipe = getattr(fitted, "best_estimator_", estimator)  # a search takes long, and need not be repeated
+        return conformal(residuals(recipe, split, seed))
     except CannotPackError:
         raise
     except ValueError as error:

@@ -41,7 +41,7 @@ def values(frame: pd.DataFrame) -> "pd.Series[float]":
 
 def answers(frame: pd.DataFrame) -> "pd.Series[str]":
     """Two classes."""
-    return pd.Series(np.where(values(frame) > 2.2, "yes", "no"), frame.index, name="stays")
+    return pd.Series(["yes" if value > 2.2 else "no" for value in values(frame)], frame.index, name="stays")
 
 
 def prepared(numbers: Any = "passthrough", words: Any = None) -> ColumnTransformer:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     ExtraTreesClassifier,
     ExtraTreesRegressor,
@@ -13,7 +14,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from marmita.contract.columns import UNSEEN
@@ -79,6 +80,55 @@ def test_ordinal_numbers_of_gaps_and_unseen_words_are_the_estimators(gap: Any, o
     expected = answer(fitted, table.native(table.decode(rows, "new")))
     np.testing.assert_allclose(compiled(rows), expected, rtol=1e-6)
     assert len(np.unique(compiled(rows))) > 2
+
+
+@pytest.mark.parametrize("encoder", ["one hot", "ordinal"])
+@pytest.mark.parametrize("drop", [None, "first", "if_binary"])
+def test_numbers_and_booleans_are_categories_too(encoder: str, drop: Any) -> None:
+    """Numbers between two categories are neither, and a gap may be one."""
+    columns = [sample.MEMBER, sample.VISITS, sample.COLOUR, sample.PRICE]
+    frame = sample.table()[columns].assign(**{sample.PRICE: (sample.table()[sample.PRICE] // 20) / 2})
+    chosen: Any = (
+        OneHotEncoder(handle_unknown="ignore", drop=drop, sparse_output=False)
+        if encoder == "one hot"
+        else OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
+    )
+    model = make_pipeline(chosen, HistGradientBoostingRegressor(max_iter=20))
+
+    fitted, table, compiled = fit(model, frame, sample.values(sample.table()))
+
+    _, values = Table.read(frame)
+    asked = np.concatenate([table.encode(values), between(table.encode(values))])
+    expected = answer(fitted, table.native(table.decode(asked, "new")))
+    np.testing.assert_allclose(compiled(asked), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("handle_unknown", ["error", "ignore", "infrequent_if_exist", "warn"])
+@pytest.mark.parametrize("options", [{"min_frequency": 60}, {"max_categories": 3, "drop": "first"}])
+def test_rare_categories_share_an_indicator(handle_unknown: Any, options: dict[str, Any]) -> None:
+    frame = sample.table()[[sample.VISITS, sample.CITY, sample.COLOUR]]
+    encoder = OneHotEncoder(handle_unknown=handle_unknown, sparse_output=False, **options)
+    words = ColumnTransformer([("words", encoder, list(frame))])
+    model = make_pipeline(words, HistGradientBoostingRegressor(max_iter=20))
+
+    fitted, table, compiled = fit(model, frame, sample.values(sample.table()))
+
+    _, values = Table.read(frame)
+    asked = table.encode(values)
+    if handle_unknown != "error":
+        unseen = asked.copy()
+        unseen[::2, 1:], unseen[::3, 0] = UNSEEN, 99
+        asked = np.concatenate([asked, unseen])
+    np.testing.assert_allclose(compiled(asked), answer(fitted, table.native(table.decode(asked, "new"))), atol=1e-5)
+
+
+def between(rows: Any) -> Any:
+    """Return rows with prices that no row has, gaps, and words that no row has."""
+    changed = rows[:60].copy()
+    changed[:20, 3] += 0.25
+    changed[20:40, 3] = np.nan
+    changed[40:, 2] = UNSEEN
+    return changed
 
 
 @pytest.mark.parametrize("clip", [False, True])

@@ -67,7 +67,7 @@ def three() -> tuple[Any, Any]:
     return sample.table(), pd.qcut(sample.values(sample.table()), 3, labels=["low", "middle", "high"])
 
 
-class Home(RegressorMixin, BaseEstimator):
+class Home(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator that somebody made."""
 
     def fit(self, X: Any, y: Any) -> "Home":  # noqa: ARG002, N803

@@ -28,7 +28,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
     OneHotEncoder,
@@ -120,6 +120,12 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "union": lambda: make_pipeline(
         prepared(filled(StandardScaler())), FeatureUnion([("all", FunctionTransformer()), ("main", PCA(2))]), linear()
     ),
+    "steps that do nothing": lambda: Pipeline(
+        [("prepared", prepared(filled())), ("nothing", "passthrough"), ("none", None), ("model", linear())]
+    ),
+    "frames between the steps": lambda: make_pipeline(
+        prepared(filled()), HistGradientBoostingClassifier(max_iter=5)
+    ).set_output(transform="pandas"),
     "power": lambda: make_pipeline(prepared(filled(PowerTransformer())), linear()),
     "neighbours": lambda: make_pipeline(prepared(filled(StandardScaler())), KNeighborsClassifier(3)),
     "support vectors": lambda: make_pipeline(
