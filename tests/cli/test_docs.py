@@ -82,7 +82,13 @@ def test_a_metric_that_changes_changes_its_page(monkeypatch: pytest.MonkeyPatch)
 def test_routes_that_change_something_need_a_key() -> None:
     rows = dict(re.findall(r"^\| `(\w+ \S+)` \|.*\| (yes)? \|$", block("routes"), re.MULTILINE))
 
-    assert {route for route, key in rows.items() if key} == {"POST /labels", "POST /prices/load"}
+    assert {route for route, key in rows.items() if key} == {
+        "POST /labels",
+        "POST /prices/load",
+        "POST /trainings",
+        "DELETE /trainings/{id}",
+        "POST /train",
+    }
     assert {"POST /wine-quality/score", "GET /models/{name}", "GET /metrics"} <= set(rows)
 
 
