@@ -165,6 +165,5 @@ def usable(examples: Examples[np.float64]) -> Mask:
     """Return the mask of the columns that have more than one value, be it a gap, in the rows with a truth."""
     rows = examples.features
     first = rows[0]
-    same: Mask = (rows == first) | (np.isnan(rows) & np.isnan(first))
-    one_value: Mask = same.all(axis=0)
-    return ~one_value
+    varies: Mask = np.any((rows != first) & ~(np.isnan(rows) & np.isnan(first)), axis=0)
+    return varies

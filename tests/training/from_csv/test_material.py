@@ -39,7 +39,7 @@ def test_useful_columns_are_used_and_others_are_left_out(tmp_path: Path) -> None
         "comment": [f"A long text about customer {place}, who likes to talk about it" for place in range(200)],
         "since": [f"2024-01-{place % 28 + 1:02}" for place in range(200)],
         "notes": ["NA"] * 200,
-        "gone": ["1" if left == "leaves" else "0" for left in texts["left"]],
+        "gone": [int(left == "leaves") for left in texts["left"]],
     }
 
     found = material(tmp_path, texts, drop=["paid"])
@@ -74,7 +74,7 @@ def test_a_column_that_tells_the_target_alone_is_used_with_a_warning(tmp_path: P
 
 def test_a_column_that_has_one_value_where_there_is_a_target_is_left_out(tmp_path: Path) -> None:
     texts = mixed(200)
-    texts["seen"] = ["first"] * 190 + ["later"] * 10
+    texts["seen"] = [*["first"] * 190, *["later"] * 10]
     texts["left"][190:] = [""] * 10
 
     assert uses(material(tmp_path, texts))["seen"] is Use.CONSTANT
