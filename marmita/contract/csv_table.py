@@ -49,7 +49,7 @@ def read(body: bytes, most_rows: int = MAX_ROWS) -> CsvTable:
     if header is None:
         raise _invalid("the file is empty: its first line must be the header")
     _check_header(header)
-    rows = []
+    rows: list[list[str]] = []
     for row in lines:
         if len(rows) == most_rows:
             raise RequestError(ErrorCode.TOO_MANY_ITEMS, f"there are more than {most_rows} rows")
