@@ -14,10 +14,10 @@ RUN rm -r /marmita/requirements && /app/.venv/bin/python -m compileall -q /marmi
 
 FROM python:3.11-slim
 ENV LANG=C.UTF-8 LC_ALL=C.UTF-8 PYTHONUNBUFFERED=1
-# The same user as in the Bento's image, which reads the models that this one writes. A new volume at /store gets its
-# owner from the image.
+# The same user as in the Bento's image, which reads the models that this one writes. New volumes at /store and /datasets
+# get their owner from the image.
 RUN groupadd --gid 1034 bentoml && useradd --uid 1034 --gid 1034 --no-create-home --home-dir /tmp bentoml && \
-    mkdir --parents /store/models && chown -R 1034:1034 /store
+    mkdir --parents /store/models /datasets && chown -R 1034:1034 /store /datasets
 COPY --from=build /app/.venv /app/.venv
 COPY --from=build /marmita /marmita
 # With a read-only root, only /tmp and the store are writable. HOME is in /tmp for the caches of libraries.

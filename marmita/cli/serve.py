@@ -1,12 +1,9 @@
 """`marmita serve`: train the models without a champion, and serve all models."""
 
 import argparse
-import ctypes
 import json
 import os
 import shlex
-import signal
-import subprocess
 import sys
 
 from marmita import discovery
@@ -16,7 +13,6 @@ from marmita.contract.openapi import example
 from marmita.runtime.endpoints import endpoints_of
 from marmita.web.port import check_free
 
-_SET_DEATH_SIGNAL = 1
 _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  this opens no socket
 
 
@@ -26,20 +22,9 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(status)
     print(welcome(options.host, options.port), flush=True)
     if trainer.is_installed() and not options.no_trainer:
-        start_trainer()
+        trainer.start_beside()
     command = ["-m", "bentoml", "serve", "--host", options.host, "--port", str(options.port)]
     os.execv(sys.executable, [sys.executable, *command])  # noqa: S606  there is no shell
-
-
-def start_trainer() -> "subprocess.Popen[bytes]":
-    """Start a trainer that ends with this process, which becomes the service."""
-    command = [sys.executable, "-m", "marmita", "trainer"]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)  # noqa: S603
-
-
-def _end_with_parent() -> None:
-    """Have the kernel send SIGTERM to this process when its parent ends, however it ends."""
-    ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGTERM, 0, 0, 0)
 
 
 def welcome(host: str, port: int) -> str:

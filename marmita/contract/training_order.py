@@ -51,8 +51,8 @@ class TrainingErrorCode(StrEnum):
     TOO_MANY_CLASSES = "too_many_classes"
     CLASS_TOO_SMALL = "class_too_small"
     TOO_FEW_ROWS = "too_few_rows"
+    NOT_PACKED = "not_packed"
     NAME_TAKEN = "name_taken"
-    NO_TIME = "no_time"
 
 
 @dataclass(frozen=True)

@@ -99,10 +99,15 @@ def _parts(model: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
     yield path, model
     attributes = vars(model)
     for name, value in attributes.items():
-        if name.startswith("_") or f"{name}_" in attributes:  # what was given is replaced by what was fitted
+        if name.startswith("_") or _fitted(name) & attributes.keys():  # what was given is replaced by what was fitted
             continue
         for label, part in _estimators(name, value):
             yield from _parts(part, f"{path}/{label}".removeprefix("/"), known)
+
+
+def _fitted(name: str) -> set[str]:
+    """Return the attributes that hold what is fitted of what was given."""
+    return {f"{name}_", "calibrated_classifiers_"} if name == "estimator" else {f"{name}_"}
 
 
 def _estimators(name: str, value: Any) -> Iterator[tuple[str, Any]]:

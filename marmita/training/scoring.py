@@ -30,6 +30,7 @@ def class_scores(classes: Sequence[str], truths: Labels, predicted: Doubles) -> 
     whole = predicted / predicted.sum(axis=1, keepdims=True)
     by_class = precision_recall_fscore_support(truths, best, labels=places, zero_division=0)
     return {
+        "accuracy": float(np.mean(best == truths)),
         "macro_f1": float(np.mean(by_class[2])),
         "log_loss": float(log_loss(truths, whole, labels=places)),
         "calibration_error": calibration_error(truths, predicted),

@@ -79,9 +79,13 @@ def check_headers(headers: Mapping[bytes, bytes], media_types: Collection[bytes]
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestError(ErrorCode.UNSUPPORTED_MEDIA_TYPE, "the body must not be compressed")
     declared = headers.get(b"content-length", b"")
-    expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
-    if expects_continue and declared.isdigit() and int(declared) > largest:
+    if expects_continue(headers) and declared.isdigit() and int(declared) > largest:
         raise too_large(largest)
+
+
+def expects_continue(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether the client sends the body only after it was asked to."""
+    return headers.get(b"expect", b"").lower() == b"100-continue"
 
 
 def too_large(largest: int) -> RequestError:

@@ -10,7 +10,7 @@ from marmita.contract.errors import ErrorCode, RequestError
 from marmita.contract.replies import Call, Form, Route
 from marmita.settings import Settings
 from marmita.timeouts import Deadline, DeadlineError
-from marmita.web.request_body import FULL, check_headers, client_left, too_large
+from marmita.web.request_body import FULL, check_headers, client_left, expects_continue, too_large
 
 MAX_IN_PROGRESS = 8
 """The number of uploads that a worker receives at a time. Uploads over the limit get 429 immediately."""
@@ -41,7 +41,8 @@ class Uploads:
         try:
             return await route.receive(call, blocks.read())
         except RequestError:
-            await blocks.discard()
+            if blocks.begun or not expects_continue(call.headers):
+                await blocks.discard()
             raise
         finally:
             self._in_progress -= 1
@@ -58,6 +59,7 @@ class _Blocks:
         self._drains_since: float | None = None
         self._size = 0
         self._more = True
+        self.begun = False
 
     async def read(self) -> AsyncIterator[bytes]:
         while self._more:
@@ -73,6 +75,7 @@ class _Blocks:
                 await self._next()
 
     async def _next(self) -> bytes:
+        self.begun = True
         self._check_drain()
         try:
             with self._deadline.begin():

@@ -161,7 +161,7 @@ def test_every_setting_can_be_set_and_is_what_is_taken_by_default() -> None:
     assert set(told) == {f"MARMITA_{name.upper()}" for name in Settings.model_fields}
 
     usual, named = Settings.model_construct(), {name.removeprefix("MARMITA_").lower(): v for name, v in told.items()}
-    assert Settings.model_validate(named | {"database_url": ""}) == usual
+    assert Settings.model_validate(named | {"database_url": "", "datasets": ""}) == usual
 
 
 @pytest.mark.parametrize("old", RENAMED)
@@ -178,10 +178,16 @@ def test_the_service_and_the_shepherd_are_told_the_same_where_they_must_agree_an
     told = SERVICES["shepherd"]["environment"]
     both = {name for name in told if name in ENVIRONMENT and name.startswith("MARMITA_")}
 
-    assert both == {"MARMITA_DATABASE_URL", "MARMITA_QUALITY_WINDOW", "MARMITA_YAHOO_URL"}
+    assert both == {
+        "MARMITA_DATABASE_URL",
+        "MARMITA_DATASETS",
+        "MARMITA_QUALITY_WINDOW",
+        "MARMITA_TRAINING_TIMEOUT",
+        "MARMITA_YAHOO_URL",
+    }
     assert all(told[name] == ENVIRONMENT[name] for name in both)
     own = {name for name in told if name.startswith("MARMITA_")} - both
-    assert own == {name for name in variables() if re.match("MARMITA_(SHEPHERD|RETRAIN|MLFLOW)_", name)}
+    assert own == {name for name in variables() if re.match("MARMITA_(SHEPHERD|RETRAIN|MLFLOW|TRAINING_MEMORY)_", name)}
 
 
 @pytest.mark.parametrize(("secret", "who"), [("MARMITA_MLFLOW_URI", "shepherd"), ("MARMITA_API_KEYS", "marmita")])
@@ -189,12 +195,13 @@ def test_a_secret_is_told_to_nobody_who_has_no_use_for_it(secret: str, who: str)
     assert {name for name, one in SERVICES.items() if secret in " ".join(texts(one))} == {who}
 
 
-def test_the_shepherd_writes_the_models_that_the_service_reads() -> None:
+def test_the_shepherd_writes_the_models_that_the_service_reads_and_reads_the_datasets_that_it_writes() -> None:
     shepherd = SERVICES["shepherd"]
 
-    assert shepherd["volumes"] == ["models:/store"]
+    assert shepherd["volumes"] == ["models:/store", "datasets:/datasets:ro"]
     assert shepherd["environment"]["BENTOML_HOME"] == "/store", "a version is made beside the store, and moved into it"
-    assert SERVICES["marmita"]["volumes"] == ["models:/store:ro"]
+    assert SERVICES["marmita"]["volumes"] == ["models:/store:ro", "datasets:/datasets"]
+    assert shepherd["environment"]["MARMITA_DATASETS"] == ENVIRONMENT["MARMITA_DATASETS"] == "/datasets"
     assert shepherd["user"] == SERVICES["marmita"]["user"]
 
 
@@ -203,6 +210,7 @@ def test_a_training_has_room_beside_the_shepherd_and_what_lies_in_tmp() -> None:
     limit = VARIABLE.sub(lambda found: found[3], shepherd["deploy"]["resources"]["limits"]["memory"])
 
     assert int(limit.removesuffix("M")) >= int(in_force("MARMITA_RETRAIN_MEMORY_MB")) + 1024
+    assert int(in_force("MARMITA_TRAINING_MEMORY_MB")) <= int(in_force("MARMITA_RETRAIN_MEMORY_MB")), "one at a time"
     assert "size=256m" in shepherd["tmpfs"][0]
     assert "1024 MB more than" in " ".join((DEPLOY / ".env.example").read_text().replace("# ", "").split())
 

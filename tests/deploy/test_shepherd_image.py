@@ -91,13 +91,14 @@ def test_with_a_read_only_root_it_writes_to_tmp_and_the_store() -> None:
     (variables,) = [words for words in instructions(final, "ENV") if "HOME" in words]
 
     assert {"HOME=/tmp", "BENTOML_HOME=/store"} <= set(variables.split())
-    assert "mkdir --parents /store/models && chown -R 1034:1034 /store" in final
+    assert "mkdir --parents /store/models /datasets && chown -R 1034:1034 /store /datasets" in final
 
 
 def test_both_images_have_the_store_in_the_same_place() -> None:
     service = (DEPLOY / "Dockerfile.j2").read_text()
 
-    assert "mkdir -p /store/models && chown -R {{ bento__user }}:{{ bento__user }} /store" in service
+    owner = "{{ bento__user }}:{{ bento__user }}"
+    assert f"mkdir -p /store/models /datasets && chown -R {owner} /store /datasets" in service
     assert 'ln -s /store/models \\"$BENTOML_HOME/models\\"' in service
 
 

@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -42,8 +43,8 @@ def test_every_route_is_in_it(document: dict[str, Any]) -> None:
     models |= {f"/models/{{name}}/{what}" for what in ("versions", "promote", "rollback", "predict")}
     models |= {"/models/{name}/versions/{version}/predict"}
     records = {"/labels", "/quality/{name}", "/shepherd", "/prices", "/prices/load", "/stock-forecast/forecast-from"}
-
-    assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, *INFERS, *models, *records, *probes}
+    trainings = {"/trainings", "/trainings/{id}", "/train", "/predict"}
+    assert set(document["paths"]) == {CLASSIFY, SCORE, FORECAST, *INFERS, *models, *records, *trainings, *probes}
 
 
 def test_what_can_be_looked_at_looks_as_it_says(document: dict[str, Any], colocated: Server) -> None:
@@ -169,3 +170,21 @@ def test_a_generated_client_speaks_in_tensors_too(generated: ModuleType, colocat
     error = api.sync(client=client, body=models.InferRequest(inputs=[rows]))
     assert isinstance(error, models.TensorError)
     assert mentions(error.error, "features", "[rows, 11]", "[1, 12]")
+
+
+def test_a_generated_client_orders_trainings(generated: ModuleType, colocated: Server) -> None:
+    api = importlib.import_module("marmita_client.api.trainings.begin_training")
+    cancel = importlib.import_module("marmita_client.api.trainings.cancel_training")
+    models = importlib.import_module("marmita_client.models")
+    types = importlib.import_module("marmita_client.types")
+    client = generated.Client(base_url=colocated.url)
+    file = types.File(BytesIO(b"x,left\n1,stays\n"), "churn.csv", "text/csv")
+    parameters = models.TrainingFormParams.from_dict({"max_depth": 3})
+    form = models.TrainingForm(file=file, target="left", model="RandomForestClassifier", params=parameters)
+
+    training = api.sync(client=client, body=form)
+    cancelled = cancel.sync(training.id, client=client)
+
+    assert training.state == "queued"
+    assert training.order["params"] == {"max_depth": 3}
+    assert cancelled.state == "cancelled"

@@ -1,5 +1,6 @@
 """Jobs are done when they are due, each whatever becomes of the others."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,10 @@ import pytest
 from marmita.internals.bentoml import BentoMLContainer
 from marmita.records import metrics
 from marmita.records.database.database import Database, DatabaseDownError
-from marmita.records.operations import decisions
+from marmita.records.operations import decisions, trainings
 from marmita.records.predictions import labels, retention
 from marmita.records.quality import quality
+from marmita.registry.datasets import DatasetStore
 from marmita.runtime import maintenance
 from marmita.runtime.maintenance import MaintenanceJobs
 from marmita.settings import Settings
@@ -133,3 +135,25 @@ def test_what_becomes_of_the_shepherd_is_told_whether_predictions_are_kept_or_no
     jobs.end()
 
     assert heard[0] == (decided, {"fake": 2})
+
+
+def test_datasets_go_with_the_trainings_that_were_ordered_with_them(
+    done: dict[str, int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    store, database = DatasetStore(tmp_path / "datasets"), Database(f"sqlite:///{tmp_path / 'records.db'}")
+    names = []
+    for content in (b"used", b"unused", b"young"):
+        incoming = store.receive()
+        incoming.write(content)
+        names.append(incoming.keep())
+        incoming.close()
+    used, _, young = names
+    for name in names[:2]:
+        os.utime(store.path(name), (0, 0))
+    trainings.add(database, "churn", {}, used, "churn.csv", 10)
+    monkeypatch.setattr(maintenance, "dataset_store", lambda: store)
+
+    MaintenanceJobs(list, database, Settings())._delete_datasets()
+
+    assert {path.stem for path in (tmp_path / "datasets").glob("*.csv")} == {used, young}
+    database.close()

@@ -96,6 +96,16 @@ async def test_who_waits_to_be_asked_for_one_that_is_too_large_is_told_at_once(r
     assert rejected.value.code is ErrorCode.BODY_TOO_LARGE
 
 
+async def test_who_waits_to_be_asked_for_one_that_is_rejected_is_not_asked(received: Received) -> None:
+    received.fails = RequestError(ErrorCode.UNAUTHORIZED, "no key")
+    asked = call(content_type="multipart/form-data", content_length="5000", expect="100-continue")
+
+    with pytest.raises(RequestError) as rejected:  # nothing is received
+        await Uploads(Settings()).read(received.route, asked, receiver())
+
+    assert rejected.value.code is ErrorCode.UNAUTHORIZED
+
+
 async def test_one_that_is_rejected_is_read_so_that_its_sender_sees_the_answer(received: Received) -> None:
     received.fails = RequestError(ErrorCode.UNAUTHORIZED, "no key")
     read = 0

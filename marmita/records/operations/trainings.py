@@ -34,6 +34,7 @@ class StopCode(StrEnum):
     """Its trainers died, or lost the database."""
     TIMEOUT = "timeout"
     OUT_OF_MEMORY = "out_of_memory"
+    DATASET_MISSING = "dataset_missing"
     CRASHED = "crashed"
 
 

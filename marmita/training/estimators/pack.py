@@ -4,7 +4,7 @@ import copy
 import io
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from marmita.training.estimators.errors import CannotPackError, Problem
 from marmita.training.estimators.faults import unconverted
 from marmita.training.estimators.fitting import (
     FEWEST_HELD_OUT,
-    RESIDUAL_FOLDS,
     Split,
     check_rounding,
     check_selectors,
@@ -46,6 +45,22 @@ CLOSE_TO_LINEAR = 0.02
 """The share by which an estimator may miss the score of the linear baseline: it may be that very model."""
 
 _NAME = re.compile("[a-z][a-z0-9_]{0,62}")
+
+
+@dataclass(frozen=True)
+class CardNotes:
+    """What the card of a packed estimator says beside its scores."""
+
+    name: str
+    seed: int
+    about: str
+    data: Data
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the training, beside the estimator's own parameters."""
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    cross_validation: dict[str, Any] = field(default_factory=dict)
+    must_beat_linear: bool = True
+    """Whether a linear model is a baseline that must be beaten. It is none if it was a candidate itself."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +108,24 @@ def pack(
     fitted = in_single_precision(copy.deepcopy(estimator)) if taken else _fit(estimator, X, split)
     task: Task = Classification(tuple(fitted.classes_.tolist())) if is_classifier else Regression()
     task.truths(split.train.target), task.truths(split.unseen.target)  # raise an error for an unknown class
-    compiled = _compile(estimator, fitted, split, task, seed)
+    recipe = getattr(fitted, "best_estimator_", estimator)  # a search takes long, and need not be repeated
+    compiled = compile_fitted(fitted, split, task, seed, lambda rows: residuals(recipe, rows, seed))
     if taken:
         check_rounding(estimator, fitted, compiled.split, compiled.spread)
-    candidate = _candidate(compiled, task, name=name, seed=seed, about=about, source=source, licence=licence)
+    data = Data(
+        source=source or "a notebook",
+        licence=licence or "not stated",
+        fingerprint=_fingerprint(compiled.split),
+        rows=len(compiled.split.train),
+        rows_held_out=len(compiled.split.unseen),
+    )
+    about = about or f"{type(fitted).__name__} of scikit-learn on {len(split.table.columns)} columns"
+    return pack_compiled(compiled, task, CardNotes(name, seed, about, data))
+
+
+def pack_compiled(compiled: Compiled, task: Task, notes: CardNotes) -> PackedTable:
+    """Pack what has passed the trial, and promote it if it passes the gate."""
+    candidate = _candidate(compiled, task, notes)
     try:
         packed = pack_candidate(candidate)
     except (NotTheSameError, UnreadableError) as error:
@@ -120,8 +149,10 @@ def _fit(estimator: Any, given: Any, split: Split) -> Any:
     return fit(estimator, split.table, split.train)
 
 
-def _compile(estimator: Any, fitted: Any, split: Split, task: Task, seed: int) -> Compiled:
-    """Convert a fitted estimator, and try it. `estimator` is the one to fit on other rows."""
+def compile_fitted(
+    fitted: Any, split: Split, task: Task, seed: int, out_of_fold: Callable[[Split], Doubles]
+) -> Compiled:
+    """Convert a fitted estimator, and try it. `out_of_fold` returns residuals of rows that a fit has not seen."""
     print("  compiling the estimator, and comparing the two")
     spread = task.spread(split.train.target)
     try:
@@ -135,7 +166,7 @@ def _compile(estimator: Any, fitted: Any, split: Split, task: Task, seed: int) -
     trial.require(Question("held-out rows", split.unseen.values))
     if not task.has_interval:
         return Compiled(fitted, split, content, compared, spread)
-    interval = _interval(estimator, fitted, split, seed)
+    interval = _interval(out_of_fold(split))
     interval.add_to(graph.graph, VALUE)
     return Compiled(fitted, split, to_bytes(graph), compared, spread, interval)
 
@@ -153,40 +184,30 @@ def _accepted(split: Split) -> Split:
     return replace(split, unseen=unseen)
 
 
-def _interval(estimator: Any, fitted: Any, split: Split, seed: int) -> ConformalInterval:
-    print(f"  fitting the interval on out-of-fold residuals, {RESIDUAL_FOLDS} folds")
+def _interval(found: Doubles) -> ConformalInterval:
+    print(f"  fitting the interval on {len(found)} out-of-fold residuals")
     try:
-        recipe = getattr(fitted, "best_estimator_", estimator)  # a search takes long, and need not be repeated
-        return conformal(residuals(recipe, split, seed))
-    except CannotPackError:
-        raise
+        return conformal(found)
     except ValueError as error:
         raise CannotPackError(Problem.ROWS, f"there are too few rows to learn from: {error}") from error
 
 
-def _candidate(
-    compiled: Compiled, task: Task, *, name: str, seed: int, about: str, source: str, licence: str
-) -> Candidate:
+def _candidate(compiled: Compiled, task: Task, notes: CardNotes) -> Candidate:
     split, outputs = compiled.split, compiled.outputs
     rows, unseen = split.table.encode(split.train.values), split.table.encode(split.unseen.values)
     truths, unseen_truths = task.truths(split.train.target), task.truths(split.unseen.target)
     print("  fitting the baselines")
     by_baseline = task.fit_baselines(split.table.columns, (rows, truths), (unseen, unseen_truths))
     scores = task.scores(unseen_truths, outputs)
+    compared = by_baseline if notes.must_beat_linear else {task.simplest: by_baseline[task.simplest]}
     print()
     print(report("on held-out rows", task.shown, {"this model": scores, **by_baseline}))
     return Candidate(
-        name=name,
-        about=about or f"{type(compiled.estimator).__name__} of scikit-learn on {len(split.table.columns)} columns",
-        seed=seed,
-        data=Data(
-            source=source or "a notebook",
-            licence=licence or "not stated",
-            fingerprint=_fingerprint(split),
-            rows=len(split.train),
-            rows_held_out=len(split.unseen),
-        ),
-        parameters=_parameters(compiled.estimator),
+        name=notes.name,
+        about=notes.about,
+        seed=notes.seed,
+        data=notes.data,
+        parameters={**_parameters(compiled.estimator), **notes.parameters},
         libraries=("scikit-learn", "skl2onnx", "onnx", "numpy", "pandas"),
         module="bentoml.sklearn",
         native=_native(compiled.estimator),
@@ -196,9 +217,9 @@ def _candidate(
         headline=make_headline(
             task.metric,
             scores,
-            by_baseline,
+            compared,
             higher_is_better=task.higher_is_better,
-            tolerance=CLOSE_TO_LINEAR,
+            tolerance=CLOSE_TO_LINEAR if notes.must_beat_linear else 0.0,
         ),
         held_out=HeldOut(
             rows=unseen,
@@ -206,8 +227,9 @@ def _candidate(
             score=lambda others: float(task.scores(unseen_truths, others)[task.metric]),
             scale=scale(compiled.estimator, outputs, compiled.spread),
         ),
-        scores=scores,
+        scores={**scores, **notes.scores},
         baselines=by_baseline,
+        cross_validation=notes.cross_validation,
         labels={"task": task.name, "framework": "scikit-learn"},
         compared=compiled.compared,
         flaw=_flaw(scores, by_baseline, task),
@@ -220,7 +242,7 @@ def _flaw(scores: Mapping[str, Any], by_baseline: Mapping[str, Mapping[str, Any]
     if (mine > simplest) if task.higher_is_better else (mine < simplest):
         return None
     mine, simplest = distinct_figures(mine, simplest)
-    return f"it is no better than the {task.simplest}: {task.metric} {mine} against {simplest}"
+    return f"nothing to learn here: it is no better than the {task.simplest}: {task.metric} {mine} against {simplest}"
 
 
 def _contract(split: Split, rows: Floats, task: Task) -> dict[str, Any]:

@@ -19,7 +19,7 @@ MAX_COLUMNS = 1_000
 MAX_CELLS = 50_000_000
 
 _BLOCK_CELLS = 500_000
-_MAX_BLOCK_ROWS = 20_000
+_MAX_BLOCK_ROWS = 5_000
 _DECODED_AT_ONCE = 2**20
 
 
@@ -70,7 +70,7 @@ class CsvFile:
         width = len(self.header)
         most = min(_MAX_BLOCK_ROWS, _BLOCK_CELLS // width + 1)
         lines: list[int] = []
-        rows: list[list[str]] = []
+        cells: list[str] = []
         count = 0
         with self._open() as text:
             records = self._records(text)
@@ -83,15 +83,15 @@ class CsvFile:
                         row=line,
                     )
                 lines.append(line)
-                rows.append(row)
-                if len(rows) == most:
+                cells += row  # keeping the rows, which are lists, would keep the garbage collector busy
+                if len(lines) == most:
                     count += most
                     _check_size(count, width)
-                    yield Block(lines, [*zip(*rows, strict=True)])
-                    lines, rows = [], []
-        _check_size(count + len(rows), width)
-        if rows:
-            yield Block(lines, [*zip(*rows, strict=True)])
+                    yield Block(lines, [cells[place::width] for place in range(width)])
+                    lines, cells = [], []
+        _check_size(count + len(lines), width)
+        if lines:
+            yield Block(lines, [cells[place::width] for place in range(width)])
         elif not count:
             raise CannotLearnError(TrainingErrorCode.NO_ROWS, "the file has no row but its header")
 
