@@ -19,7 +19,8 @@ def rows_of(text: str, *, ignore_extra: bool = False) -> CsvRows:
 
 
 def places(error: RequestError) -> list[Any]:
-    return [dict(one)["loc"] for one in error.detail]
+    assert isinstance(error.detail, list)
+    return [one["loc"] for one in error.detail]
 
 
 def test_columns_are_found_by_name_in_any_order() -> None:
