@@ -90,8 +90,8 @@ def test_the_example_of_a_wait_is_right() -> None:
     low, high = (float(number) for number in re.findall(r"between (0\.\d+) and (0\.\d+) milliseconds", guide.TEXT)[0])
     shared = VALUES["autoscaling"]["requestsInProgress"]["target"] / CONFIGURATION["Marmita"]["workers"]
 
-    assert "about ten milliseconds" in guide.TEXT
-    assert 8 < shared * low < shared * high < 12
+    assert "two or three milliseconds" in guide.TEXT
+    assert 1.5 < shared * low < shared * high < 3.5
 
 
 def test_the_room_that_records_take_is_what_it_says(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ from sklearn.preprocessing import OneHotEncoder
 import marmita
 from marmita.contract.columns import UNSEEN, columns_of, encoder
 from marmita.registry import champions
+from marmita.registry.card import distinct_figures
 from marmita.training.estimators.errors import CannotPackError, Problem
 from marmita.training.estimators.pack import pack
+from tests.messages import mentions
 from tests.training.estimators import sample
 from tests.training.estimators.sample import prepared
 
@@ -86,6 +88,7 @@ def test_each_column_is_described_in_the_contract(empty_store: Path) -> None:
         "example": described[sample.VISITS]["example"],
         "seen": [0, 19],
         "missing": 0.0,
+        "decimal": "",
     }
     assert described[sample.CITY]["categories"] == sorted({*frame[sample.CITY].dropna()})
     assert described[sample.CITY]["missing"] == pytest.approx(0.1, abs=0.05)
@@ -215,7 +218,7 @@ def test_what_learnt_nothing_is_kept_but_not_promoted(empty_store: Path) -> None
     found = pack(values(), frame, noise, name="noise")
 
     assert not found.promoted
-    assert found.card.verdict.reason.startswith("it is no better than the mean")
+    assert mentions(found.card.verdict.reason, "mean", *distinct_figures(found.card.headline.value))
     assert champions.champion("noise") is None
 
 
