@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from marmita.records.database.database import Database, default_url
 from marmita.records.operations import trainings
 from marmita.registry.packed_model import PackedModel
 from tests.e2e.server import ROOT, Server, environment, free_port, home, readiness, serve, until
+from tests.iris import MEASURES, SPECIES, iris
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -63,8 +65,13 @@ def running(own: Path, *command: str) -> Iterator["subprocess.Popen[bytes]"]:
                 one.kill()
 
 
-def trainer(own: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+def stand_in_trainer(own: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A trainer that learns nothing, in no time."""
     return running(own, "tests.shepherd.stand_in_trainer")
+
+
+def trainer(own: Path) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    return running(own, "marmita", "trainer")
 
 
 def order(server: Server, content: bytes = ROWS, **texts: str) -> httpx.Response:
@@ -75,6 +82,10 @@ def order(server: Server, content: bytes = ROWS, **texts: str) -> httpx.Response
 def look(server: Server, id: str) -> dict[str, Any]:
     found: dict[str, Any] = httpx.get(f"{server.url}/trainings/{id}", timeout=30).json()
     return found
+
+
+def has_ended(server: Server, id: str) -> bool:
+    return look(server, id)["state"] in ("done", "failed")
 
 
 def left_behind(own: Path) -> list[str]:
@@ -105,7 +116,7 @@ async def test_an_upload_becomes_a_model_that_answers(own_store: Path, server: S
     assert (waiting["state"], waiting["trainers"]) == ("queued", 0)
     assert "marmita trainer" in waiting["note"]
 
-    with trainer(own_store):
+    with stand_in_trainer(own_store):
         await until(lambda: bool(look(server, waiting["id"])["state"] == "done"))
         done = look(server, waiting["id"])
         asked = {"rows": [{"x": 1.0, "y": 2.0}]}
@@ -123,17 +134,52 @@ async def test_an_upload_becomes_a_model_that_answers(own_store: Path, server: S
     assert {"/trainings", "/trainings/{id}", "/train", "/predict"} <= document["paths"].keys()
 
 
-async def test_the_routes_of_mini_ml_trainer_answer_in_the_request(own_store: Path, server: Server) -> None:
-    file = ("churn.csv", ROWS, "text/csv")
+async def test_iris_is_learnt_from_an_upload(own_store: Path, server: Server) -> None:
+    flowers = [dict(zip(MEASURES, measures, strict=True)) for measures in ((5.1, 3.5, 1.4, 0.2), (6.3, 3.3, 6.0, 2.5))]
+    ordered = order(server, iris(), name="iris", target="variety", seconds="20")
+    broken = order(server, b"x,left\n1,a\n2\n")
     with trainer(own_store):
-        trained = httpx.post(
-            f"{server.url}/train", files={"dataset_file": file}, data={"target_column": "left"}, timeout=60
-        )
-        predicted = httpx.post(f"{server.url}/predict", files={"input_file": file}, timeout=60)
+        for one in (ordered, broken):
+            await until(partial(has_ended, server, one.json()["id"]), 120)
 
-    assert trained.status_code == predicted.status_code == 200
-    assert trained.json()["model_path"] == predicted.json()["model"]
-    assert len(predicted.json()["predictions"]) == 300
+    done, failed = look(server, ordered.json()["id"]), look(server, broken.json()["id"])
+    assert done["state"] == "done", done
+    assert done["progress"]["done"] > 0
+    assert done["card"]["verdict"]["promoted"]
+    assert done["card"]["held_out"]["accuracy"] > 0.85
+    answers = httpx.post(f"{server.url}/models/iris/predict", json={"rows": flowers}, timeout=30).json()
+    assert [answer["class"] for answer in answers] == ["Setosa", "Virginica"]
+    assert (failed["state"], failed["error"]["code"], failed["error"]["row"]) == ("failed", "ragged_row", 3)
+
+
+async def test_the_clients_of_mini_ml_trainer_go_on(own_store: Path, server: Server) -> None:
+    """What its README, its collection and its tests send."""
+    dataset, rows = ("iris.csv", iris(), "text/csv"), ("iris_predict.csv", iris(), "text/csv")
+    fields = {"target_column": "variety", "model_params": '{"n_estimators": 20, "max_depth": 5}', "columns_to_drop": ""}
+    with trainer(own_store):
+        trained = httpx.post(f"{server.url}/train", files={"dataset_file": dataset}, data=fields, timeout=60)
+        predicted = httpx.post(f"{server.url}/predict", files={"input_file": rows}, timeout=60).json()
+        as_value = {"target_column": "petal.width", "model_type": "RandomForestRegressor", "columns_to_drop": "variety"}
+        regressor = httpx.post(f"{server.url}/train", files={"dataset_file": dataset}, data=as_value, timeout=60)
+        values = httpx.post(
+            f"{server.url}/predict", files={"input_file": rows}, data={"columns_to_drop": '["variety"]'}, timeout=60
+        ).json()
+        unknown = {"target_column": "species"}
+        failed = httpx.post(f"{server.url}/train", files={"dataset_file": dataset}, data=unknown, timeout=60)
+
+    assert trained.status_code == 200, trained.text
+    assert trained.json()["metrics"].keys() == {"accuracy"}
+    assert trained.json()["metrics"]["accuracy"] > 0.75
+    assert predicted["model"] == trained.json()["model_path"]
+    right = [found == place // 50 for place, found in enumerate(predicted["predictions"])]
+    assert sum(right) > 135
+    assert set(predicted["labels"]) == set(SPECIES)
+    assert regressor.json()["metrics"].keys() == {"r2_score"}
+    assert values["model"] == regressor.json()["model_path"]
+    assert len(values["predictions"]) == 150
+    assert all(isinstance(value, float) for value in values["predictions"])
+    assert (failed.status_code, failed.json()["code"]) == (400, "training_failed")
+    assert "species" in failed.json()["detail"]
 
 
 async def test_others_are_answered_while_an_upload_comes_in(server: Server) -> None:
