@@ -13,7 +13,9 @@ from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import MaxAbsScaler, RobustScaler, StandardScaler
+from sklearn.utils.validation import check_is_fitted
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
@@ -43,7 +45,7 @@ def convert(
     """Return the graph of a fitted model, which may be changed. `scaling` is skl2onnx's option `div` of scalers."""
     found = [part for _, part in parts(model)]
     for part in found:
-        if isinstance(part, BOOSTING):
+        if isinstance(part, BOOSTING) and is_fitted(part):
             _round_thresholds_down(part)
     every: dict[Any, Any] = {type(part): {"div": scaling} for part in found if type(part) in _SCALERS}
     if options:
@@ -74,8 +76,19 @@ def in_single_precision(model: Any) -> Any:
     return model
 
 
+def is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True
+
+
 def parts(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a fitted model and all estimators that it consists of, each once, with the names of the steps to it."""
+    """Yield a model and all estimators that it consists of, each once, with the names of the steps to it.
+
+    Some of a fitted model's may be those that it was made with, which are not fitted.
+    """
     yield from _parts(model, "", set())
 
 
@@ -86,15 +99,10 @@ def _parts(model: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
     yield path, model
     attributes = vars(model)
     for name, value in attributes.items():
-        if name.startswith("_") or _fitted(name) & attributes.keys():  # what was given is replaced by what was fitted
+        if name.startswith("_") or f"{name}_" in attributes:  # what was given is replaced by what was fitted
             continue
         for label, part in _estimators(name, value):
             yield from _parts(part, f"{path}/{label}".removeprefix("/"), known)
-
-
-def _fitted(name: str) -> set[str]:
-    """Return the attributes that hold what is fitted of what was given."""
-    return {f"{name}_", "calibrated_classifiers_"} if name == "estimator" else {f"{name}_"}
 
 
 def _estimators(name: str, value: Any) -> Iterator[tuple[str, Any]]:

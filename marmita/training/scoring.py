@@ -100,4 +100,5 @@ def make_headline(
 
 def _by_bin(confidence: Doubles, values: Doubles) -> Doubles:
     place = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    return np.bincount(place, weights=values, minlength=CALIBRATION_BINS)
+    sums: Doubles = np.bincount(place, weights=values, minlength=CALIBRATION_BINS).astype(np.float64)
+    return sums

@@ -3,7 +3,8 @@
 skl2onnx has no type annotations: hence the `Any`.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from onnx import TensorProto
+from scipy.sparse import issparse
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxCast, OnnxClip, OnnxMul
 from skl2onnx.common._apply_operation import apply_cast, apply_concat, apply_reshape
 from skl2onnx.common.data_types import StringTensorType
@@ -19,7 +21,6 @@ from skl2onnx.operator_converters.decision_tree import (
     convert_sklearn_decision_tree_classifier,
     convert_sklearn_decision_tree_regressor,
 )
-from skl2onnx.operator_converters.ordinal_encoder import convert_sklearn_ordinal_encoder
 from skl2onnx.operator_converters.random_forest import (
     convert_sklearn_random_forest_classifier,
     convert_sklearn_random_forest_regressor_converter,
@@ -31,8 +32,10 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.preprocessing import MinMaxScaler, OrdinalEncoder
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from marmita.contract.columns import UNSEEN_WORD
 
 Converter = Callable[[Any, Any, Any], None]
 """A function that adds an estimator's nodes to a graph. It takes the scope, the operator and the container."""
@@ -62,15 +65,16 @@ def convert_min_max_scaler(scope: Any, operator: Any, container: Any) -> None:
 
 
 def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Give a gap among words the number that the estimator gives it, which may be NaN."""
+    """Give a gap the number that the estimator gives it, which may be NaN."""
     encoder = operator.raw_operator
-    if not all(isinstance(each.type, StringTensorType) for each in operator.inputs):
-        convert_sklearn_ordinal_encoder(scope, operator, container)
-        return
     known = encoder.handle_unknown == "use_encoded_value"
+    unseen = float(encoder.unknown_value) if known else -1.0
     columns = []
-    for place, name in enumerate(_columns(scope, operator, container)):
-        encoded, column = (scope.get_unique_variable_name(f"ordinal_{kind}") for kind in ("encoded", "column"))
+    for place, (name, is_word) in enumerate(_columns(scope, operator, container)):
+        categories = encoder.categories_[place]
+        codes = _encoded(encoder, place, categories)[:, place]
+        keyed = _keyed(categories, is_word)
+        encoded, column = _names(scope, "ordinal", "encoded", "column")
         container.add_node(
             "LabelEncoder",
             name,
@@ -78,40 +82,156 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
             op_domain="ai.onnx.ml",
             op_version=2,
             name=scope.get_unique_operator_name("LabelEncoder"),
-            keys_strings=[GAP if is_gap(word) else str(word) for word in encoder.categories_[place]],
-            values_floats=_codes(encoder, place).tolist(),
-            default_float=float(encoder.unknown_value) if known else -1.0,
+            values_floats=codes[keyed].tolist(),
+            default_float=unseen,
+            **_keys(categories[keyed], is_word),
         )
+        if not keyed.all():
+            encoded = _with_gap(scope, container, name, encoded, codes[~keyed])
         apply_reshape(scope, encoded, column, container, desired_shape=(-1, 1))
         columns.append(column)
-    joined = scope.get_unique_variable_name("ordinal_joined")
+    _join(scope, operator, container, columns)
+
+
+def _with_gap(scope: Any, container: Any, name: str, encoded: str, code: Any) -> str:
+    is_gap, constant, whole = _names(scope, "ordinal", "is_gap", "gap", "whole")
+    container.add_initializer(constant, TensorProto.FLOAT, [1], code)
+    container.add_node("IsNaN", name, is_gap)
+    container.add_node("Where", [is_gap, constant, encoded], whole)
+    return whole
+
+
+def convert_one_hot_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Compare numbers with their categories as they are: 2.5 is no 2, and a gap may be a category.
+
+    Words of which the rare ones share an indicator are looked up in a table, as unseen words may share it, too.
+    """
+    encoder = operator.raw_operator
+    columns = []
+    for place, (name, is_word) in enumerate(_columns(scope, operator, container)):
+        categories = encoder.categories_[place]
+        if encoder._infrequent_enabled and encoder.infrequent_categories_[place] is not None:
+            columns.append(_looked_up(scope, container, name, encoder, place, is_word))
+            continue
+        drops = encoder.drop_idx_ is not None and encoder.drop_idx_[place] is not None
+        kept = np.delete(categories, encoder.drop_idx_[place]) if drops else categories
+        if len(kept):
+            columns.append((_indicators_of_words if is_word else _indicators_of_numbers)(scope, container, name, kept))
+    _join(scope, operator, container, columns)
+
+
+def _indicators_of_words(scope: Any, container: Any, name: str, categories: Any) -> str:
+    indicators, column = _names(scope, "one_hot", "indicators", "column")
+    container.add_node(
+        "OneHotEncoder",
+        name,
+        indicators,
+        op_domain="ai.onnx.ml",
+        name=scope.get_unique_operator_name("OneHotEncoder"),
+        cats_strings=_words(categories),
+        zeros=1,  # an unseen word must not cost the rest of its batch an answer
+    )
+    apply_reshape(scope, indicators, column, container, desired_shape=(-1, len(categories)))
+    return column
+
+
+def _indicators_of_numbers(scope: Any, container: Any, name: str, categories: Any) -> str:
+    numbers = np.array(_floats(categories), dtype=np.float32)
+    known = numbers[~np.isnan(numbers)]
+    constant, equal, indicators, column = _names(scope, "one_hot", "known", "equal", "indicators", "column")
+    container.add_initializer(constant, TensorProto.FLOAT, [1, len(known)], known)
+    container.add_node("Equal", [name, constant], equal)
+    found = [equal]
+    if len(known) < len(numbers):  # scikit-learn puts a gap last
+        found += _names(scope, "one_hot", "is_gap")
+        container.add_node("IsNaN", name, found[-1])
+    apply_concat(scope, found, indicators, container, axis=1)
+    apply_cast(scope, indicators, column, container, to=TensorProto.FLOAT)
+    return column
+
+
+def _looked_up(scope: Any, container: Any, name: str, encoder: Any, place: int, is_word: bool) -> str:
+    """Return the indicators of a column, each category's from a table. Its last line is that of unseen categories."""
+    categories = encoder.categories_[place]
+    keyed = _keyed(categories, is_word)
+    if not keyed.all():
+        raise NotImplementedError("OneHotEncoder has rare categories among numbers with gaps")
+    unseen = UNSEEN_WORD if is_word else float(np.max(categories)) + 1
+    asked = [*categories] if encoder.handle_unknown == "error" else [*categories, unseen]
+    start = sum(encoder._n_features_outs[:place])
+    table = _encoded(encoder, place, asked)[:, start : start + encoder._n_features_outs[place]]
+    if len(table) == len(categories):
+        table = np.vstack([table, np.zeros_like(table[:1])])
+    index, constant, rows, column = _names(scope, "one_hot", "index", "table", "rows", "column")
+    container.add_node(
+        "LabelEncoder",
+        name,
+        index,
+        op_domain="ai.onnx.ml",
+        op_version=2,
+        name=scope.get_unique_operator_name("LabelEncoder"),
+        values_int64s=list(range(len(categories))),
+        default_int64=len(categories),
+        **_keys(categories, is_word),
+    )
+    container.add_initializer(constant, TensorProto.FLOAT, table.shape, table.ravel())
+    container.add_node("Gather", [constant, index], rows, axis=0)
+    apply_reshape(scope, rows, column, container, desired_shape=(-1, table.shape[1]))
+    return column
+
+
+def _columns(scope: Any, operator: Any, container: Any) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each column of an encoder, as a tensor with one column, and whether it has words."""
+    for variable in operator.inputs:
+        is_word = isinstance(variable.type, StringTensorType)
+        for place in range(width := variable.get_second_dimension()):
+            if width == 1:
+                yield variable.full_name, is_word
+                continue
+            index, column = _names(scope, "encoder", "index", "column")
+            container.add_initializer(index, TensorProto.INT64, [1], [place])
+            container.add_node("Gather", [variable.full_name, index], column, axis=1)
+            yield column, is_word
+
+
+def _join(scope: Any, operator: Any, container: Any, columns: list[str]) -> None:
+    (joined,) = _names(scope, "encoder", "joined")
     apply_concat(scope, columns, joined, container, axis=1)
-    kind = TensorProto.FLOAT if np.issubdtype(encoder.dtype, np.floating) else TensorProto.INT64
+    kind = TensorProto.INT64 if np.issubdtype(operator.raw_operator.dtype, np.integer) else TensorProto.FLOAT
     apply_cast(scope, joined, operator.output_full_names, container, to=kind)
 
 
-def _columns(scope: Any, operator: Any, container: Any) -> list[str]:
-    """Return the names of the encoder's columns, each of a tensor with one column."""
-    names = []
-    for variable in operator.inputs:
-        for place in range(width := variable.get_second_dimension()):
-            if width == 1:
-                names.append(variable.full_name)
-                continue
-            index, column = (scope.get_unique_variable_name(f"ordinal_{kind}") for kind in ("index", "word"))
-            container.add_initializer(index, TensorProto.INT64, [1], [place])
-            container.add_node("Gather", [variable.full_name, index], column, axis=1)
-            names.append(column)
-    return names
+def _encoded(encoder: Any, place: int, asked: Sequence[Any]) -> npt.NDArray[np.float64]:
+    """Return what an encoder makes of values of one column. The other columns have their first category."""
+    rows = np.empty((len(asked), len(encoder.categories_)), dtype=object)
+    for column, known in enumerate(encoder.categories_):
+        rows[:, column] = known[0] if column != place else asked
+    names = getattr(encoder, "feature_names_in_", None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of an unseen word
+        found = encoder.transform(rows if names is None else pd.DataFrame(rows, columns=names, dtype=object))
+    return np.asarray(found.toarray() if issparse(found) else found, dtype=np.float64)
 
 
-def _codes(encoder: Any, place: int) -> npt.NDArray[np.float64]:
-    """Return the number of each category of one column."""
-    categories = encoder.categories_
-    asked = np.empty((len(categories[place]), len(categories)), dtype=object)
-    for column, known in enumerate(categories):
-        asked[:, column] = known[0] if column != place else known
-    return np.asarray(encoder.transform(asked)[:, place], dtype=np.float64)
+def _keyed(categories: Any, is_word: bool) -> npt.NDArray[np.bool_]:
+    """Return the mask of the categories that can be looked up: no number is equal to NaN."""
+    return np.array([is_word or not is_gap(one) for one in categories], dtype=np.bool_)
+
+
+def _keys(categories: Any, is_word: bool) -> dict[str, Any]:
+    return {"keys_strings": _words(categories)} if is_word else {"keys_floats": _floats(categories)}
+
+
+def _words(categories: Any) -> list[str]:
+    return [GAP if is_gap(word) else str(word) for word in categories]
+
+
+def _floats(categories: Any) -> list[float]:
+    return [float(one) for one in categories]
+
+
+def _names(scope: Any, prefix: str, *kinds: str) -> list[str]:
+    return [scope.get_unique_variable_name(f"{prefix}_{kind}") for kind in kinds]
 
 
 def with_gaps(converter: Converter) -> Converter:
@@ -158,6 +278,7 @@ CONVERTERS: dict[type, Converter] = {
     ExtraTreesRegressor: with_gaps(convert_sklearn_random_forest_regressor_converter),
     HistGradientBoostingRegressor: with_link(convert_sklearn_random_forest_regressor_converter),
     MinMaxScaler: convert_min_max_scaler,
+    OneHotEncoder: convert_one_hot_encoder,
     OrdinalEncoder: convert_ordinal_encoder,
     RandomForestClassifier: with_gaps(convert_sklearn_random_forest_classifier),
     RandomForestRegressor: with_gaps(convert_sklearn_random_forest_regressor_converter),

@@ -10,14 +10,19 @@ from sklearn.ensemble import VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, TargetEncoder
 
 from marmita.training.conversion import BOOSTING, parts
+from marmita.training.estimators.graph import SINGLE
 
 CONVERTED = (
     "Steps that can be compiled are scalers, SimpleImputer, OneHotEncoder, OrdinalEncoder, ColumnTransformer, and of "
     "models the linear ones, trees, forests, boosting, MLP, votes and stacks"
 )
+
+
+LONGEST_ERROR = 200
+"""The most characters of a converter's error that are told."""
 
 
 class Fault(NamedTuple):
@@ -53,10 +58,6 @@ FAULTS = (
         "use OneHotEncoder or OrdinalEncoder",
     ),
     Fault(
-        lambda part: isinstance(part, OneHotEncoder) and (part.max_categories or part.min_frequency),
-        "leave out max_categories and min_frequency, or use OrdinalEncoder",
-    ),
-    Fault(
         lambda part: isinstance(part, TransformedTargetRegressor),
         "transform the target before packing, and the answers after serving",
     ),
@@ -69,32 +70,34 @@ FAULTS = (
 
 def explain(model: Any) -> str:
     """Return what is known about a fitted model that answers otherwise once it is compiled."""
-    for path, part in parts(model):
-        for fault in FAULTS:
-            if fault.applies(part):
-                return f"The step {_name(path, part)} is known for it: {fault.instead}"
-    steps = [_name(path, part) for path, part in _transformers(model)]
-    if steps:
+    if known := next(_faulty(model), None):
+        return f"The step {known[0]} is known for it: {known[1].instead}"
+    if steps := [_name(path, part) for path, part in _transformers(model)]:
         return f"Try it without the steps before the model, one after the other: {', '.join(steps)}"
     return CONVERTED
 
 
 def unconverted(model: Any, error: Exception) -> str:
     """Return which step of a fitted model can't be converted, and what to do."""
-    text = f"{type(error).__name__}: {error}"
-    faulty = [(path, part, fault) for path, part in parts(model) for fault in FAULTS if fault.applies(part)]
-    named = [(path, part) for path, part in parts(model) if type(part).__name__ in text]
-    if faulty:
-        path, part, fault = faulty[0]
-        return f"the step {_name(path, part)} can't be compiled: {fault.instead}"
-    if named:
-        path, part = named[-1]
-        return f"the step {_name(path, part)} can't be compiled ({_short(text)}). {CONVERTED}"
-    return f"the estimator can't be compiled ({_short(text)}). {CONVERTED}"
+    if known := next(_faulty(model), None):
+        return f"the step {known[0]} can't be compiled: {known[1].instead}"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    named = [_name(path, part) for path, part in _steps(model) if type(part).__name__ in text]
+    what = f"the step {named[-1]}" if named else "the estimator"
+    return f"{what} can't be compiled ({text[:LONGEST_ERROR]}). {CONVERTED}"
+
+
+def _steps(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the steps that were given, without those that were added."""
+    return ((path, part) for path, part in parts(model) if not path.endswith(SINGLE))
+
+
+def _faulty(model: Any) -> Iterator[tuple[str, Fault]]:
+    return ((_name(path, part), fault) for path, part in _steps(model) for fault in FAULTS if fault.applies(part))
 
 
 def _transformers(model: Any) -> Iterator[tuple[str, Any]]:
-    for path, part in parts(model):
+    for path, part in _steps(model):
         whole = isinstance(part, Pipeline | ColumnTransformer | FeatureUnion) or not hasattr(part, "transform")
         if not whole and not is_classifier(part) and not is_regressor(part):
             yield path, part
@@ -103,7 +106,3 @@ def _transformers(model: Any) -> Iterator[tuple[str, Any]]:
 def _name(path: str, part: Any) -> str:
     kind = type(part).__name__
     return kind if path in ("", kind) else f"{path} ({kind})"
-
-
-def _short(text: str) -> str:
-    return " ".join(text.split())[:200]

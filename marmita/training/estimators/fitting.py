@@ -9,9 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
-from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import KFold
-from sklearn.utils.validation import check_is_fitted
 
 from marmita.training.conversion import in_single_precision, parts
 from marmita.training.estimators.errors import CannotPackError, Problem
@@ -72,8 +70,8 @@ class Split:
         if len(given) < FEWEST_ROWS or len(unseen) < FEWEST_HELD_OUT:
             raise CannotPackError(
                 Problem.ROWS,
-                f"there are {len(given)} rows, of which {len(unseen)} are held out: it takes {FEWEST_ROWS}, and "
-                f"{FEWEST_HELD_OUT} of them held out, to score a model",
+                f"X has {len(given)} rows, and {len(unseen)} rows are held out, equal ones together: it takes "
+                f"{FEWEST_ROWS} and {FEWEST_HELD_OUT} to score a model",
             )
         check_varies(train.target.values, classifies=classifies)
         return cls(table.learn(train.values), train, unseen)
@@ -86,14 +84,6 @@ def fit(estimator: Any, table: Table, rows: Rows) -> Any:
     except Exception as error:  # an estimator may raise anything
         raise CannotPackError(Problem.FIT, f"the estimator can't be fitted on these rows: {error}") from error
     return in_single_precision(fresh)
-
-
-def is_fitted(estimator: Any) -> bool:
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        return False
-    return True
 
 
 def check_selectors(estimator: Any, given: Any, split: Split) -> None:

@@ -42,11 +42,14 @@ class Native:
     """What stands for a missing word: NaN, None or an empty word."""
 
     def series(self, kind: Kind, values: npt.NDArray[Any]) -> "pd.Series[Any]":
+        """Return the values of a column as the estimator takes them. Whole numbers with gaps are no integers."""
         if kind is Kind.CATEGORY:
-            words = np.where(pd.isna(values), self.gap, values)
-            return pd.Series(words, dtype=self._dtype_for(words))
-        exact = self.dtype != np.float64 and not np.isnan(values).any()
-        return pd.Series(values.astype(self.dtype) if exact else values)
+            values = np.where(pd.isna(values), self.gap, values)
+            dtype = self._dtype_for(values)
+        else:
+            dtype = np.float64 if np.isnan(values).any() else self.dtype
+        series: pd.Series[Any] = pd.Series(values, dtype=dtype)
+        return series
 
     def _dtype_for(self, words: npt.NDArray[Any]) -> Any:
         """Return the column's own dtype. One of pandas' categories can't hold other words."""
@@ -218,12 +221,14 @@ def _numbers(column: Column, values: "pd.Series[Any]") -> Doubles:
         _reject(column, values, wrong, "is infinite, or beyond what single precision holds")
     if column.kind is not Kind.NUMBER and np.any(wrong := ~np.isnan(exact) & (exact != np.round(exact))):
         _reject(column, values, wrong, "is no whole number, as the others are")
+    if column.kind is Kind.INTEGER and np.any(rounded[~np.isnan(exact)] != exact[~np.isnan(exact)]):
+        print(f"  the column {column.name} has more than seven digits, and is rounded to single precision")
     return rounded.astype(np.float64)
 
 
 def _words(column: Column, values: "pd.Series[Any]") -> npt.NDArray[Any]:
-    words = values.to_numpy(dtype=object, na_value=None)
-    gaps = pd.isna(words) | (words == "")
+    words = values.astype(object).to_numpy()
+    gaps = np.array([missing or word == "" for missing, word in zip(values.isna(), words, strict=True)])
     found = np.array([None if gap else str(word) for gap, word in zip(gaps, words, strict=True)], dtype=object)
     if np.any(wrong := np.array([word is not None and not _is_word(word) for word in found])):
         _reject(column, values, wrong, f"is no category: it has more than {MAX_WORD} characters, or invalid ones")
@@ -293,7 +298,8 @@ def plain(kind: Kind, value: float) -> Cell:
 def _encode(column: Column, values: npt.NDArray[Any]) -> Doubles:
     if column.kind is not Kind.CATEGORY:
         return values
-    places: Doubles = pd.Index(column.categories, dtype=object).get_indexer(values).astype(np.float64)
+    known = pd.Index(column.categories, dtype=object)
+    places: Doubles = known.get_indexer(pd.Index(values, dtype=object)).astype(np.float64)
     places[pd.isna(values)] = np.nan
     return places
 

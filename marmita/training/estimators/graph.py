@@ -20,18 +20,19 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, TargetEncoder
+from sklearn.preprocessing import FunctionTransformer, TargetEncoder
 
 from marmita.contract.columns import UNSEEN_WORD, Column, Kind
-from marmita.training.conversion import BOOSTING, convert, parts
+from marmita.training.conversion import BOOSTING, convert, is_fitted, parts
 from marmita.training.estimators.converters import CONVERTERS, GAP, is_gap
 
 PROBABILITIES, VALUE = "probabilities", "value"
 
-_FEATURES = "features"
+_FEATURES, _WORDS = "features", "words"
 _FIRST = 2
 """The place of the first category in a column's vocabulary, after the gap and the unseen word."""
-_SINGLE = "single_precision"
+SINGLE = "single_precision"
+"""The name of the step that rounds to single precision."""
 
 Inputs = list[tuple[str, Any]]
 """The names and types of a graph's inputs."""
@@ -43,8 +44,10 @@ def rounding(estimator: Any) -> Any:
     Boosting compares in double precision. A value next to a threshold would else go down another branch in the graph.
     """
     for _, part in list(parts(estimator)):
-        if isinstance(part, Pipeline) and len(part.steps) > 1 and _boosts(part.steps[-1][1]):
-            part.steps.insert(-1, (_SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
+        if not isinstance(part, Pipeline) or SINGLE in dict(part.steps):
+            continue
+        if len(part.steps) > 1 and _boosts(part.steps[-1][1]):
+            part.steps.insert(-1, (SINGLE, FunctionTransformer(methodcaller("astype", np.float32))))
     return estimator
 
 
@@ -73,18 +76,17 @@ def _boosts(estimator: Any) -> bool:
 def _convertible(fitted: Any) -> Any:
     """Return a copy of a fitted estimator in the form that skl2onnx converts to the same answers."""
     model = copy.deepcopy(fitted)
-    for _, part in list(parts(model)):
+    for part in [part for _, part in parts(model) if is_fitted(part)]:
         match part:
             case Pipeline():
-                part.steps = [(name, step) for name, step in part.steps if name != _SINGLE]
+                part.steps = [
+                    (name, step) for name, step in part.steps if name != SINGLE and step not in (None, "passthrough")
+                ]
             case ColumnTransformer():
                 part.transformers_ = [(name, step, _places(part, chosen)) for name, step, chosen in part.transformers_]
             case VotingClassifier() | VotingRegressor():
                 part.flatten_transform = False
                 part.weights = None if part.weights is None else np.asarray(part.weights, dtype=np.float64)
-            case OneHotEncoder():
-                part.handle_unknown = "ignore"  # an unseen word must not cost the rest of its batch an answer
-                part.categories_ = [_without_gaps(words) for words in part.categories_]
             case TargetEncoder():
                 part.categories_ = [_without_gaps(words) for words in part.categories_]
             case SimpleImputer() if part.statistics_.dtype == object and is_gap(part.missing_values):
@@ -122,7 +124,7 @@ def _inputs(model: Any, columns: Sequence[Column]) -> Inputs:
     if len(kinds) == 1 and not chooses:
         words = kinds.pop()
         return [
-            ("words" if words else _FEATURES, (StringTensorType if words else FloatTensorType)([None, len(columns)]))
+            (_WORDS if words else _FEATURES, (StringTensorType if words else FloatTensorType)([None, len(columns)]))
         ]
     return [
         (f"column_{place}", (StringTensorType if column.kind is Kind.CATEGORY else FloatTensorType)([None, 1]))
@@ -149,11 +151,11 @@ def _decode(graph: onnx.GraphProto, columns: Sequence[Column], inputs: Inputs) -
     words = [place for place, column in enumerate(columns) if column.kind is Kind.CATEGORY]
     nodes = _decode_words(graph, columns, words) if words else []
     for place, (name, _) in enumerate(inputs):
-        if name not in given or len(inputs) == 1:  # one input of words is decoded as a whole
+        if name not in given or name == _WORDS:  # that is decoded as a whole
             continue
         is_word = place in words
         index = _constant(graph, f"decode_place_{place}", np.array([words.index(place) if is_word else place]))
-        nodes.append(helper.make_node("Gather", ["words" if is_word else _FEATURES, index], [name], axis=1))
+        nodes.append(helper.make_node("Gather", [_WORDS if is_word else _FEATURES, index], [name], axis=1))
     for node in reversed(nodes):
         graph.node.insert(0, node)
     del graph.input[:]
@@ -176,7 +178,7 @@ def _decode_words(graph: onnx.GraphProto, columns: Sequence[Column], words: Sequ
         for name, number in (("zero", 0), ("unseen", -1), ("gap", -_FIRST))
     )
     texts = _constant(graph, "decode_vocabulary", np.array(vocabulary, dtype=object))
-    steps = [
+    steps: list[tuple[str, list[str], str, dict[str, Any]]] = [
         ("Gather", [_FEATURES, chosen], "decode_places", {"axis": 1}),
         ("Less", ["decode_places", zero], "decode_below", {}),
         ("Not", ["decode_below"], "decode_not_below", {}),
@@ -187,7 +189,7 @@ def _decode_words(graph: onnx.GraphProto, columns: Sequence[Column], words: Sequ
         ("Where", ["decode_is_gap", gap, "decode_known"], "decode_all", {}),
         ("Cast", ["decode_all"], "decode_whole", {"to": TensorProto.INT64}),
         ("Add", ["decode_whole", first], "decode_index", {}),
-        ("Gather", [texts, "decode_index"], "words", {"axis": 0}),
+        ("Gather", [texts, "decode_index"], _WORDS, {"axis": 0}),
     ]
     return [helper.make_node(kind, names, [output], **attributes) for kind, names, output, attributes in steps]
 

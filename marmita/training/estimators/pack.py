@@ -17,7 +17,7 @@ from marmita import discovery
 from marmita.contract.columns import Column, Floats, Kind
 from marmita.registry.card import Data, distinct_figures
 from marmita.training.conformal import ConformalInterval, conformal
-from marmita.training.conversion import in_single_precision, to_bytes
+from marmita.training.conversion import in_single_precision, is_fitted, to_bytes
 from marmita.training.estimators.errors import CannotPackError, Problem
 from marmita.training.estimators.faults import unconverted
 from marmita.training.estimators.fitting import (
@@ -26,7 +26,6 @@ from marmita.training.estimators.fitting import (
     check_rounding,
     check_selectors,
     fit,
-    is_fitted,
     residuals,
 )
 from marmita.training.estimators.frame import plain
@@ -109,7 +108,8 @@ def pack(
     fitted = in_single_precision(copy.deepcopy(estimator)) if taken else _fit(estimator, X, split)
     task: Task = Classification(tuple(fitted.classes_.tolist())) if is_classifier else Regression()
     task.truths(split.train.target), task.truths(split.unseen.target)  # raise an error for an unknown class
-    compiled = compile_fitted(fitted, split, task, seed, lambda rows: residuals(estimator, rows, seed))
+    recipe = getattr(fitted, "best_estimator_", estimator)  # a search takes long, and need not be repeated
+    compiled = compile_fitted(fitted, split, task, seed, lambda rows: residuals(recipe, rows, seed))
     if taken:
         check_rounding(estimator, fitted, compiled.split, compiled.spread)
     data = Data(
@@ -242,7 +242,8 @@ def _flaw(scores: Mapping[str, Any], by_baseline: Mapping[str, Mapping[str, Any]
     if (mine > simplest) if task.higher_is_better else (mine < simplest):
         return None
     mine, simplest = distinct_figures(mine, simplest)
-    return f"nothing to learn here: it is no better than the {task.simplest}: {task.metric} {mine} against {simplest}"
+    figures = f"{task.metric} {mine} against {simplest}"
+    return f"it is no better than the {task.simplest}: {figures}. There is nothing to learn here"
 
 
 def _contract(split: Split, rows: Floats, task: Task) -> dict[str, Any]:
@@ -255,6 +256,8 @@ def _feature(column: Column, values: npt.NDArray[np.float32]) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     described = {key: value for key, value in vars(column).items() if key in Column.__dataclass_fields__}
     described["kind"] = column.kind.value
+    if not column.decimal:
+        del described["decimal"]
     if column.kind is Kind.CATEGORY:
         described["categories"] = list(column.categories)
     else:

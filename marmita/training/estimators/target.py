@@ -97,10 +97,9 @@ def classifies(estimator: Any) -> bool:
 def _series(given: Any, what: str) -> "pd.Series[Any]":
     if isinstance(given, pd.DataFrame) and given.shape[1] == 1:
         return given.iloc[:, 0]
-    series = given if isinstance(given, pd.Series) else np.asarray(given)
-    if series.ndim != 1:
-        raise CannotPackError(Problem.TARGET, f"{what} must have one dimension: it has the shape {series.shape}")
-    return pd.Series(series)
+    if isinstance(given, np.ndarray | pd.DataFrame) and given.ndim != 1:
+        raise CannotPackError(Problem.TARGET, f"{what} must have one dimension: it has the shape {given.shape}")
+    return pd.Series(given)
 
 
 def _is_shuffled(rows: "pd.Index[Any]", truths: "pd.Index[Any]") -> bool:

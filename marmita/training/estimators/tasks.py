@@ -74,11 +74,11 @@ class Task(ABC):
     ) -> dict[str, dict[str, Any]]:
         """Return the scores of the baselines on held-out rows."""
         return {
-            name: self.scores(unseen[1], self._widened(baseline.fit(*train), unseen[0]))
+            name: self.scores(unseen[1], self.predict(baseline.fit(*train), unseen[0]))
             for name, baseline in self.baselines(columns).items()
         }
 
-    def _widened(self, baseline: Any, rows: Floats) -> Doubles:
+    def predict(self, baseline: Any, rows: Floats) -> Doubles:
         return answer(baseline, rows)
 
 
@@ -125,7 +125,7 @@ class Classification(Task):
     def baselines(self, columns: Sequence[Column]) -> Mapping[str, Any]:
         return baselines.classifiers(columns)
 
-    def _widened(self, baseline: Any, rows: Floats) -> Doubles:
+    def predict(self, baseline: Any, rows: Floats) -> Doubles:
         """Return the probabilities of all classes: a baseline knows those of the training rows only."""
         widened = np.zeros((len(rows), self.width))
         widened[:, baseline.classes_] = answer(baseline, rows)
