@@ -45,7 +45,7 @@ def convert(
     """Return the graph of a fitted model, which may be changed. `scaling` is skl2onnx's option `div` of scalers."""
     found = [part for _, part in parts(model)]
     for part in found:
-        if isinstance(part, BOOSTING):
+        if isinstance(part, BOOSTING) and is_fitted(part):
             _round_thresholds_down(part)
     every: dict[Any, Any] = {type(part): {"div": scaling} for part in found if type(part) in _SCALERS}
     if options:
@@ -99,15 +99,10 @@ def _parts(model: Any, path: str, known: set[int]) -> Iterator[tuple[str, Any]]:
     yield path, model
     attributes = vars(model)
     for name, value in attributes.items():
-        if name.startswith("_") or _fitted(name) & attributes.keys():  # what was given is replaced by what was fitted
+        if name.startswith("_") or f"{name}_" in attributes:  # what was given is replaced by what was fitted
             continue
         for label, part in _estimators(name, value):
             yield from _parts(part, f"{path}/{label}".removeprefix("/"), known)
-
-
-def _fitted(name: str) -> set[str]:
-    """Return the attributes that hold what is fitted of what was given."""
-    return {f"{name}_", "calibrated_classifiers_"} if name == "estimator" else {f"{name}_"}
 
 
 def _estimators(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -242,7 +242,8 @@ def _flaw(scores: Mapping[str, Any], by_baseline: Mapping[str, Mapping[str, Any]
     if (mine > simplest) if task.higher_is_better else (mine < simplest):
         return None
     mine, simplest = distinct_figures(mine, simplest)
-    return f"nothing to learn here: it is no better than the {task.simplest}: {task.metric} {mine} against {simplest}"
+    figures = f"{task.metric} {mine} against {simplest}"
+    return f"it is no better than the {task.simplest}: {figures}. There is nothing to learn here"
 
 
 def _contract(split: Split, rows: Floats, task: Task) -> dict[str, Any]:
@@ -255,6 +256,8 @@ def _feature(column: Column, values: npt.NDArray[np.float32]) -> dict[str, Any]:
     known = values[~np.isnan(values)]
     described = {key: value for key, value in vars(column).items() if key in Column.__dataclass_fields__}
     described["kind"] = column.kind.value
+    if not column.decimal:
+        del described["decimal"]
     if column.kind is Kind.CATEGORY:
         described["categories"] = list(column.categories)
     else:
