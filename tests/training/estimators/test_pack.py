@@ -88,7 +88,6 @@ def test_each_column_is_described_in_the_contract(empty_store: Path) -> None:
         "example": described[sample.VISITS]["example"],
         "seen": [0, 19],
         "missing": 0.0,
-        "decimal": "",
     }
     assert described[sample.CITY]["categories"] == sorted({*frame[sample.CITY].dropna()})
     assert described[sample.CITY]["missing"] == pytest.approx(0.1, abs=0.05)
