@@ -228,9 +228,10 @@ def trainings_dataset(own: Path) -> str:
 
 
 async def test_a_training_outlives_the_worker_that_waits_for_it(own_store: Path, server: Server) -> None:
-    form = {"files": {"dataset_file": ("churn.csv", ROWS, "text/csv")}, "data": {"target_column": "left"}}
+    files = {"dataset_file": ("churn.csv", ROWS, "text/csv")}
     async with httpx.AsyncClient(timeout=60) as client:
-        waiting = asyncio.create_task(client.post(f"{server.url}/train", **form))
+        request = client.post(f"{server.url}/train", files=files, data={"target_column": "left"})
+        waiting = asyncio.create_task(request)
         await until(lambda: len(newest(server)) == 1, 20)
         for worker in server.workers("Marmita"):
             worker.kill()
