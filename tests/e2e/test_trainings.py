@@ -227,6 +227,27 @@ def trainings_dataset(own: Path) -> str:
     return newest.dataset
 
 
+async def test_a_training_outlives_the_worker_that_waits_for_it(own_store: Path, server: Server) -> None:
+    files = {"dataset_file": ("churn.csv", ROWS, "text/csv")}
+    async with httpx.AsyncClient(timeout=60) as client:
+        request = client.post(f"{server.url}/train", files=files, data={"target_column": "left"})
+        waiting = asyncio.create_task(request)
+        await until(lambda: len(newest(server)) == 1, 20)
+        for worker in server.workers("Marmita"):
+            worker.kill()
+        with pytest.raises(httpx.TransportError):
+            await waiting
+    await until(lambda: readiness(server) == 200, 60)
+
+    with stand_in_trainer(own_store):
+        await until(lambda: newest(server)[0]["state"] == "done")
+
+
+def newest(server: Server) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = httpx.get(f"{server.url}/trainings", timeout=30).json()["trainings"]
+    return found
+
+
 def test_a_disk_that_is_full_is_told_and_leaves_nothing(own_store: Path, server: Server) -> None:
     for worker in server.workers("Marmita"):
         worker.rlimit(psutil.RLIMIT_FSIZE, (2 * MB, 2 * MB))
