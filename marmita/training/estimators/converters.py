@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from onnx import TensorProto
-from scipy.sparse import issparse
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxCast, OnnxClip, OnnxMul
-from skl2onnx.common._apply_operation import apply_cast, apply_concat, apply_reshape
 from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.operator_converters.common import concatenate_variables
 from skl2onnx.operator_converters.decision_tree import (
@@ -45,6 +43,9 @@ GAP = ""
 LOGARITHMIC = ("poisson", "gamma")
 """The losses of boosting that predict a logarithm."""
 
+_OPERATORS = 13
+"""The version of the operators that are added one by one."""
+
 
 def is_gap(word: object) -> bool:
     return word is None or (isinstance(word, float) and np.isnan(word)) or word is pd.NA
@@ -74,30 +75,18 @@ def convert_ordinal_encoder(scope: Any, operator: Any, container: Any) -> None:
         categories = encoder.categories_[place]
         codes = _encoded(encoder, place, categories)[:, place]
         keyed = _keyed(categories, is_word)
-        encoded, column = _names(scope, "ordinal", "encoded", "column")
-        container.add_node(
-            "LabelEncoder",
-            name,
-            encoded,
-            op_domain="ai.onnx.ml",
-            op_version=2,
-            name=scope.get_unique_operator_name("LabelEncoder"),
-            values_floats=codes[keyed].tolist(),
-            default_float=unseen,
-            **_keys(categories[keyed], is_word),
-        )
-        if not keyed.all():
-            encoded = _with_gap(scope, container, name, encoded, codes[~keyed])
-        apply_reshape(scope, encoded, column, container, desired_shape=(-1, 1))
-        columns.append(column)
+        (encoded,) = _names(scope, "ordinal", "encoded")
+        values = {"values_floats": codes[keyed].tolist(), "default_float": unseen}
+        _add_lookup(scope, container, name, encoded, keys=_keys(categories[keyed], is_word), values=values)
+        columns.append(encoded if keyed.all() else _with_gap(scope, container, name, encoded, codes[~keyed]))
     _join(scope, operator, container, columns)
 
 
 def _with_gap(scope: Any, container: Any, name: str, encoded: str, code: Any) -> str:
     is_gap, constant, whole = _names(scope, "ordinal", "is_gap", "gap", "whole")
     container.add_initializer(constant, TensorProto.FLOAT, [1], code)
-    container.add_node("IsNaN", name, is_gap)
-    container.add_node("Where", [is_gap, constant, encoded], whole)
+    _add_node(scope, container, "IsNaN", [name], [is_gap])
+    _add_node(scope, container, "Where", [is_gap, constant, encoded], [whole])
     return whole
 
 
@@ -110,7 +99,7 @@ def convert_one_hot_encoder(scope: Any, operator: Any, container: Any) -> None:
     columns = []
     for place, (name, is_word) in enumerate(_columns(scope, operator, container)):
         categories = encoder.categories_[place]
-        if encoder._infrequent_enabled and encoder.infrequent_categories_[place] is not None:
+        if _rare(encoder, place):
             columns.append(_looked_up(scope, container, name, encoder, place, is_word))
             continue
         drops = encoder.drop_idx_ is not None and encoder.drop_idx_[place] is not None
@@ -131,7 +120,7 @@ def _indicators_of_words(scope: Any, container: Any, name: str, categories: Any)
         cats_strings=_words(categories),
         zeros=1,  # an unseen word must not cost the rest of its batch an answer
     )
-    apply_reshape(scope, indicators, column, container, desired_shape=(-1, len(categories)))
+    _add_reshape(scope, container, indicators, column, len(categories))
     return column
 
 
@@ -140,13 +129,13 @@ def _indicators_of_numbers(scope: Any, container: Any, name: str, categories: An
     known = numbers[~np.isnan(numbers)]
     constant, equal, indicators, column = _names(scope, "one_hot", "known", "equal", "indicators", "column")
     container.add_initializer(constant, TensorProto.FLOAT, [1, len(known)], known)
-    container.add_node("Equal", [name, constant], equal)
+    _add_node(scope, container, "Equal", [name, constant], [equal])
     found = [equal]
     if len(known) < len(numbers):  # scikit-learn puts a gap last
         found += _names(scope, "one_hot", "is_gap")
-        container.add_node("IsNaN", name, found[-1])
-    apply_concat(scope, found, indicators, container, axis=1)
-    apply_cast(scope, indicators, column, container, to=TensorProto.FLOAT)
+        _add_node(scope, container, "IsNaN", [name], found[-1:])
+    _add_node(scope, container, "Concat", found, [indicators], axis=1)
+    _add_node(scope, container, "Cast", [indicators], [column], to=TensorProto.FLOAT)
     return column
 
 
@@ -158,26 +147,30 @@ def _looked_up(scope: Any, container: Any, name: str, encoder: Any, place: int, 
         raise NotImplementedError("OneHotEncoder has rare categories among numbers with gaps")
     unseen = UNSEEN_WORD if is_word else float(np.max(categories)) + 1
     asked = [*categories] if encoder.handle_unknown == "error" else [*categories, unseen]
-    start = sum(encoder._n_features_outs[:place])
-    table = _encoded(encoder, place, asked)[:, start : start + encoder._n_features_outs[place]]
+    start, width = sum(_width(encoder, before) for before in range(place)), _width(encoder, place)
+    table = _encoded(encoder, place, asked)[:, start : start + width]
     if len(table) == len(categories):
         table = np.vstack([table, np.zeros_like(table[:1])])
     index, constant, rows, column = _names(scope, "one_hot", "index", "table", "rows", "column")
-    container.add_node(
-        "LabelEncoder",
-        name,
-        index,
-        op_domain="ai.onnx.ml",
-        op_version=2,
-        name=scope.get_unique_operator_name("LabelEncoder"),
-        values_int64s=list(range(len(categories))),
-        default_int64=len(categories),
-        **_keys(categories, is_word),
-    )
+    values = {"values_int64s": list(range(len(categories))), "default_int64": len(categories)}
+    _add_lookup(scope, container, name, index, keys=_keys(categories, is_word), values=values)
     container.add_initializer(constant, TensorProto.FLOAT, table.shape, table.ravel())
-    container.add_node("Gather", [constant, index], rows, axis=0)
-    apply_reshape(scope, rows, column, container, desired_shape=(-1, table.shape[1]))
+    _add_node(scope, container, "Gather", [constant, index], [rows], axis=0)
+    _add_reshape(scope, container, rows, column, width)
     return column
+
+
+def _rare(encoder: Any, place: int) -> int:
+    """Return the number of the categories of a column that share an indicator."""
+    shares = encoder.max_categories is not None or encoder.min_frequency is not None
+    rare = encoder.infrequent_categories_[place] if shares else None
+    return 0 if rare is None else len(rare)
+
+
+def _width(encoder: Any, place: int) -> int:
+    """Return the number of indicators of a column."""
+    dropped = encoder.drop_idx_ is not None and encoder.drop_idx_[place] is not None
+    return len(encoder.categories_[place]) - max(_rare(encoder, place) - 1, 0) - int(dropped)
 
 
 def _columns(scope: Any, operator: Any, container: Any) -> Iterator[tuple[str, bool]]:
@@ -190,15 +183,35 @@ def _columns(scope: Any, operator: Any, container: Any) -> Iterator[tuple[str, b
                 continue
             index, column = _names(scope, "encoder", "index", "column")
             container.add_initializer(index, TensorProto.INT64, [1], [place])
-            container.add_node("Gather", [variable.full_name, index], column, axis=1)
+            _add_node(scope, container, "Gather", [variable.full_name, index], [column], axis=1)
             yield column, is_word
 
 
 def _join(scope: Any, operator: Any, container: Any, columns: list[str]) -> None:
     (joined,) = _names(scope, "encoder", "joined")
-    apply_concat(scope, columns, joined, container, axis=1)
+    _add_node(scope, container, "Concat", columns, [joined], axis=1)
     kind = TensorProto.INT64 if np.issubdtype(operator.raw_operator.dtype, np.integer) else TensorProto.FLOAT
-    apply_cast(scope, joined, operator.output_full_names, container, to=kind)
+    _add_node(scope, container, "Cast", [joined], operator.output_full_names, to=kind)
+
+
+def _add_node(scope: Any, container: Any, kind: str, inputs: list[str], outputs: list[str], **attributes: int) -> None:
+    name = scope.get_unique_operator_name(kind)
+    container.add_node(kind, inputs, outputs, op_version=_OPERATORS, name=name, **attributes)
+
+
+def _add_reshape(scope: Any, container: Any, name: str, output: str, width: int) -> None:
+    (shape,) = _names(scope, "encoder", "shape")
+    container.add_initializer(shape, TensorProto.INT64, [2], [-1, width])
+    _add_node(scope, container, "Reshape", [name, shape], [output])
+
+
+def _add_lookup(
+    scope: Any, container: Any, name: str, output: str, *, keys: dict[str, Any], values: dict[str, Any]
+) -> None:
+    unique = scope.get_unique_operator_name("LabelEncoder")
+    container.add_node(
+        "LabelEncoder", [name], [output], op_domain="ai.onnx.ml", op_version=2, name=unique, **keys, **values
+    )
 
 
 def _encoded(encoder: Any, place: int, asked: Sequence[Any]) -> npt.NDArray[np.float64]:
@@ -210,7 +223,7 @@ def _encoded(encoder: Any, place: int, asked: Sequence[Any]) -> npt.NDArray[np.f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an unseen word
         found = encoder.transform(rows if names is None else pd.DataFrame(rows, columns=names, dtype=object))
-    return np.asarray(found.toarray() if issparse(found) else found, dtype=np.float64)
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
 
 
 def _keyed(categories: Any, is_word: bool) -> npt.NDArray[np.bool_]:

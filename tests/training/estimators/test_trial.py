@@ -67,7 +67,7 @@ def test_what_the_estimator_refuses_is_refused() -> None:
 def test_unseen_words_that_a_graph_can_not_tell_apart_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     """The estimator finds two known cities in "c0 c9", and the graph knows only that it is no city."""
     frame = sample.table()[[sample.CITY]].fillna("c0")
-    counts = ColumnTransformer([("cities", CountVectorizer(token_pattern=r"[^ ]+"), sample.CITY)])
+    counts = ColumnTransformer([("cities", CountVectorizer(lowercase=False, token_pattern=r"[^ ]+"), sample.CITY)])
 
     found, _ = trial(make_pipeline(counts, LogisticRegression()), frame).run()
 
