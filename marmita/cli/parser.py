@@ -23,6 +23,7 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="marmita", description="Create, train, serve and monitor models.")
     commands = parser.add_subparsers(required=True)
     _add_models(commands)
+    _add_packed(commands)
     _add_champions(commands)
     _add_records(commands)
     _add_shepherd(commands)
@@ -70,6 +71,36 @@ def _add_models(commands: Any) -> None:
         "blocks", nargs="*", metavar="BLOCK", help="some of settings, metrics, routes, reasons, scores; all by default"
     )
     docs.set_defaults(run=_lazy("docs"))
+
+
+def _add_packed(commands: Any) -> None:
+    pack = commands.add_parser(
+        "pack",
+        help="pack an estimator of scikit-learn from a file, and promote it if it passes the gate",
+        description="Pack an estimator that joblib or pickle saved. Only load files that you trust: they may run code.",
+    )
+    pack.add_argument("file", metavar="MODEL.joblib", help="the file with the estimator, fitted or not")
+    pack.add_argument("--data", required=True, metavar="CSV", help="the rows to learn from")
+    pack.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    pack.add_argument("--name", required=True, help="the name to serve it by, such as churn")
+    about = "rows to score it on: a fitted estimator is then packed as it is. Default: a fifth of the data"
+    pack.add_argument("--holdout", metavar="CSV", help=about)
+    pack.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column to leave out")
+    pack.add_argument("--delimiter", default=",", help="the delimiter of the CSV: a comma by default")
+    pack.add_argument("--seed", type=int, help="the same seed gives the same model")
+    for name, what in (
+        ("about", "what it predicts"),
+        ("source", "where its data comes from"),
+        ("licence", "of the data"),
+    ):
+        pack.add_argument(f"--{name}", default="", metavar="TEXT", help=f"for the card: {what}")
+    pack.set_defaults(run=_lazy("pack"))
+
+    models = commands.add_parser("models", help="list the models in the store, with their champions and scores")
+    models.set_defaults(run=_lazy("models"))
+    show = models.add_subparsers().add_parser("show", help="print the card of a model's champion, or of a version")
+    show.add_argument("model", metavar="MODEL", help="such as churn, or churn:xf2cl6wbqsz7aaav")
+    show.set_defaults(run=_lazy("models", "show"))
 
 
 def _add_champions(commands: Any) -> None:

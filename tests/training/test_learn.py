@@ -15,6 +15,10 @@ from marmita.registry.champions import champion
 from marmita.registry.packed_model import PackedModel
 from marmita.registry.tables import TableStore
 from marmita.runtime.table_model import TableModel
+from marmita.training import learn as learning
+from marmita.training.estimators.errors import CannotPackError, Problem
+from marmita.training.estimators.pack import compile_fitted
+from marmita.training.from_csv import choosing
 from marmita.training.learn import CannotLearnError, Progress, TrainingOrder, learn
 from tests.stores import using_store
 from tests.training.from_csv.files import mixed, write
@@ -32,7 +36,8 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Learn]:
         made = TrainingOrder.model_validate({"name": name, "target": target, **order})
         return learn(write(folder / "upload.csv", columns), made, order.pop("progress", lambda _: None))
 
-    with using_store(folder / "models"):
+    with using_store(folder / "models"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choosing, "_MOST_SHUFFLINGS", 1)
         yield learn_it
 
 
@@ -106,6 +111,28 @@ def test_a_model_is_learned_by_name(learnt: Learn) -> None:
     )
 
     assert packed.card.parameters["recipe"].startswith("RandomForestClassifier(n_estimators=7, random_state=3)")
+
+
+def test_the_next_best_recipe_is_taken_if_the_best_can_not_be_compiled(
+    learnt: Learn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fitted: Any, *others: Any) -> Any:
+        if "Hist" in repr(fitted):
+            raise CannotPackError(Problem.DIFFERENCE, "it is not the same")
+        return compile_fitted(fitted, *others)
+
+    monkeypatch.setattr(learning, "compile_fitted", refuse)
+
+    packed = learnt(mixed(300), "left", name="second", drop=["paid"])
+
+    candidates = packed.card.cross_validation["candidates"]
+    refused = [one["recipe"] for one in candidates if "not_compiled" in one]
+    assert refused
+    assert all(recipe.startswith("HistGradientBoosting") for recipe in refused)
+    assert "Hist" not in packed.card.parameters["recipe"]
+    with pytest.raises(CannotLearnError) as caught:
+        learnt(mixed(300), "left", name="second", drop=["paid"], model="HistGradientBoostingClassifier")
+    assert caught.value.code is TrainingErrorCode.NOT_PACKED
 
 
 def test_nothing_to_learn_is_told_and_not_promoted(learnt: Learn) -> None:

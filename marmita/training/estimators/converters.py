@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from onnx import TensorProto
-from scipy.sparse import issparse
 from skl2onnx.algebra.onnx_ops import OnnxAdd, OnnxCast, OnnxClip, OnnxMul
 from skl2onnx.common.data_types import StringTensorType
 from skl2onnx.operator_converters.common import concatenate_variables
@@ -224,7 +223,7 @@ def _encoded(encoder: Any, place: int, asked: Sequence[Any]) -> npt.NDArray[np.f
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an unseen word
         found = encoder.transform(rows if names is None else pd.DataFrame(rows, columns=names, dtype=object))
-    return np.asarray(found.toarray() if issparse(found) else found, dtype=np.float64)
+    return np.asarray(found.toarray() if hasattr(found, "toarray") else found, dtype=np.float64)
 
 
 def _keyed(categories: Any, is_word: bool) -> npt.NDArray[np.bool_]:

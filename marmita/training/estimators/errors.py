@@ -22,6 +22,8 @@ class Problem(StrEnum):
     DIFFERENCE = "not_equal"
     """The compiled model gives other answers than the estimator."""
     SAVING = "not_saved"
+    FILE = "unreadable_file"
+    """A file with an estimator or a table can't be read."""
 
 
 class CannotPackError(ValueError):

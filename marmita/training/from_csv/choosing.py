@@ -11,8 +11,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from marmita.contract.training_order import TrainingOrder
+from marmita.contract.training_order import MAX_SEED, TrainingOrder
 from marmita.training.examples import Doubles
 from marmita.training.from_csv.lessons import METRICS, Lesson
 from marmita.training.from_csv.progress import Clock
@@ -21,6 +22,9 @@ from marmita.training.scoring import calibration_error_by_chance
 
 FOLDS = 5
 
+_SHUFFLED_ROWS = 2_000
+"""Fewer rows are divided into folds several times, as their scores depend much on the folds."""
+_MOST_SHUFFLINGS = 5
 _FOR_COMPARING = 0.3
 """The share of the time that goes to the comparison, and so on."""
 _FOR_FITTING = 0.25
@@ -49,6 +53,8 @@ class Tried:
     recipe: Recipe
     scores: dict[str, Any] = field(default_factory=dict)
     rows: int = 0
+    predicted: Doubles = field(default_factory=lambda: np.empty(0), repr=False)
+    """The predictions of the rows for each shuffling, each by a model that had not seen the row."""
     skipped: str = ""
 
     def described(self) -> dict[str, Any]:
@@ -60,49 +66,46 @@ class Tried:
 
 @dataclass(frozen=True)
 class Choice:
-    """The recipe that was chosen, with the rows to fit it on and all that were tried."""
+    """The recipes that were tried."""
 
-    recipe: Recipe
-    rows: int
-    best: Tried
+    ranked: tuple[Tried, ...]
+    """Those that can be fitted, the best first."""
     tried: tuple[Tried, ...]
-    predicted: Doubles
-    """The predictions of the best for its rows, each by a model that had not seen the row."""
+    """All candidates, in the order in which they were tried."""
     truths: Doubles
+    """The truths of the predictions."""
+
+    @property
+    def best(self) -> Tried:
+        return self.ranked[0]
+
+    def residuals(self, tried: Tried) -> Doubles:
+        """Return what the predictions of values by a recipe missed."""
+        return self.truths - tried.predicted
 
 
 def choose(lesson: Lesson, order: TrainingOrder, clock: Clock) -> Choice:
     """Compare the candidates, or judge the one that was ordered."""
     wanted = [Recipe(order.model, order.checked_params)] if order.known_model else candidates(lesson.task)
-    budget = clock.seconds * _FOR_FITTING
-    sized = [(recipe, rows_for(recipe, lesson, budget)) for recipe in wanted]
-    recipes = [recipe for recipe, rows in sized if rows == len(lesson.rows)] or [min(sized, key=lambda one: -one[1])[0]]
-    tried = [
+    most = {recipe: rows_for(recipe, lesson, clock) for recipe in wanted}
+    recipes = [recipe for recipe in wanted if most[recipe] == len(lesson.rows)] or [max(wanted, key=most.__getitem__)]
+    comparison = Comparison(lesson, recipes, order.seed, clock)
+    outcomes = [comparison.judge(recipe) for recipe in recipes]
+    ranked = comparison.rank(outcomes)
+    calibrated = comparison.calibrate(ranked[0])
+    if calibrated and not calibrated.skipped and _is_worth_it(calibrated, ranked[0]):
+        ranked = [calibrated, *ranked]
+    left_out = [
         Tried(recipe, skipped=f"a fit on all rows would take {recipe.cost(lesson.size):.0f} s")
         for recipe in wanted
         if recipe not in recipes
     ]
-    comparison = Comparison(lesson, recipes, order.seed, clock)
-    outcomes = [comparison.judge(recipe) for recipe in recipes]
-    best = comparison.best(outcomes)
-    calibrated = comparison.calibrate(best)
-    outcomes += [calibrated] if calibrated else []
-    if calibrated and not calibrated.skipped and _is_worth_it(calibrated, best):
-        best = calibrated
-    rows = rows_for(best.recipe, lesson, budget)
-    return Choice(
-        recipe=best.recipe.for_size(lesson.size.of(rows)),
-        rows=rows,
-        best=best,
-        tried=(*outcomes, *tried),
-        predicted=comparison.predicted[str(best.recipe)],
-        truths=comparison.sample.truths,
-    )
+    return Choice(tuple(ranked), (*outcomes, *([calibrated] if calibrated else []), *left_out), comparison.truths)
 
 
-def rows_for(recipe: Recipe, lesson: Lesson, seconds: float) -> int:
-    """Return the number of rows on which a recipe can be fitted in about so many seconds."""
-    size = lesson.size
+def rows_for(recipe: Recipe, lesson: Lesson, clock: Clock) -> int:
+    """Return the number of rows on which there is time to fit a recipe."""
+    size, seconds = lesson.size, clock.seconds * _FOR_FITTING
     if recipe.cost(size) <= seconds:
         return size.rows
     fitting = [rows for rows in _SAMPLES if rows < size.rows and recipe.cost(size.of(rows)) <= seconds]
@@ -115,72 +118,75 @@ class Comparison:
     def __init__(self, lesson: Lesson, recipes: Sequence[Recipe], seed: int, clock: Clock) -> None:
         budget = clock.seconds * _FOR_COMPARING
         self.sample = lesson.sample(_rows_to_compare(lesson, recipes, budget), seed)
-        self.predicted: dict[str, Doubles] = {}
-        """The predictions of each recipe."""
-        self._folds = self.sample.folds(FOLDS, seed)
+        shufflings = int(np.clip(_SHUFFLED_ROWS // len(self.sample.rows), 1, _MOST_SHUFFLINGS))
+        self._folds = [self.sample.folds(FOLDS, (seed + number) % MAX_SEED) for number in range(shufflings)]
+        self.truths = np.tile(self.sample.truths, shufflings)
         self._lesson = lesson
         self._seed = seed
         self._clock = clock
         self._budget = budget
+        self._judged = 0
         self._spent = 0.0
         self._costs = [_cost(recipe, self.sample, len(self.sample.rows)) for recipe in recipes]
 
     def judge(self, recipe: Recipe) -> Tried:
         """Cross-validate a recipe, unless it is too late."""
-        if self.predicted and self._clock.elapsed > _LATE * self._clock.seconds:
+        if self._judged and self._clock.elapsed > _LATE * self._clock.seconds:
             return Tried(recipe, skipped="there was no time left")
         self._tell(recipe)
         start = perf_counter()
         predicted = self._predict(recipe)
-        self.predicted[str(recipe)] = predicted
+        self._judged += 1
         self._spent += perf_counter() - start
-        return Tried(recipe, self.sample.scores(predicted), len(self.sample.rows))
+        scores = replace(self.sample, truths=self.truths).scores(predicted)
+        return Tried(recipe, scores, len(self.sample.rows), predicted)
 
-    def best(self, outcomes: Sequence[Tried]) -> Tried:
-        """Return the best of those that were tried."""
-        tried = [one for one in outcomes if not one.skipped]
+    def rank(self, outcomes: Sequence[Tried]) -> list[Tried]:
+        """Return those that were tried, the best first."""
         metric = METRICS[self.sample.task]
-        if not self.sample.higher_is_better:
-            return min(tried, key=lambda one: one.scores[metric])
-        highest = max(one.scores[metric] for one in tried)
-        as_good = [one for one in tried if one.scores[metric] >= highest - _AS_GOOD]
-        return min(as_good, key=lambda one: one.scores["log_loss"])
+        sign = -1 if self.sample.higher_is_better else 1
+        ranked = sorted((one for one in outcomes if not one.skipped), key=lambda one: sign * one.scores[metric])
+        if not self.sample.classes:
+            return ranked
+        as_good = [one for one in ranked if one.scores[metric] >= ranked[0].scores[metric] - _AS_GOOD]
+        best = min(as_good, key=lambda one: one.scores["log_loss"])
+        return [best, *(one for one in ranked if one is not best)]
 
     def calibrate(self, best: Tried) -> Tried | None:
         """Try the best recipe of a classifier with calibrated probabilities."""
         if not self.sample.classes or best.recipe.model == "LogisticRegression":
             return None
         recipe = replace(best.recipe, calibrated=True)
-        chance = calibration_error_by_chance(self.predicted[str(best.recipe)])
+        chance = calibration_error_by_chance(best.predicted)
         if best.scores["calibration_error"] <= chance + _CALIBRATED:
             return Tried(recipe, skipped="the probabilities are calibrated")
         smallest = np.bincount(self.sample.truths.astype(np.intp)).min()
         if smallest < FOLDS * CALIBRATION_FOLDS:
             return Tried(recipe, skipped="there are too few rows of a class to calibrate")
         left = max(self._budget - sum(self._costs), self._budget * _FOR_CALIBRATING)
-        if _cost(recipe, self.sample, len(self.sample.rows)) > left or not self._fits(recipe):
+        fits = rows_for(recipe, self._lesson, self._clock) == len(self._lesson.rows)
+        if _cost(recipe, self.sample, len(self.sample.rows)) > left or not fits:
             return Tried(recipe, skipped="there is no time to calibrate")
         return self.judge(recipe)
 
     def _tell(self, recipe: Recipe) -> None:
         """Tell what is compared. The time that is left is estimated by how long the others took."""
-        place = len(self.predicted)
+        place = self._judged
         past, rest = sum(self._costs[:place]), sum(self._costs[place:])
         pace = self._spent / past if past else 1.0
         left = pace * (rest + recipe.cost(self._lesson.size)) + _FOR_PACKING_S
         done = _FROM + (_TO - _FROM) * past / (past + rest)
         self._clock.tell(f"comparing models: {recipe.model}", done, left)
 
-    def _fits(self, recipe: Recipe) -> bool:
-        """Tell whether there is time to fit a recipe on all rows."""
-        return rows_for(recipe, self._lesson, self._clock.seconds * _FOR_FITTING) == len(self._lesson.rows)
-
     def _predict(self, recipe: Recipe) -> Doubles:
-        """Predict each row with a model that was fitted on the other folds."""
+        """Predict each row with a model that was fitted on the other folds, once for each shuffling."""
+        return np.concatenate([self._predict_folds(recipe, folds) for folds in self._folds])
+
+    def _predict_folds(self, recipe: Recipe, folds: npt.NDArray[np.int64]) -> Doubles:
         sample, parts = self.sample, []
         sized = recipe.for_size(sample.size)
         for fold in range(FOLDS):
-            tested = self._folds == fold
+            tested = folds == fold
             fitted = sample.at(~tested).fit(sized.make(sample.columns, self._seed))
             parts.append((np.flatnonzero(tested), sample.at(tested).predict(fitted)))
         predicted = np.concatenate([part for _, part in parts])

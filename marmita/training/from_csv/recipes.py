@@ -96,7 +96,7 @@ class Recipe:
         estimator = ESTIMATORS[self.model](**{"random_state": seed, **self.parameters})
         steps = _steps(estimator, columns)
         if self.calibrated:
-            estimator = CalibratedClassifierCV(estimator, cv=CALIBRATION_FOLDS, ensemble=False)
+            estimator = CalibratedClassifierCV(_to_calibrate(estimator), cv=CALIBRATION_FOLDS, ensemble=False)
         return make_pipeline(*steps, estimator) if steps else estimator
 
     def for_size(self, size: Size) -> "Recipe":
@@ -126,6 +126,9 @@ class Recipe:
     @property
     def _trees(self) -> int:
         return int(self.parameters.get("n_estimators") or self.parameters.get("max_iter") or 100)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.parameters.items())
@@ -165,6 +168,15 @@ def size_of(columns: Sequence[Column], rows: int, classes: int) -> Size:
 
 def _is_linear(estimator: Any) -> bool:
     return isinstance(estimator, LogisticRegression | Ridge)
+
+
+def _to_calibrate(estimator: Any) -> Any:
+    """Return an estimator in the form whose calibration is converted.
+
+    skl2onnx asks extremely random trees for decisions, which they don't have, unless they are a pipeline. A pipeline
+    with boosting, on the other hand, it asks for probabilities, where scikit-learn calibrates decisions.
+    """
+    return estimator if hasattr(estimator, "decision_function") else make_pipeline(estimator)
 
 
 def _steps(estimator: Any, columns: Sequence[Column]) -> list[Any]:

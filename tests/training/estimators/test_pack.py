@@ -76,7 +76,7 @@ def test_each_column_is_described_in_the_contract(empty_store: Path) -> None:
 
     described = {feature["name"]: feature for feature in features}
     assert list(described) == list(frame.columns)
-    assert described[sample.VISITS] == {
+    visits = {
         "name": "a b",
         "kind": "integer",
         "unit": None,
@@ -89,6 +89,7 @@ def test_each_column_is_described_in_the_contract(empty_store: Path) -> None:
         "seen": [0, 19],
         "missing": 0.0,
     }
+    assert described[sample.VISITS] == {**described[sample.VISITS], **visits}
     assert described[sample.CITY]["categories"] == sorted({*frame[sample.CITY].dropna()})
     assert described[sample.CITY]["missing"] == pytest.approx(0.1, abs=0.05)
     assert (described[sample.CITY]["gaps"], described[sample.CITY]["unseen"]) == (True, True)

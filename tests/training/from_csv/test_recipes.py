@@ -52,7 +52,7 @@ def test_a_compiled_model_answers_gaps_and_unseen_words_like_the_estimator(model
     assert all(column.unseen for column in columns.values() if column.kind is Kind.CATEGORY)
 
 
-@pytest.mark.parametrize("model", ["RandomForestClassifier", "HistGradientBoostingClassifier"])
+@pytest.mark.parametrize("model", [name for name in MODELS if name.endswith("Classifier")])
 def test_calibration_is_compiled_too(model: str, tmp_path: Path) -> None:
     assert compiled(Recipe(model, small(model), calibrated=True), tmp_path).compared.difference <= TOLERANCE
 
