@@ -195,7 +195,7 @@ def test_unknown_paths_add_nothing_to_the_metrics(client: TestClient) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", "/nowhere", 404, "not_found"),
-        ("GET", "/models/nobody", 404, "not_found"),
+        ("GET", "/models/nobody", 404, "model_not_found"),
         ("GET", SCORE, 405, "method_not_allowed"),
         ("DELETE", "/models", 405, "method_not_allowed"),
         ("POST", "/readyz", 405, "method_not_allowed"),
